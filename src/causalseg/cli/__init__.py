@@ -1,0 +1,1 @@
+"""The `causalseg` command: one file a subcommand, each importing its work inside its function."""

@@ -1,0 +1,86 @@
+"""Entry point of the `causalseg` command.
+
+Only this table is loaded for `causalseg --help`; a subcommand's module is imported when it is
+named. A subcommand is a module `causalseg.cli.NAME` with `main(argv) -> exit code`.
+"""
+
+import sys
+from importlib import import_module
+
+from causalseg.errors import InputError
+from causalseg.version import __version__
+
+COMMANDS = {
+    "demo": "make phantoms, train a small model on them, segment and draw: the whole tour",
+    "data": "check a data set, make phantoms, make corrupted copies",
+    "caption": "parse captions, derive them from masks, edit them",
+    "fit": "train a model from a YAML config",
+    "evaluate": "score a checkpoint on a data set, with intervals",
+    "predict": "segment images from text",
+    "score": "score a folder of anybody's masks or probabilities",
+    "compare": "paired comparison of scored runs",
+    "forensics": "tell whether a published Dice and IoU are macro or micro",
+    "faithfulness": "measure whether the mask follows the text",
+    "ablate": "run and tabulate an ablation grid",
+    "confounders": "build or show MCDRL's confounder dictionary",
+    "lodo": "leave-one-domain-out training and scoring",
+    "export": "write ONNX or OpenVINO, gated by a parity check",
+    "models": "list the models that come with the package",
+    "app": "open the web page on this machine",
+    "serve": "run the HTTP server",
+}
+
+
+def usage() -> str:
+    """The text of `causalseg --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: causalseg [--version] COMMAND ...",
+            "",
+            "Text-guided medical image segmentation. Research software, not a medical device.",
+            "",
+            *lines,
+            "",
+            "causalseg COMMAND --help tells more about each.",
+        ]
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a subcommand.
+
+    Returns:
+        0 on success, 2 for an input that cannot be used, 130 when interrupted, or what the
+        subcommand returns.
+
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"causalseg {__version__}")
+        return 0
+    name, rest = arguments[0], arguments[1:]
+    if name not in COMMANDS:
+        print(
+            f"causalseg: error: there is no command {name!r}; "
+            "'causalseg --help' lists the commands.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        code: int = import_module(f"causalseg.cli.{name}").main(rest)
+    except InputError as error:
+        print(f"causalseg {name}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"causalseg {name}: interrupted", file=sys.stderr)
+        return 130
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

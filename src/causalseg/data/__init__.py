@@ -1,0 +1,1 @@
+"""Data sets on disk: reading, checking, transforming. Knows nothing of models."""

@@ -1,0 +1,1 @@
+"""CLIP's image and text towers, and the weights they start from."""

@@ -1,0 +1,1 @@
+"""Layers that are in no library this package depends on."""

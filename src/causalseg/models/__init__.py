@@ -1,0 +1,1 @@
+"""Segmentation models. Knows nothing of data sets, training or files of images."""

@@ -1,0 +1,1 @@
+"""CausalCLIPSeg (Chen et al., MICCAI 2024)."""

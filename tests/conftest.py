@@ -1,0 +1,24 @@
+"""Shared fixtures: one small phantom set for the whole session, and real data where there is any."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """Folder with the real data sets (see docs); the test is skipped where there is none."""
+    folder = os.environ.get("CAUSALSEG_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("real data is absent: set CAUSALSEG_DATA to the folder that holds the sets")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def qata_root(data_root: Path) -> Path:
+    """QaTa-COV19 in the LViT layout."""
+    return data_root / "QaTa-COV19"
