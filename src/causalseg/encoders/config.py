@@ -1,0 +1,105 @@
+"""Sizes of the encoders that can be asked for by name."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from causalseg.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNetConfig:
+    """A bottleneck residual network as image tower."""
+
+    layers: tuple[int, ...]
+    """Blocks in each stage; four for a whole network, fewer to end it early."""
+    width: int = 64
+    """Channels of the stem; stage i has `4 * width * 2**(i - 1)`."""
+    style: Literal["clip", "imagenet"] = "clip"
+    """`clip`: CLIP's three-convolution stem and average-pooled strides. `imagenet`: the 7x7 stem
+    and strided first 1x1 convolution of He et al. (2015), for which ImageNet weights exist."""
+    heads: int = 32
+    """Heads of the attention pool (only built where a model asks for it)."""
+    resolution: int = 224
+    """Image side, in pixels, at which the attention pool's positions were learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViTConfig:
+    """CLIP's vision transformer as image tower."""
+
+    patch: int
+    """Patch side in pixels."""
+    width: int
+    """Channels of the tokens."""
+    layers: int
+    """Transformer blocks."""
+    heads: int
+    """Attention heads."""
+    resolution: int = 224
+    """Image side, in pixels, at which the positions were learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextConfig:
+    """CLIP's text transformer."""
+
+    width: int = 512
+    """Channels of the tokens."""
+    layers: int = 12
+    """Transformer blocks."""
+    heads: int = 8
+    """Attention heads."""
+    context_length: int = 77
+    """Positions with an embedding; a shorter text uses the first of them."""
+    vocabulary: int = 49408
+    """Rows of the token embedding (CLIP's; the paper's 49 152 leaves out bytes and specials)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CLIPConfig:
+    """A pair of towers with a joint embedding."""
+
+    image: ResNetConfig | ViTConfig
+    text: TextConfig
+    embedding: int
+    """Size of the joint space: of tau, and of the attention pool's output."""
+
+
+ENCODERS: dict[str, CLIPConfig] = {
+    "RN50": CLIPConfig(image=ResNetConfig(layers=(3, 4, 6, 3)), text=TextConfig(), embedding=1024),
+    "RN101": CLIPConfig(image=ResNetConfig(layers=(3, 4, 23, 3)), text=TextConfig(), embedding=512),
+    "ViT-B-16": CLIPConfig(
+        image=ViTConfig(patch=16, width=768, layers=12, heads=12),
+        text=TextConfig(),
+        embedding=512,
+    ),
+    "ViT-L-14": CLIPConfig(
+        image=ViTConfig(patch=14, width=1024, layers=24, heads=16),
+        text=TextConfig(width=768, heads=12),
+        embedding=768,
+    ),
+    # The first stages of a ResNet-50 and a narrow text tower: what fits in 25 MB of fp16.
+    "compact": CLIPConfig(
+        image=ResNetConfig(layers=(3, 4, 4), style="imagenet", heads=8),
+        text=TextConfig(width=64, layers=4, heads=4),
+        embedding=256,
+    ),
+    # For phantoms, demonstrations and tests.
+    "tiny": CLIPConfig(
+        image=ResNetConfig(layers=(1, 1, 1, 1), width=16, heads=4),
+        text=TextConfig(width=32, layers=2, heads=2),
+        embedding=64,
+    ),
+}
+
+
+def encoder_config(name: str) -> CLIPConfig:
+    """Look up an encoder by name.
+
+    Raises:
+        InputError: there is no encoder of that name.
+
+    """
+    if name not in ENCODERS:
+        raise InputError(f"there is no encoder {name!r}; choose one of {', '.join(ENCODERS)}.")
+    return ENCODERS[name]

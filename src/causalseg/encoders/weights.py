@@ -1,0 +1,165 @@
+"""Initial weights of the towers: from OpenAI's release, from ImageNet, or random."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from causalseg.errors import InputError
+
+HUB = {
+    "RN50": "timm/resnet50_clip.openai",
+    "RN101": "timm/resnet101_clip.openai",
+    "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
+    "ViT-L-14": "timm/vit_large_patch14_clip_224.openai",
+}
+HUB_FILE = "open_clip_model.safetensors"
+# Entries of OpenAI's archive that describe it or serve only the contrastive loss.
+_NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size", "logit_scale"}
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """Where initial weights came from; kept in every checkpoint."""
+
+    source: str
+    sha256: str | None = None
+    loaded: int = 0
+    """Tensors taken from the file."""
+    total: int = 0
+    """Tensors the towers have."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def initialise(image_tower: nn.Module, text_tower: nn.Module, weights: str) -> WeightsReport:
+    """Fill the towers.
+
+    Args:
+        image_tower: with OpenAI's parameter names, below `visual.` in the file.
+        text_tower: with OpenAI's parameter names.
+        weights: `random`; `openai:NAME`, fetched from the hub on first use; `imagenet:FILE`, a
+            ResNet's state dict whose tensors are taken where name and shape match; or a local
+            file: OpenAI's TorchScript archive, a state dict, or safetensors.
+
+    Raises:
+        InputError: the file is absent or unreadable, does not fit, or the hub is out of reach.
+
+    """
+    total = len(image_tower.state_dict()) + len(text_tower.state_dict())
+    if weights == "random":
+        return WeightsReport("random", total=total)
+    kind, _, rest = weights.partition(":")
+    if kind == "imagenet":
+        return _load_imagenet(image_tower, Path(rest), total)
+    path = _fetch(rest) if kind == "openai" else Path(weights)
+    state = {k: v for k, v in read_state(path).items() if k not in _NOT_WEIGHTS}
+    loaded = _load_clip(image_tower, text_tower, state, path)
+    return WeightsReport(weights, sha256_of(path), loaded, total)
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read tensors from safetensors, a `weights_only` state dict, or a TorchScript archive.
+
+    Nothing is unpickled that could run code. Half precision becomes float32.
+
+    Raises:
+        InputError: there is no such file, or it is none of the three.
+
+    """
+    if not path.is_file():
+        raise InputError(f"there is no weights file {path}.")
+    state: Any
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        try:
+            state = load_file(path)
+        except Exception as error:
+            raise InputError(f"{path} is not a readable safetensors file ({error}).") from error
+    else:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:
+            try:
+                state = torch.jit.load(path, map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+            except Exception as error:
+                raise InputError(
+                    f"{path} is neither a state dict that loads without running code nor a "
+                    "TorchScript archive; convert it to safetensors."
+                ) from error
+    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise InputError(f"{path} holds no table of tensors.")
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def _fetch(name: str) -> Path:
+    if name not in HUB:
+        raise InputError(f"there are no weights openai:{name}; choose one of {', '.join(HUB)}.")
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(HUB[name], HUB_FILE, local_files_only=True))
+    except Exception:  # not cached yet
+        try:
+            return Path(hf_hub_download(HUB[name], HUB_FILE, etag_timeout=5))
+        except Exception as error:
+            raise InputError(
+                f"the weights openai:{name} are not cached and the hub cannot be reached; on a "
+                f"machine with network download {HUB_FILE} of https://huggingface.co/{HUB[name]} "
+                "and give its path as the weights instead."
+            ) from error
+
+
+def _load_clip(
+    image_tower: nn.Module, text_tower: nn.Module, state: dict[str, Tensor], path: Path
+) -> int:
+    visual = {k.removeprefix("visual."): v for k, v in state.items() if k.startswith("visual.")}
+    text = {k: v for k, v in state.items() if not k.startswith("visual.")}
+    loaded = 0
+    for part, tower, given in (("image", image_tower, visual), ("text", text_tower, text)):
+        own = tower.state_dict()
+        optional = getattr(tower, "unused_weights", ("attnpool.",))
+        missing = sorted(set(own) - set(given))
+        unexpected = sorted(k for k in set(given) - set(own) if not k.startswith(optional))
+        misfit = sorted(k for k in set(own) & set(given) if own[k].shape != given[k].shape)
+        if missing or unexpected or misfit:
+            found = [
+                f"{len(keys)} {what} (first: {keys[0]})"
+                for what, keys in (
+                    ("missing", missing),
+                    ("unexpected", unexpected),
+                    ("of another shape", misfit),
+                )
+                if keys
+            ]
+            raise InputError(
+                f"{path} does not fit the {part} tower: {', '.join(found)}; "
+                "give the weights of the encoder that the config names."
+            )
+        tower.load_state_dict({k: given[k] for k in own})
+        loaded += len(own)
+    return loaded
+
+
+def _load_imagenet(image_tower: nn.Module, path: Path, total: int) -> WeightsReport:
+    given = read_state(path)
+    own = image_tower.state_dict()
+    fits = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}
+    if not fits:
+        raise InputError(f"no tensor of {path} fits the image tower by name and shape.")
+    image_tower.load_state_dict(fits, strict=False)
+    return WeightsReport(f"imagenet:{path.name}", sha256_of(path), len(fits), total)

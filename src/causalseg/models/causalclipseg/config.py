@@ -1,0 +1,83 @@
+"""Options of CausalCLIPSeg."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from causalseg.encoders.config import ResNetConfig, encoder_config
+from causalseg.errors import InputError
+
+Adversary = Literal["reversal", "literal", "alternating", "none"]
+
+# Channels of (fused features, first decoder step, second decoder step).
+_HEADS = {"compact": (128, 128, 48), "tiny": (64, 64, 32)}
+_PAPER_HEAD = (512, 512, 256)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CausalCLIPSegConfig:
+    """CausalCLIPSeg, as the paper has it unless an option says otherwise."""
+
+    encoder: str = "RN101"
+    """Towers: RN101 (the paper's), RN50, compact or tiny."""
+    weights: str = "random"
+    """Initial weights of the towers: `random`, `openai:RN101`, `imagenet:FILE` or a local file."""
+    masker: bool = True
+    """Split the features into causal and confounding (Eq. 2). Off: all features are causal."""
+    mask_hidden: int = 32
+    """Channels between the masker's two convolutions."""
+    per_channel_mask: bool = False
+    """A mask for each channel and location (official code) instead of each location (paper)."""
+    unified_stage: int = 2
+    """Stage to whose size all features are brought: 2 (28 x 28 at 224 px), or 3 (14 x 14, as in
+    the official code, where finer stages are average-pooled)."""
+    head_channels: tuple[int, int, int] | None = None
+    """Channels of the fused features and of the decoder's two upsampling steps; `None`: the
+    official code's 512, 512, 256, or less for the small encoders."""
+    kernel_size: int = 3
+    """K of the text kernel W_tau (C x K x K), odd."""
+    adversary: Adversary = "reversal"
+    """How L_s is played (Eq. 3). `reversal`: D_s minimises L_s, the masker alone maximises it.
+    `alternating`: the same game in alternate steps. `literal`: all parameters minimise
+    L_c - lambda L_s, which has no lower bound. `none`: no confounder branch at all."""
+    adversary_weight: float = 0.05
+    """lambda of Eq. 3."""
+    dice_weight: float = 0.0
+    """Weight of a soft Dice term added to L_c (not in the paper)."""
+    gradient_checkpointing: bool = False
+    """Recompute the image tower's stages in the backward pass: less memory, more time."""
+    fast: bool = True
+    """Reordered arithmetic; False computes Eq. 1 plainly at full resolution, with the same
+    parameters and result, for tests and benchmarks."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.image, ResNetConfig):
+            raise InputError(
+                f"causalclipseg reads a ResNet's stages, and encoder {self.encoder!r} is a ViT; "
+                "choose RN101, RN50, compact or tiny."
+            )
+        if not self.masker and self.adversary != "none":
+            raise InputError(
+                "without the masker there are no confounding features; set adversary to 'none'."
+            )
+        if self.unified_stage not in self.stages:
+            raise InputError(
+                f"unified_stage must be one of {self.stages} for encoder {self.encoder!r}, "
+                f"not {self.unified_stage}."
+            )
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise InputError(f"kernel_size must be odd and positive, not {self.kernel_size}.")
+
+    @property
+    def image(self) -> ResNetConfig:
+        """The image tower's sizes."""
+        return encoder_config(self.encoder).image  # type: ignore[return-value]
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Encoder stages whose features are used: 2 to the last."""
+        return tuple(range(2, len(self.image.layers) + 1))
+
+    @property
+    def head(self) -> tuple[int, int, int]:
+        """`head_channels`, resolved."""
+        return self.head_channels or _HEADS.get(self.encoder, _PAPER_HEAD)

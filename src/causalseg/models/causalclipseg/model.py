@@ -1,0 +1,153 @@
+"""CausalCLIPSeg: CLIP towers, a masker, and a decoder whose kernel is made of text.
+
+Chen et al., "CausalCLIPSeg: Unlocking CLIP's Potential in Referring Medical Image Segmentation with
+Causal Intervention", MICCAI 2024, https://doi.org/10.1007/978-3-031-72384-1_8
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from causalseg.encoders.config import encoder_config
+from causalseg.encoders.resnet import ResNetTower
+from causalseg.encoders.transformer import TextTower
+from causalseg.encoders.weights import initialise
+from causalseg.layers.gradient import reverse_gradient
+from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
+from causalseg.models.causalclipseg.decoder import Decoder
+from causalseg.models.causalclipseg.fusion import Fusion
+from causalseg.models.causalclipseg.masker import Masker
+from causalseg.models.output import SegmentationOutput
+
+
+@dataclass
+class ImageFeatures:
+    """All that the decoder needs of an image; the text enters after it."""
+
+    pixels: Tensor
+    """(B, C, H, W): up(F^c) before its last 1x1."""
+    confounder_pixels: Tensor | None
+    """The same of F^s, where asked for."""
+    attention: dict[int, Tensor]
+    """Stage -> causal mask M."""
+
+
+class Branch(nn.Module):
+    """Fusion and decoder of one kind of feature: causal or confounding."""
+
+    def __init__(self, config: CausalCLIPSegConfig, channels: dict[int, int]) -> None:
+        super().__init__()
+        self.fusion = Fusion(
+            channels, config.head[0], unified_stage=config.unified_stage, fast=config.fast
+        )
+        self.decoder = Decoder(
+            config.head,
+            encoder_config(config.encoder).embedding,
+            config.kernel_size,
+            fast=config.fast,
+        )
+
+    def forward(self, features: Mapping[int, Tensor], size: tuple[int, int]) -> Tensor:
+        upsampled: Tensor = self.decoder.upsample(self.fusion(features), size)
+        return upsampled
+
+
+class CausalCLIPSeg(nn.Module):
+    """Referring segmentation with causal intervention.
+
+    The text is used by the decoder's kernel alone (as in the paper): masks and pixel features
+    depend on the image only, so many texts share one `encode_image`.
+
+    Example:
+        >>> from causalseg import build_model, tokenize
+        >>> model = build_model("causalclipseg", encoder="tiny").eval()
+        >>> out = model(images, tokenize(["one infected area, lower left lung."]))
+        >>> out.logits.shape
+        torch.Size([1, 1, 224, 224])
+
+    """
+
+    def __init__(self, config: CausalCLIPSegConfig) -> None:
+        super().__init__()
+        self.config = config
+        encoder = encoder_config(config.encoder)
+        self.image_tower = ResNetTower(
+            config.image, gradient_checkpointing=config.gradient_checkpointing
+        )
+        self.text_tower = TextTower(encoder.text, encoder.embedding)
+        self.weights_report = initialise(self.image_tower, self.text_tower, config.weights)
+        channels = self.image_tower.channels
+        self.maskers = nn.ModuleDict(
+            {
+                str(stage): Masker(
+                    count, config.mask_hidden, count if config.per_channel_mask else 1
+                )
+                for stage, count in channels.items()
+                if config.masker
+            }
+        )
+        self.causal = Branch(config, channels)
+        self.confounding = Branch(config, channels) if config.adversary != "none" else None
+
+    def encode_image(self, images: Tensor, *, confounder: bool = False) -> ImageFeatures:
+        """Everything up to where the text enters.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            confounder: also compute the confounding branch.
+
+        """
+        features = self.image_tower(images)
+        size = (images.shape[2], images.shape[3])
+        masks = {int(stage): masker(features[int(stage)]) for stage, masker in self.maskers.items()}
+        causal = {i: masks[i] * x if masks else x for i, x in features.items()}
+        confounding = None
+        if confounder and self.confounding is not None:
+            confounding = self.confounding(self._confounding(features, masks), size)
+        return ImageFeatures(self.causal(causal, size), confounding, masks)
+
+    def _confounding(
+        self, features: dict[int, Tensor], masks: dict[int, Tensor]
+    ) -> dict[int, Tensor]:
+        """F^s = (1 - M) * F, with the gradient routed as the adversary's form demands."""
+        form = self.config.adversary
+        if form != "literal":  # only the masker plays against D_s; the towers do not
+            features = {i: x.detach() for i, x in features.items()}
+        if form == "reversal":
+            weight = self.config.adversary_weight
+            masks = {i: reverse_gradient(m, weight) for i, m in masks.items()}
+        return {i: (1 - masks[i]) * x for i, x in features.items()}
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """Token ids (B, L) -> tau (B, T)."""
+        tau: Tensor = self.text_tower(tokens)
+        return tau
+
+    def segment(self, features: ImageFeatures, tau: Tensor) -> SegmentationOutput:
+        """Response to texts: tau (B, T) for features of B images, or of 1 image shared by all."""
+        confounder = None
+        if features.confounder_pixels is not None and self.confounding is not None:
+            own = tau if self.config.adversary == "literal" else tau.detach()
+            confounder = self.confounding.decoder.respond(features.confounder_pixels, own)
+        return SegmentationOutput(
+            logits=self.causal.decoder.respond(features.pixels, tau),
+            confounder_logits=confounder,
+            attention=features.attention,
+        )
+
+    def forward(
+        self, images: Tensor, tokens: Tensor, confounder: bool | None = None
+    ) -> SegmentationOutput:
+        """Segment.
+
+        Args:
+            images: (B, 3, H, W), normalised as `Preprocessing` does.
+            tokens: (B, L) int64 from `tokenize`.
+            confounder: compute the confounding branch; by default only in training mode.
+
+        """
+        confounder = self.training if confounder is None else confounder
+        return self.segment(
+            self.encode_image(images, confounder=confounder), self.encode_text(tokens)
+        )

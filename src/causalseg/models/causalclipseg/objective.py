@@ -1,0 +1,86 @@
+"""The min-max loss of CausalCLIPSeg (Eq. 3 and 4)."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
+from causalseg.models.output import SegmentationOutput
+
+SATURATED = 0.01
+"""A mask value within this of 0 or 1 counts as saturated."""
+
+
+def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """1 - mean soft Dice per image, smoothed by one pixel so that an empty mask has a gradient.
+
+    Args:
+        logits: (B, 1, H, W).
+        target: (B, 1, H, W) in {0, 1}.
+
+    """
+    p, y = logits.sigmoid().flatten(1), target.flatten(1)
+    return 1 - ((2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)).mean()
+
+
+class Objective:
+    """L = L_c - lambda L_s, in the form that the config names.
+
+    With `reversal`, the sign and lambda are in the gradient that reaches the masker, so the loss
+    that is minimised is L_c + L_s: D_s learns to predict the mask from the confounding features,
+    and the masker learns to leave nothing in them that would help. With `alternating`, odd steps
+    update the masker alone by L_c - lambda L_s, even steps all the rest by L_c + L_s.
+
+    The loss must come from a forward pass of a model with the same config.
+    """
+
+    def __init__(self, config: CausalCLIPSegConfig) -> None:
+        self.config = config
+
+    def masker_turn(self, step: int) -> bool:
+        """Whether this step is the masker's (only in the `alternating` form)."""
+        return self.config.adversary == "alternating" and step % 2 == 1
+
+    def updates(self, name: str, step: int) -> bool:
+        """Whether the parameter called `name` takes part in the update of this step."""
+        if self.config.adversary != "alternating":
+            return True
+        return name.startswith("maskers.") == self.masker_turn(step)
+
+    def __call__(
+        self, output: SegmentationOutput, batch: Mapping[str, Tensor], step: int = 0
+    ) -> dict[str, Tensor]:
+        """Losses of a batch.
+
+        Args:
+            output: of the model.
+            batch: with "mask", (B, 1, H, W) in {0, 1}.
+            step: optimisation step, which decides whose turn it is in the `alternating` form.
+
+        Returns:
+            `loss` to be minimised, `causal` (L_c), `confounding` (L_s) where there is one, and per
+            stage the mean and the saturated fraction of M.
+
+        """
+        target = batch["mask"]
+        parts = {"causal": self._segmentation_loss(output.logits, target)}
+        loss = parts["causal"]
+        if output.confounder_logits is not None:
+            adverse = F.binary_cross_entropy_with_logits(output.confounder_logits, target)
+            parts["confounding"] = adverse
+            form = self.config.adversary
+            against = form == "literal" or self.masker_turn(step)
+            loss = loss - self.config.adversary_weight * adverse if against else loss + adverse
+        for stage, mask in output.attention.items():
+            m = mask.detach()
+            parts[f"mask{stage}_mean"] = m.mean()
+            extreme = (m < SATURATED) | (m > 1 - SATURATED)
+            parts[f"mask{stage}_saturated"] = extreme.float().mean()
+        return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
+
+    def _segmentation_loss(self, logits: Tensor, target: Tensor) -> Tensor:
+        loss = F.binary_cross_entropy_with_logits(logits, target)
+        if self.config.dice_weight:
+            loss = loss + self.config.dice_weight * soft_dice_loss(logits, target)
+        return loss
