@@ -1,0 +1,158 @@
+"""Batches for training, validation and testing, the same after a resume as without a stop."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, DistributedSampler
+
+from causalseg.data.dataset import Item, SegmentationDataset
+from causalseg.data.lvit import read_lvit
+from causalseg.data.manifest import Manifest, Split
+from causalseg.data.preprocessing import Preprocessing
+from causalseg.errors import InputError
+
+
+@dataclass
+class DataConfig:
+    """Which data, at what size, in what batches."""
+
+    root: str | Path
+    """Folder in the LViT layout (Train_Folder, Val_Folder, Test_Folder)."""
+    size: int = 224
+    """Side of the square that images and masks are resized to, in pixels."""
+    context_length: int = 20
+    """Tokens of a caption, with start and end; longer captions are cut, counted and reported."""
+    batch_size: int = 16
+    """Images a batch (and a device)."""
+    workers: int = 0
+    """Loader processes. The pixels are in memory, so 0 is right unless augmentation is slow."""
+    cache: str | None = None
+    """Folder for a memory map of the decoded pixels; None keeps them in RAM."""
+    augment: bool = True
+    """Change training images: flip with the sides swapped in the caption, affine, tone."""
+    allow_problems: bool = False
+    """Leave out and record what has errors, instead of refusing the data set."""
+    seed: int = 0
+    """Of the order, the augmentation and the limits' choice."""
+    train_limit: int | None = None
+    """Train on this many records only, chosen by a shuffle with the seed."""
+    val_limit: int | None = None
+    """Validate on this many records only, chosen by a shuffle with the seed."""
+
+    def __post_init__(self) -> None:
+        """Refuse counts that cannot be."""
+        for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"data.{name} must be at least {least}.")
+        for name in ("train_limit", "val_limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"data.{name} must be at least 1, or null for all.")
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """The preprocessing that these settings make."""
+        return Preprocessing(size=self.size, context_length=self.context_length)
+
+
+class EpochSampler(DistributedSampler[Item]):
+    """Yields (epoch, index) in an order that depends on seed and epoch alone.
+
+    The pair tells the data set the epoch in whichever process it lives. As a DistributedSampler
+    it is left in place by Lightning, which calls `set_epoch` on it; one replica takes all.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in super().__iter__():
+            yield self.epoch, index
+
+
+class LViTDataModule(LightningDataModule):
+    """Reads the splits that a stage needs and serves them in batches.
+
+    Attributes:
+        manifests: The manifest of each split read so far, after the limits.
+
+    """
+
+    def __init__(self, config: DataConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.manifests: dict[Split, Manifest] = {}
+        self._datasets: dict[Split, SegmentationDataset] = {}
+
+    def setup(self, stage: str) -> None:
+        """Read what a stage of Lightning ("fit", "validate", "test", "predict") needs."""
+        needed: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",)}
+        for split in needed.get(stage, ("test",)):
+            self.dataset(split)
+
+    def dataset(self, split: Split) -> SegmentationDataset:
+        """The data set of a split, read and decoded on first use."""
+        if split not in self._datasets:
+            config = self.config
+            limits = {"train": config.train_limit, "val": config.val_limit, "test": None}
+            manifest = read_lvit(config.root, split, allow_problems=config.allow_problems)
+            self.manifests[split] = manifest.limit(limits[split], config.seed)
+            self._datasets[split] = SegmentationDataset(
+                self.manifests[split],
+                config.preprocessing,
+                augment=config.augment and split == "train",
+                seed=config.seed,
+                cache=config.cache,
+            )
+        return self._datasets[split]
+
+    def provenance(self) -> dict[str, Any]:
+        """Per split read: fingerprint, count of records and what was left out. For run records."""
+        return {
+            split: {
+                "root": str(manifest.root),
+                "fingerprint": manifest.fingerprint(),
+                "records": len(manifest),
+                "left_out": [f"{p.where}: {p.kind}: {p.message}" for p in manifest.left_out],
+            }
+            for split, manifest in self.manifests.items()
+        }
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        """Shuffled batches; the last one of an epoch may be smaller."""
+        dataset = self.dataset("train")
+        trainer = self.trainer
+        sampler = EpochSampler(
+            dataset,
+            num_replicas=trainer.world_size if trainer else 1,
+            rank=trainer.global_rank if trainer else 0,
+            shuffle=True,
+            seed=self.config.seed,
+        )
+        # A resumed fit makes its loader, and may start its workers, before it calls set_epoch.
+        sampler.set_epoch(trainer.current_epoch if trainer else 0)
+        return self._loader(dataset, sampler)
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        """Validation batches in the text file's order."""
+        return self._loader(self.dataset("val"), None)
+
+    def test_dataloader(self) -> DataLoader[Item]:
+        """Test batches in the text file's order."""
+        return self._loader(self.dataset("test"), None)
+
+    def _loader(
+        self, dataset: SegmentationDataset, sampler: EpochSampler | None
+    ) -> DataLoader[Item]:
+        return DataLoader(
+            dataset,
+            batch_size=self.config.batch_size,
+            sampler=sampler,
+            num_workers=self.config.workers,
+            persistent_workers=self.config.workers > 0,
+            pin_memory=torch.cuda.is_available(),
+            # Its own generator: a loader must not move the global random state that a resumed
+            # run restores.
+            generator=torch.Generator().manual_seed(self.config.seed),
+        )

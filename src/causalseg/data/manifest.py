@@ -1,0 +1,102 @@
+"""What a split of a data set is: its records, what was left out, and its fingerprint."""
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+_SUBJECT = re.compile(r"^(?:mask_)?(?:sub-(?P<sub>[A-Za-z0-9]+)|(?P<seq>seq\d+)_)")
+
+
+def subject_of(name: str) -> str | None:
+    """The patient or video that a file name tells, or None where it tells none.
+
+    "mask_sub-S08047_run-1.png" (BIDS) gives "S08047"; "seq03_051.png" (video) gives "seq03".
+    """
+    match = _SUBJECT.match(name)
+    return (match["sub"] or match["seq"]) if match else None
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row of a data set: an image, its mask and its caption."""
+
+    name: str
+    """The mask's file name; the key of this record in every table of results."""
+    image: Path
+    mask: Path
+    caption: str
+    subject: str | None
+    """Patient or video, where the file name tells one."""
+    domain: str
+    """The data set's folder name: a site, in leave-one-domain-out experiments."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a data set."""
+
+    kind: str
+    """Short name, e.g. "missing mask"."""
+    severity: Literal["error", "warning"]
+    where: str
+    """The file or row, relative to the data set's root."""
+    message: str
+    """What is wrong and what to do, one sentence."""
+    name: str | None = None
+    """The record that is left out when problems are allowed; None for a file without a row."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The usable records of one split, in the order of the text file."""
+
+    root: Path
+    split: Split
+    records: tuple[Record, ...]
+    left_out: tuple[Problem, ...] = ()
+    """Errors for which rows or files were left out; empty unless problems were allowed."""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @cached_property
+    def _digest(self) -> str:
+        total = hashlib.sha256()
+        for line in sorted(map(_record_digest, self.records)):
+            total.update(line)
+        return total.hexdigest()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, captions and the bytes of images and masks, in any order.
+
+        The files are read once; later calls answer from memory.
+        """
+        return self._digest
+
+    def limit(self, count: int | None, seed: int = 0) -> "Manifest":
+        """The slice of the first `count` records of a shuffle by `seed`, in the file's order."""
+        if count is None or count >= len(self.records):
+            return self
+        chosen = np.random.default_rng(seed).permutation(len(self.records))[:count]
+        return replace(self, records=tuple(self.records[i] for i in sorted(chosen)))
+
+
+def _record_digest(record: Record) -> bytes:
+    digest = hashlib.sha256()
+    parts = (
+        record.name.encode(),
+        record.caption.encode(),
+        record.image.read_bytes(),
+        record.mask.read_bytes(),
+    )
+    for part in parts:  # Each part hashed alone, so that no two records can run together.
+        digest.update(hashlib.sha256(part).digest())
+    return digest.digest()
