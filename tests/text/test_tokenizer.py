@@ -18,14 +18,17 @@ GOLDEN = {
     '': [],
     'a': [320],
     'a photo of a cat': [320, 1125, 539, 320, 2368],
-    'Bilateral pulmonary infection, two infected areas,
-        upper left lung and all right lung.': [25599, 39132, 14774, 267, 1237, 26136, 5429, 267,
-        7067, 1823, 16271, 537, 615, 1155, 16271, 269],
-    'unilateral pulmonary infection, one infected area, lower right lung.': [32388, 18819, 39132,
-        14774, 267, 637, 26136, 2445, 267, 4909, 1155, 16271, 269],
+    'Bilateral pulmonary infection, two infected areas, upper left lung and all right lung.': [
+        25599, 39132, 14774, 267, 1237, 26136, 5429, 267, 7067, 1823, 16271, 537, 615, 1155,
+        16271, 269,
+    ],
+    'unilateral pulmonary infection, one infected area, lower right lung.': [
+        32388, 18819, 39132, 14774, 267, 637, 26136, 2445, 267, 4909, 1155, 16271, 269,
+    ],
     'No polyp visible.': [871, 6833, 335, 8626, 269],
-    'one medium white round polyp, located in top left, center of the image': [637, 8675, 1579,
-        2522, 6833, 335, 267, 5677, 530, 1253, 1823, 267, 2119, 539, 518, 2867],
+    'one medium white round polyp, located in top left, center of the image': [
+        637, 8675, 1579, 2522, 6833, 335, 267, 5677, 530, 1253, 1823, 267, 2119, 539, 518, 2867,
+    ],
     'The nuclei are sparsely distributed.': [518, 25693, 328, 631, 3378, 8402, 16419, 269],
     "it's what I'LL say, don't": [585, 568, 768, 328, 1342, 1451, 267, 847, 713],
     '  tabs\tand\nlines  ': [29163, 537, 3418],
@@ -38,8 +41,9 @@ GOLDEN = {
     'Лёгкие': [47611, 141, 239, 140, 111, 27152, 29503, 369],
     'ﬁbrosis ½ ²': [36307, 33613, 41175],
     '!!!...??': [11194, 3002, 2197],
-    'pneumonoultramicroscopicsilicovolcanoconiosis': [28714, 749, 20253, 9800, 535, 532, 1065,
-        901, 1556, 13697, 9916, 78, 39031, 13903],
+    'pneumonoultramicroscopicsilicovolcanoconiosis': [
+        28714, 749, 20253, 9800, 535, 532, 1065, 901, 1556, 13697, 9916, 78, 39031, 13903,
+    ],
     '\u200b\xa0x': [9844, 343],
     'İstanbul': [328, 16384, 11231],
 }
