@@ -22,3 +22,24 @@ def data_root() -> Path:
 def qata_root(data_root: Path) -> Path:
     """QaTa-COV19 in the LViT layout."""
     return data_root / "QaTa-COV19"
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the tiny model with random weights, at 64 px."""
+    import torch
+
+    from causalseg import build_model
+    from causalseg.data.preprocessing import Preprocessing
+    from causalseg.models.checkpoint import save_checkpoint
+
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("checkpoint") / "tiny.safetensors"
+    save_checkpoint(
+        path,
+        build_model("causalclipseg", encoder="tiny"),
+        preprocessing=Preprocessing(size=64).to_dict(),
+        threshold=0.5,
+        provenance={"note": "random weights"},
+    )
+    return path

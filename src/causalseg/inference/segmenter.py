@@ -1,0 +1,206 @@
+"""From an image and a sentence to a mask: the one way in which a trained model is used."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from causalseg.data.images import read_image
+from causalseg.data.preprocessing import Preprocessing
+from causalseg.errors import InputError
+from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.models.checkpoint import load_checkpoint
+from causalseg.models.output import SegmentationOutput
+from causalseg.text.tokenizer import tokenize
+
+ImageLike = str | Path | Image.Image | NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """A mask and how it came about. All arrays but `attention` have the source's (H, W)."""
+
+    image: NDArray[np.uint8]
+    """(H, W) or (H, W, 3): the source's pixels."""
+    text: str
+    mask: NDArray[np.uint8]
+    """(H, W) in {0, 1}: where the probability reaches the threshold."""
+    probability: NDArray[np.float32]
+    """(H, W) in [0, 1]."""
+    threshold: float
+    attention: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """"stage2", ... -> causal mask M at that stage's own size, in [0, 1]; a mask per channel is
+    averaged over channels. The confounding mask is `1 - M`."""
+    warnings: tuple[str, ...] = ()
+
+    def save(self, folder: str | Path, name: str) -> list[Path]:
+        """Write mask, probability, overlay and heat maps as PNG files named `NAME_*.png`.
+
+        Returns:
+            The files written.
+
+        """
+        from causalseg.inference.outputs import save_pictures
+
+        return save_pictures(self, Path(folder), name)
+
+
+class Segmenter:
+    """A trained model, ready for images and sentences.
+
+    Example:
+        >>> segmenter = Segmenter.load("default")
+        >>> result = segmenter("xray.png", "one infected area, lower left lung.")
+        >>> result.mask.sum(), result.save("out", "xray")
+
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        preprocessing: Preprocessing,
+        threshold: float,
+        *,
+        device: str = "cpu",
+        provenance: dict[str, Any] | None = None,
+    ) -> None:
+        self.model = model.eval().to(device)
+        self.preprocessing = preprocessing
+        self.threshold = threshold
+        self.device = torch.device(device)
+        self.provenance = provenance or {}
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
+        """Load a checkpoint; the name `default` means the model that comes with the package.
+
+        Raises:
+            InputError: there is no such file, or it is no checkpoint.
+
+        """
+        path = default_checkpoint() if str(path) == DEFAULT else Path(path)
+        saved = load_checkpoint(path)
+        return cls(
+            saved.model,
+            Preprocessing(**saved.preprocessing),
+            saved.threshold,
+            device=device,
+            provenance=saved.provenance,
+        )
+
+    def __call__(self, image: ImageLike, text: str) -> Segmentation:
+        """Segment one image by one sentence.
+
+        Args:
+            image: a path, a PIL image, or an array (H, W) or (H, W, 3); arrays that are not uint8
+                are scaled from their minimum and maximum to 0..255.
+            text: not empty.
+
+        Raises:
+            InputError: the image cannot be used, or the text is empty.
+
+        """
+        return self.prompts(image, [text])[0]
+
+    def batch(self, images: Sequence[ImageLike], texts: Sequence[str]) -> list[Segmentation]:
+        """Segment several images, each by its own sentence."""
+        if len(images) != len(texts):
+            raise InputError(f"{len(images)} images and {len(texts)} texts do not pair up.")
+        if not images:
+            return []
+        pixels = [as_pixels(image) for image in images]
+        output = self._run(pixels, [_checked(text) for text in texts])
+        return [
+            self._result(p, t, output, i)
+            for i, (p, t) in enumerate(zip(pixels, texts, strict=True))
+        ]
+
+    def prompts(self, image: ImageLike, texts: Sequence[str]) -> list[Segmentation]:
+        """Segment one image by several sentences; the image is encoded once."""
+        if not texts:
+            return []
+        pixels = as_pixels(image)
+        output = self._run([pixels], [_checked(text) for text in texts])
+        return [self._result(pixels, text, output, i) for i, text in enumerate(texts)]
+
+    def probabilities(
+        self, images: Sequence[NDArray[np.uint8]], texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Probabilities at the model's own size, (B, S, S), for measuring.
+
+        Args:
+            images: uint8, (H, W) or (H, W, 3); or one image shared by all texts.
+            texts: may be empty strings, as controls need.
+
+        """
+        probability: NDArray[np.float32] = (
+            self._run(images, texts).logits.sigmoid()[:, 0].float().cpu().numpy()
+        )
+        return probability
+
+    @torch.inference_mode()
+    def _run(self, images: Sequence[NDArray[np.uint8]], texts: Sequence[str]) -> SegmentationOutput:
+        batch = torch.stack([self.preprocessing.image(image) for image in images])
+        tokens = tokenize(list(texts), self.preprocessing.context_length)
+        features = self.model.encode_image(batch.to(self.device))  # type: ignore[operator]
+        tau = self.model.encode_text(tokens.to(self.device))  # type: ignore[operator]
+        output: SegmentationOutput = self.model.segment(features, tau)  # type: ignore[operator]
+        return output
+
+    def _result(
+        self, pixels: NDArray[np.uint8], text: str, output: SegmentationOutput, index: int
+    ) -> Segmentation:
+        # A mask M depends on the image alone, so one image's maps serve all its texts.
+        maps = {
+            f"stage{stage}": m[min(index, len(m) - 1)].mean(0).float().cpu().numpy()
+            for stage, m in output.attention.items()
+        }
+        probability = _resize(output.logits[index : index + 1].sigmoid(), pixels.shape[:2])
+        mask = (probability >= self.threshold).astype(np.uint8)
+        return Segmentation(pixels, text, mask, probability, self.threshold, maps)
+
+
+def as_pixels(image: ImageLike) -> NDArray[np.uint8]:
+    """Read or convert to uint8 pixels, (H, W) or (H, W, 3).
+
+    Raises:
+        InputError: unreadable, of another shape, empty, or with values that are not finite.
+
+    """
+    if isinstance(image, str | Path):
+        return read_image(Path(image))
+    array = np.asarray(image)
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or not array.size:
+        raise InputError(
+            f"an image must be an array (H, W) or (H, W, 3), not one of shape {array.shape}; "
+            "convert it to grey or RGB."
+        )
+    if array.dtype == np.uint8:
+        return array
+    values = array.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("the image has values that are not finite; replace NaN and infinity.")
+    low, high = values.min(), values.max()
+    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
+    return scaled.round().astype(np.uint8)
+
+
+def _checked(text: str) -> str:
+    if not text.strip():
+        raise InputError("the text is empty; say what to segment, e.g. 'lower left lung'.")
+    return text
+
+
+def _resize(probability: Tensor, size: tuple[int, ...]) -> NDArray[np.float32]:
+    """(1, 1, S, S) to (H, W), bilinear."""
+    if probability.shape[2:] != size:
+        probability = F.interpolate(probability.float(), size=size, mode="bilinear")
+    array: NDArray[np.float32] = probability[0, 0].float().cpu().numpy()
+    return array
