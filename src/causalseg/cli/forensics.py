@@ -1,0 +1,58 @@
+"""`causalseg forensics`: is a published Dice and IoU macro or micro?"""
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from causalseg.evaluation.forensics import Verdict
+
+
+def main(argv: list[str]) -> int:
+    """Judge one pair, or print the published rows with their verdicts."""
+    parser = argparse.ArgumentParser(
+        prog="causalseg forensics",
+        description="Tell whether a published pair of Dice and IoU is macro (mean of images) or "
+        "micro (pixels summed over the set), by IoU = D / (2 - D).",
+        epilog="Examples: causalseg forensics 85.21 76.90; causalseg forensics --table",
+    )
+    parser.add_argument("dice", nargs="?", metavar="DICE", help="as percent or as fraction")
+    parser.add_argument("iou", nargs="?", metavar="IOU", help="on the same scale")
+    parser.add_argument("--table", action="store_true", help="print the published rows instead")
+    args = parser.parse_args(argv)
+    if not args.table and (args.dice is None or args.iou is None):
+        parser.error("give DICE and IOU, or --table")
+
+    from causalseg.evaluation.forensics import LEADERBOARD, examine
+
+    if args.table:
+        _print_table([(row, examine(f"{row.dice:.2f}", f"{row.iou:.2f}")) for row in LEADERBOARD])
+        return 0
+    _print_verdict(examine(args.dice, args.iou))
+    return 0
+
+
+def _print_verdict(verdict: "Verdict") -> None:
+    print(f"Dice {verdict.dice:.2%}, IoU {verdict.iou:.2%}: {verdict.kind}")
+    print(f"D / (2 - D) = {verdict.expected_micro_iou:.2%}; gap {verdict.gap:+.2%}")
+    print(verdict.words)
+
+
+def _print_table(rows: list[tuple[object, "Verdict"]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Published rows, percent (read up to November 2026)")
+    for name in ("data", "method", "Dice", "IoU", "gap", "scale", "note"):
+        table.add_column(name)
+    for row, verdict in rows:
+        cells = vars(row)
+        table.add_row(
+            cells["data"],
+            cells["method"],
+            f"{cells['dice']:.2f}",
+            f"{cells['iou']:.2f}",
+            f"{100 * verdict.gap:+.2f}",
+            verdict.kind,
+            cells["note"],
+        )
+    Console().print(table)

@@ -1,0 +1,139 @@
+"""From per-image rows to the figures of a set: macro, micro, intervals, calibration, controls."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from causalseg.data.manifest import Manifest
+from causalseg.evaluation.controls import CONTROL_THRESHOLD, ControlScores
+from causalseg.evaluation.files import Row
+from causalseg.evaluation.metrics import EMPTY_RULE, iou_of_dice
+from causalseg.evaluation.risk import risk_coverage
+from causalseg.evaluation.scoring import NATIVE, Scores, column
+from causalseg.evaluation.statistics import (
+    Interval,
+    cluster_bootstrap,
+    cluster_codes,
+    micro_dice,
+    micro_iou,
+)
+from causalseg.evaluation.surface import LESION_RULE
+from causalseg.version import __version__
+
+MACRO = ("dice", "iou", "nsd", "hd95", "lesion_f1")
+
+
+def summarise(scores: Scores, manifest: Manifest) -> dict[str, Any]:
+    """Everything that goes into metrics.json, from the scores of one manifest."""
+    rows, options = scores.rows, scores.options
+    clusters = cluster_codes([row["subject"] or None for row in rows])
+    metrics: dict[str, Any] = {
+        "version": __version__,
+        "data": {
+            "root": manifest.root.name,
+            "split": manifest.split,
+            "fingerprint": manifest.fingerprint(),
+            "left_out": [f"{p.where}: {p.message}" for p in manifest.left_out],
+        },
+        "options": asdict(options) | {"unit": options.unit},
+        "rules": {"empty masks": EMPTY_RULE, "lesions": LESION_RULE},
+        "images": len(rows),
+        "subjects": len(np.unique(clusters)),
+        "images_without_known_subject": sum(not row["subject"] for row in rows),
+        "predictions_resized": scores.resized,
+        "model_size": _at_size(rows, clusters, scores, ""),
+        "native_size": _at_size(rows, clusters, scores, NATIVE),
+    }
+    if scores.reliability is not None:
+        metrics |= _calibration(rows, clusters, scores)
+    return metrics
+
+
+def _at_size(rows: list[Row], clusters: Any, scores: Scores, prefix: str) -> dict[str, Any]:
+    seed, resamples = scores.options.seed, scores.options.resamples
+
+    def interval(values: Any, of: Any, *statistic: Any) -> dict[str, Any]:
+        found = cluster_bootstrap(values, of, *statistic, resamples=resamples, seed=seed)
+        return asdict(found)
+
+    counts = np.column_stack([column(rows, prefix + key) for key in ("tp", "fp", "fn")])
+    micro = {
+        "dice": interval(counts, clusters, micro_dice),
+        "iou": interval(counts, clusters, micro_iou),
+    }
+    result: dict[str, Any] = {
+        "macro": {key: interval(column(rows, prefix + key), clusters) for key in MACRO},
+        "micro": micro,
+        # One line that tells a micro from a macro value: this must equal micro.iou.
+        "micro_iou_from_dice": float(iou_of_dice(micro["dice"]["estimate"])),
+        "null_accuracy": None,
+        "macro_dice_where_a_lesion_is": None,
+    }
+    empty = column(rows, "empty") == 1
+    if empty.any():
+        silent = counts[empty, :2].sum(1) == 0
+        result["null_accuracy"] = interval(silent, clusters[empty]) | {"images": int(empty.sum())}
+        if not empty.all():
+            dice = column(rows, prefix + "dice")[~empty]
+            result["macro_dice_where_a_lesion_is"] = interval(dice, clusters[~empty])
+    return result
+
+
+def _calibration(rows: list[Row], clusters: Any, scores: Scores) -> dict[str, Any]:
+    bins = scores.reliability
+    assert bins is not None
+    seed, resamples = scores.options.seed, scores.options.resamples
+    curve = risk_coverage(column(rows, "confidence"), 1 - column(rows, "dice"))
+    return {
+        "calibration": {
+            key: asdict(
+                cluster_bootstrap(column(rows, key), clusters, resamples=resamples, seed=seed)
+            )
+            for key in ("brier", "ece")
+        }
+        | {
+            "bins": {
+                "pixels": bins.pixels.tolist(),
+                "mean_probability": _mean(bins.probability, bins.pixels),
+                "foreground_share": _mean(bins.foreground, bins.pixels),
+            }
+        },
+        "risk_coverage": {
+            "confidence": "soft Dice of the probabilities with their own mask",
+            "risk": "1 - Dice",
+            "aurc": curve.aurc,
+            "optimal_aurc": curve.optimal_aurc,
+            "mean_risk": float(curve.risk[-1]),
+            "coverage": curve.coverage.tolist(),
+            "selective_risk": curve.risk.tolist(),
+        },
+    }
+
+
+def _mean(sums: Any, pixels: Any) -> list[float | None]:
+    return [float(s / n) if n else None for s, n in zip(sums, pixels, strict=True)]
+
+
+def summarise_controls(controls: ControlScores, scores: Scores) -> dict[str, Any]:
+    """Macro Dice of the trivial controls with intervals, for metrics.json."""
+    clusters = cluster_codes([row["subject"] or None for row in scores.rows])
+    options = scores.options
+
+    def of(values: Any) -> dict[str, Any]:
+        return asdict(
+            cluster_bootstrap(values, clusters, resamples=options.resamples, seed=options.seed)
+        )
+
+    return {
+        "threshold": CONTROL_THRESHOLD,
+        "mean training mask": of(controls.mean_mask),
+        "mean mask of the caption": of(controls.caption_mask),
+        "captions_never_seen_in_training": controls.unseen_captions,
+    }
+
+
+def interval_text(values: Mapping[str, Any]) -> str:
+    """An interval read back from metrics.json, as text."""
+    return str(Interval(**{key: values[key] for key in Interval.__dataclass_fields__}))
