@@ -1,0 +1,102 @@
+"""Which reader a file needs: told by its first bytes, not by its name."""
+
+import gzip
+import zlib
+from pathlib import Path
+
+from causalseg.errors import InputError
+from causalseg.inference.formats.raster import SUFFIXES, read_raster
+from causalseg.inference.formats.study import Kind, Study
+
+_RASTER_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"BM")
+_DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+_NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
+
+
+def shown(path: object) -> str:
+    """A path fit for one line of a terminal: control characters escaped, cut in the middle."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
+    return text if len(text) <= 200 else f"{text[:90]}...{text[-90:]}"
+
+
+def _start(path: Path) -> bytes:
+    """The first 352 bytes, inflated where the file is compressed."""
+    with path.open("rb") as file:
+        start = file.read(352)
+    if start[:2] == b"\x1f\x8b":
+        with gzip.open(path) as file:
+            return file.read(352)
+    return start
+
+
+def kind_of(path: Path) -> Kind | None:
+    """The kind of a file by content; by suffix where the content says nothing; else None.
+
+    A damaged file with an image's suffix counts as that image, so that its reader reports it.
+    """
+    name = path.name.lower()
+    by_suffix: Kind | None = None
+    if name.endswith(SUFFIXES):
+        by_suffix = "raster"
+    elif name.endswith(_DICOM_SUFFIXES):
+        by_suffix = "dicom"
+    elif name.endswith(_NIFTI_SUFFIXES):
+        by_suffix = "nifti"
+    try:
+        start = _start(path)
+    except (OSError, EOFError, zlib.error):
+        return by_suffix
+    if start[128:132] == b"DICM" or start[:2] in (b"\x08\x00", b"\x02\x00"):
+        return "dicom"
+    if start[344:347] in (b"n+1", b"ni1") or start[4:7] in (b"n+2", b"ni2"):
+        return "nifti"
+    if start.startswith(_RASTER_MAGIC):
+        return "raster"
+    return by_suffix
+
+
+def read_study(
+    path: str | Path, *, axis: str = "axial", window: tuple[float, float] | None = None
+) -> Study:
+    """Read an image file of any supported kind.
+
+    Args:
+        path: PNG, JPEG, TIFF, BMP, DICOM or NIfTI; the content decides.
+        axis: the plane in which a NIfTI volume is cut: axial, coronal or sagittal.
+        window: (center, width) for DICOM and NIfTI, in place of the header's or of min..max.
+
+    Raises:
+        InputError: one sentence about the file. For DICOM and NIfTI it does not name the file,
+            whose name may hold patient data; the caller knows which one it gave.
+
+    """
+    if "\0" in str(path):
+        raise InputError("the file name holds a NUL character, which no file name may hold.")
+    path = Path(path)
+    try:
+        directory, exists = path.is_dir(), path.exists()
+    except OSError as error:
+        raise InputError(f"the file name cannot be used ({error.strerror}).") from None
+    if directory:
+        raise InputError("this is a folder where one image file is wanted.")
+    if not exists:
+        raise InputError("there is no such file: check the path.")
+    try:
+        if path.stat().st_size == 0:
+            raise InputError("the file is empty (0 bytes): fetch it again.")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"the file cannot be read ({error.strerror}).") from None
+    kind = kind_of(path)
+    if kind == "dicom":
+        from causalseg.inference.formats.dicom import read_dicom
+
+        return read_dicom(path, window)
+    if kind == "nifti":
+        from causalseg.inference.formats.nifti import read_nifti
+
+        return read_nifti(path, axis, window)
+    if kind == "raster":
+        return read_raster(path)
+    raise InputError("the file is none of PNG, JPEG, TIFF, BMP, DICOM and NIfTI.")

@@ -1,0 +1,248 @@
+"""DICOM Segmentation out (PS3.3 A.51), one segment a prompt, written by highdicom.
+
+Sides are never coded: what "left" means to a model is decided by its training captions, while a
+code for the left lung means the patient's. The prompt itself is in the segment's description.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from causalseg.errors import InputError
+from causalseg.inference.formats.study import Study
+from causalseg.version import __version__
+
+SegType = Literal["binary", "fractional"]
+_SERIES_NUMBER = 9000
+
+
+@dataclass(frozen=True)
+class Concept:
+    """A coded concept: value, coding scheme, meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+LESION = Concept("52988006", "SCT", "Lesion")
+_CATEGORY = Concept("49755003", "SCT", "Morphologically Abnormal Structure")
+# DICOM's Body Part Examined (PS3.16 annex L) to the anatomic region that is coded.
+ANATOMY = {
+    "CHEST": Concept("39607008", "SCT", "Lung"),
+    "LUNG": Concept("39607008", "SCT", "Lung"),
+    "COLON": Concept("71854001", "SCT", "Colon"),
+    "ABDOMEN": Concept("818983003", "SCT", "Abdomen"),
+    "BREAST": Concept("76752008", "SCT", "Breast"),
+    "BRAIN": Concept("12738006", "SCT", "Brain"),
+}
+
+
+def parse_concept(text: str, option: str) -> Concept:
+    """`SCHEME:VALUE:MEANING` as given on the command line.
+
+    Raises:
+        InputError: naming the option.
+
+    """
+    parts = [part.strip() for part in text.split(":", 2)]
+    if len(parts) != 3 or not all(parts) or len(parts[0]) > 16 or len(parts[1]) > 16:
+        raise InputError(
+            f"{option} wants SCHEME:VALUE:MEANING, such as SCT:52988006:Lesion, not {text!r}."
+        )
+    if len(parts[2]) > 64:
+        raise InputError(f"{option}: a code's meaning has at most 64 characters.")
+    return Concept(parts[1], parts[0], parts[2])
+
+
+def can_write(study: Study) -> bool:
+    """Whether the standard's references allow a segmentation of this source.
+
+    Several frames without a frame of reference (a cine loop) cannot be placed in space.
+    """
+    return len(study.frames) == 1 or bool(study.source.get("FrameOfReferenceUID"))
+
+
+def _segments(
+    prompts: Sequence[str], finding: Concept, anatomy: Concept | None, model: str
+) -> list[Any]:
+    import highdicom
+    from pydicom.sr.coding import Code
+
+    def code(concept: Concept) -> Code:
+        return Code(concept.value, concept.scheme, concept.meaning)
+
+    algorithm = highdicom.AlgorithmIdentificationSequence(
+        name="causalseg",
+        family=Code("123110", "DCM", "Artificial Intelligence"),
+        version=__version__,
+        parameters={"model": model} if model else None,
+    )
+    segments = []
+    for number, prompt in enumerate(prompts, start=1):
+        segment = highdicom.seg.SegmentDescription(
+            segment_number=number,
+            segment_label=f"Prompt {number}",
+            segmented_property_category=code(_CATEGORY),
+            segmented_property_type=code(finding),
+            algorithm_type="AUTOMATIC",
+            algorithm_identification=algorithm,
+            anatomic_regions=[code(anatomy)] if anatomy else None,
+        )
+        segment.SegmentDescription = prompt
+        segments.append(segment)
+    return segments
+
+
+def _fit_source(source: Any) -> None:
+    """Give the source the attributes that may be empty, so that they can be copied."""
+    for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"):
+        source.setdefault(name, "")
+    for name in ("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"):
+        source.setdefault(name, "")
+    for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
+        if not source.get(name):
+            raise InputError(
+                f"a DICOM SEG must refer to its source, whose header has no {name}: "
+                "use --format png."
+            )
+
+
+def _stack(study: Study, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Displayed stacks, one (n, H, W) a prompt, as (n, H, W, prompts) in the source's geometry."""
+    return np.stack(
+        [np.stack([study.display.undo(frame) for frame in array]) for array in arrays], axis=-1
+    )
+
+
+def write_seg(
+    study: Study,
+    prompts: Sequence[str],
+    arrays: Sequence[npt.NDArray[Any]],
+    path: Path,
+    *,
+    seg_type: SegType = "binary",
+    finding: Concept = LESION,
+    anatomy: Concept | None = None,
+    model: str = "",
+) -> None:
+    """Write one DICOM SEG with a segment for each prompt, and check it pixel for pixel.
+
+    Args:
+        study: what `read_dicom` returned.
+        prompts: up to 1024 characters each (the segment's description).
+        arrays: one (n, H, W) stack a prompt in the standard display: uint8 masks of 0 and 1 for
+            "binary", float probabilities in [0, 1] for "fractional" (stored in steps of 1/255).
+        path: where to write; the caller renames it when this returns.
+        seg_type: "binary" or "fractional".
+        finding: coded property type of the segments.
+        anatomy: coded anatomic region; by default the one of the header's body part, if known.
+        model: identity of the checkpoint, kept as a parameter of the algorithm.
+
+    Raises:
+        InputError: the source cannot be referred to, a prompt is too long, or the file read back
+            differs from the masks.
+
+    """
+    if study.kind != "dicom":
+        raise InputError("--format seg needs a DICOM image: use --format png or nifti.")
+    if not can_write(study):
+        raise InputError(
+            "this multi-frame DICOM object has no frame of reference, so a DICOM SEG cannot "
+            "refer to its frames: use --format png."
+        )
+    if any(len(prompt) > 1024 for prompt in prompts):
+        raise InputError("a prompt has more than the 1024 characters that DICOM SEG can keep.")
+    _fit_source(study.source)
+    stack = _stack(study, arrays)
+    if seg_type == "binary":
+        stack = np.asarray(stack != 0, dtype=np.uint8)
+    else:
+        # Quantised here, so that what is stored is known exactly: highdicom keeps multiples.
+        stack = np.rint(np.asarray(stack, dtype=np.float64) * 255.0) / 255.0
+    region = anatomy or ANATOMY.get(study.body_part or "")
+    _save(study, stack, _segments(prompts, finding, region, model), seg_type, path)
+    _verify(path, stack, seg_type)
+
+
+def _save(
+    study: Study, stack: npt.NDArray[Any], segments: list[Any], seg_type: SegType, path: Path
+) -> None:
+    import warnings
+
+    import highdicom
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+    with warnings.catch_warnings():
+        # highdicom warns about values of the source's header, which may be a patient's.
+        warnings.simplefilter("ignore")
+        try:
+            segmentation = highdicom.seg.Segmentation(
+                source_images=[study.source],
+                pixel_array=stack,
+                segmentation_type=seg_type.upper(),
+                segment_descriptions=segments,
+                series_instance_uid=generate_uid(),
+                series_number=_SERIES_NUMBER,
+                sop_instance_uid=generate_uid(),
+                instance_number=1,
+                manufacturer="causalseg",
+                manufacturer_model_name="causalseg",
+                software_versions=__version__,
+                device_serial_number="0",
+                content_label="CAUSALSEG",
+                content_description="Research only, not for diagnosis",
+                transfer_syntax_uid=UID(ExplicitVRLittleEndian),
+                omit_empty_frames=False,
+            )
+            segmentation.SeriesDescription = "causalseg (research only)"
+            if study.source.get("PatientOrientation"):
+                segmentation.PatientOrientation = study.source.PatientOrientation
+            segmentation.save_as(path)
+        except Exception as error:
+            # highdicom's own checks raise several kinds, whose messages quote the header.
+            raise InputError(
+                "a DICOM SEG cannot be made for this source, whose header lacks what the standard "
+                f"asks for ({type(error).__name__}): use --format png."
+            ) from error
+
+
+def read_seg(path: Path) -> npt.NDArray[np.float64]:
+    """The segments of a DICOM SEG whose frames are ordered by frame and segment.
+
+    Returns:
+        (n, H, W, segments): 0 and 1 for a binary one, value / 255 for a fractional one.
+
+    Raises:
+        InputError: a frame names no segment or is missing.
+
+    """
+    from pydicom import dcmread
+
+    dataset = dcmread(path)
+    pixels = np.asarray(dataset.pixel_array).reshape(-1, int(dataset.Rows), int(dataset.Columns))
+    count = len(dataset.SegmentSequence)
+    planes: list[list[npt.NDArray[Any]]] = [[] for _ in range(count)]
+    for frame, groups in zip(pixels, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
+        planes[number - 1].append(frame)
+    if len({len(stack) for stack in planes}) != 1:
+        raise InputError("the DICOM SEG lacks frames of some segment.")
+    values = np.stack([np.stack(stack) for stack in planes], axis=-1).astype(np.float64)
+    if dataset.SegmentationType == "FRACTIONAL":
+        values /= float(dataset.MaximumFractionalValue)
+    return values
+
+
+def _verify(path: Path, stack: npt.NDArray[Any], seg_type: SegType) -> None:
+    stored = read_seg(path)
+    if seg_type == "fractional":
+        same = stored.shape == stack.shape and np.allclose(stored, stack, atol=1e-6)
+    else:
+        same = stored.shape == stack.shape and bool(np.array_equal(stored, stack))
+    if not same:
+        raise InputError("the DICOM SEG read back differs from the masks: it was not kept.")

@@ -1,0 +1,74 @@
+"""What every reader returns: pixels ready for the model, and the way back to the source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Kind = Literal["raster", "dicom", "nifti"]
+Pixels = npt.NDArray[np.uint8]
+
+# Pixels (voxels) that a source may hold in all; more is taken for a broken or hostile header.
+MAX_PIXELS = 2**29
+
+
+@dataclass(frozen=True)
+class Display:
+    """How a stored frame is turned into the standard display, and back.
+
+    The standard display is the one of a light box: columns run to the patient's left and rows to
+    the feet (frontal) or to the back (axial); in a lateral view columns run to the back. First
+    the axes are swapped, then the flips are made.
+    """
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @property
+    def identity(self) -> bool:
+        """Whether the stored frame is the standard display already."""
+        return not (self.transpose or self.flip_rows or self.flip_columns)
+
+    def apply(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Stored frame (H, W, ...) to the standard display."""
+        if self.transpose:
+            frame = frame.swapaxes(0, 1)
+        return frame[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+
+    def undo(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Displayed frame (H, W, ...) to the source's own geometry: the inverse of `apply`."""
+        frame = frame[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
+        return frame.swapaxes(0, 1) if self.transpose else frame
+
+
+@dataclass(frozen=True)
+class Study:
+    """One source: an image, a multi-frame DICOM object or a volume cut into slices."""
+
+    kind: Kind
+    frames: Sequence[Pixels]
+    """Frames in the standard display, uint8 (H, W) or (H, W, 3), all of one shape."""
+    display: Display = field(default_factory=Display)
+    spacing: tuple[float, float] | None = None
+    """Millimetres between the rows and between the columns of a displayed frame."""
+    thickness: float | None = None
+    """Millimetres from slice to slice, where the source is a volume."""
+    modality: str | None = None
+    """DICOM's modality code, such as CR, DX, CT."""
+    body_part: str | None = None
+    """DICOM's body part, such as CHEST."""
+    warnings: tuple[str, ...] = ()
+    source: Any = None
+    """What the writer of the same format needs (a pydicom data set, a nibabel image)."""
+    axis: int | None = None
+    """Axis of the NIfTI array that the slices are numbered along."""
+    index: str | None = None
+    """Identity of the source (DICOM's SOP instance UID), never to be written in clear."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W) of a displayed frame."""
+        return self.frames[0].shape[0], self.frames[0].shape[1]
