@@ -1,0 +1,138 @@
+"""`causalseg data`: check a data set, make phantoms."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalseg.errors import InputError
+
+if TYPE_CHECKING:
+    from causalseg.data.audit import AuditReport
+
+SHOWN = 10
+
+
+def main(argv: list[str]) -> int:
+    """Run `causalseg data ...`; 0 = well, 1 = the data set has errors, 2 = unusable input."""
+    arguments = _parser().parse_args(argv)
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="causalseg data", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="read every file of a data set and report what is wrong",
+        description="Read every file of a data set in the LViT layout and report what is wrong. "
+        "Exit code 0 without errors (warnings allowed), 1 with errors, 2 if it cannot be read.",
+    )
+    check.add_argument("root", metavar="ROOT", type=Path, help="folder with Train_Folder etc.")
+    check.add_argument("--json", metavar="FILE", type=Path, help="write the whole report as JSON")
+    check.add_argument("--context-length", metavar="N", type=int, default=20, help="default: 20")
+    check.set_defaults(run=_check)
+    make = commands.add_parser(
+        "make-phantoms",
+        help="draw a data set of chest phantoms",
+        description="Draw chest-like images whose captions name some of their opacities, as a "
+        "data set in the LViT layout. The same seed gives the same files.",
+    )
+    make.add_argument("--out", metavar="DIR", type=Path, required=True, help="absent or empty")
+    make.add_argument("--count", metavar="N", type=int, default=300, help="default: 300")
+    make.add_argument("--seed", metavar="S", type=int, default=0, help="default: 0")
+    make.add_argument("--size", metavar="PX", type=int, default=224, help="default: 224")
+    make.set_defaults(run=_make_phantoms)
+    return parser
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from causalseg.data.audit import audit
+
+    if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
+        raise InputError(f"--json {arguments.json}: its folder does not exist.")
+    with _progress("reading") as (advance, total):
+        report = audit(
+            arguments.root,
+            context_length=arguments.context_length,
+            start=total,
+            advance=advance,
+        )
+    _show(report)
+    if arguments.json is not None:
+        partial = arguments.json.with_name(f".{arguments.json.name}.{os.getpid()}")
+        partial.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
+        os.replace(partial, arguments.json)
+    return 1 if report.errors else 0
+
+
+def _make_phantoms(arguments: argparse.Namespace) -> int:
+    from causalseg.data.phantom import make_phantoms
+
+    with _progress("drawing") as (advance, total):
+        total(arguments.count)
+        make_phantoms(
+            arguments.out,
+            arguments.count,
+            arguments.seed,
+            arguments.size,
+            progress=lambda _: advance(),
+        )
+    print(f"{arguments.count} phantoms are in {arguments.out}")
+    return 0
+
+
+class _progress:  # noqa: N801 - used as a context manager
+    """A progress bar on stderr, seen only in a terminal: gives (advance, set the total)."""
+
+    def __init__(self, what: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeRemainingColumn as Remaining
+
+        self.bar = Progress(
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            Remaining(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self.task = self.bar.add_task(what, total=None)
+
+    def __enter__(self) -> tuple[Any, Any]:
+        self.bar.start()
+        return (
+            lambda: self.bar.advance(self.task),
+            lambda count: self.bar.update(self.task, total=count),
+        )
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+
+def _show(report: "AuditReport") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title=f"Data set {escape(str(report.root))}", title_justify="left")
+    table.add_column("")
+    for facts in report.splits:
+        table.add_column(facts.split, justify="right")
+    for label, values in report.table():
+        table.add_row(label, *map(escape, values))
+    console.print(table)
+    for severity, colour in (("error", "red"), ("warning", "yellow")):
+        for kind, problems in report.by_kind(severity).items():
+            console.print(f"[{colour}]{severity}: {kind}[/]: {len(problems)}")
+            for problem in problems[:SHOWN]:
+                console.print(f"  {problem.where}: {problem.message}", markup=False, soft_wrap=True)
+            if len(problems) > SHOWN:
+                console.print(f"  ... and {len(problems) - SHOWN} more (--json FILE lists all)")
+    errors, warnings = len(report.errors), len(report.warnings)
+    verdict = "The data set has errors." if errors else "The data set can be used."
+    console.print(f"{errors} error(s), {warnings} warning(s). {verdict}")

@@ -1,0 +1,201 @@
+"""Chest-like phantoms whose caption names some of their opacities, so that only text can tell.
+
+A phantom has opacities in several of the six lung zones (two sides, three heights). Its caption
+names some of them, and the mask holds just those. The mask for any other caption is known too
+(`truth`), which real data cannot offer. "left" is the viewer's left, as in QaTa-COV19.
+"""
+
+import csv
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from causalseg.data.manifest import Split
+from causalseg.data.phantom_drawing import Anatomy, draw_anatomy, draw_image, draw_opacity
+from causalseg.errors import InputError
+from causalseg.text.captions import parse
+from causalseg.text.grammar_lung import LungFinding, LungWording, lung_finding
+
+Zone = tuple[str, str]
+"""(side, height), e.g. ("left", "upper")."""
+SIDES = ("left", "right")
+HEIGHTS = ("upper", "middle", "lower")
+ZONES: tuple[Zone, ...] = tuple((side, height) for side in SIDES for height in HEIGHTS)
+SHARE_ABSENT = 0.1
+"""Share of phantoms whose caption names only zones that hold nothing."""
+MAX_RUNS = 3
+"""Most images of one subject."""
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A drawn image and what is in it."""
+
+    image: NDArray[np.uint8]
+    """(S, S) uint8."""
+    masks: Mapping[Zone, NDArray[np.bool_]]
+    """(S, S) bool for each zone that holds an opacity; no two overlap."""
+
+
+@dataclass(frozen=True)
+class PhantomCase:
+    """One row of a phantom data set."""
+
+    name: str
+    """The mask's file name, e.g. "mask_sub-S00012_run-1.png"."""
+    split: Split
+    phantom: Phantom
+    caption: str
+
+
+def describe(zones: Iterable[Zone], wording: LungWording = "lvit") -> str:
+    """Write the caption that names some zones, at least one, in LViT's or SGSeg's wording."""
+    named = frozenset(zones)
+    if not named or not named <= frozenset(ZONES):
+        raise ValueError(f"not zones of a lung: {sorted(named)}")
+    left, right = (tuple(h for h in HEIGHTS if (side, h) in named) for side in SIDES)
+    return lung_finding(left, right, wording).compose()
+
+
+def named_zones(caption: str) -> frozenset[Zone]:
+    """The zones that a caption names, a lung without a zone being all of it.
+
+    InputError when the caption is not one about lungs.
+    """
+    finding = parse(caption)
+    if not isinstance(finding, LungFinding):
+        raise InputError(f"The caption {caption!r} is not about lungs, as a phantom's must be.")
+    lungs = zip(SIDES, (finding.left, finding.right), strict=True)
+    whole = {(side, h) for side, lung in lungs if lung and not lung.zones for h in HEIGHTS}
+    return finding.zones | whole
+
+
+def truth(phantom: Phantom, caption: str) -> NDArray[np.bool_]:
+    """The true mask (S, S) of a phantom for any caption about lungs; may be empty."""
+    mask = np.zeros(phantom.image.shape, bool)
+    for zone in named_zones(caption):
+        if zone in phantom.masks:
+            mask |= phantom.masks[zone]
+    return mask
+
+
+def draw_phantom(
+    rng: np.random.Generator, anatomy: Anatomy | None = None, size: int = 224
+) -> Phantom:
+    """Draw a phantom with opacities in two to four zones.
+
+    Args:
+        rng: All randomness comes from here.
+        anatomy: The subject's chest; a new one is drawn when None.
+        size: Side S in pixels.
+
+    """
+    anatomy = anatomy or draw_anatomy(rng)
+    count = int(rng.integers(2, 5))
+    chosen = [ZONES[i] for i in sorted(rng.permutation(len(ZONES))[:count])]
+    opacities = {zone: draw_opacity(rng, anatomy, zone, size) for zone in chosen}
+    image = draw_image(rng, anatomy, [o.density for o in opacities.values()], size)
+    return Phantom(image, {zone: opacity.mask for zone, opacity in opacities.items()})
+
+
+def draw_caption(rng: np.random.Generator, phantom: Phantom) -> str:
+    """Name some of a phantom's opacities, or (a tenth of the time) only zones without any."""
+    held = [zone for zone in ZONES if zone in phantom.masks]
+    free = [zone for zone in ZONES if zone not in phantom.masks]
+    absent = rng.random() < SHARE_ABSENT
+    pool = free if absent else held
+    most = len(pool) if absent else len(pool) - 1  # At least one opacity stays unnamed.
+    count = int(rng.integers(1, most + 1))
+    chosen = [pool[i] for i in rng.permutation(len(pool))[:count]]
+    return describe(chosen, "lvit" if rng.random() < 0.5 else "sgseg")
+
+
+def phantom_cases(count: int, seed: int, size: int = 224) -> Iterator[PhantomCase]:
+    """The rows of a phantom data set, drawn one by one; the same for the same arguments.
+
+    Subjects have one to three images each and stay within a split: about 70 % training, 10 %
+    validation, 20 % test, and at least one image in each.
+    """
+    if count < 3:
+        raise InputError(f"--count must be at least 3, one a split, not {count}.")
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed}.")
+    val, test = max(1, round(count * 0.1)), max(1, round(count * 0.2))
+    subject = 0
+    sizes: tuple[tuple[Split, int], ...] = (
+        ("train", count - val - test),
+        ("val", val),
+        ("test", test),
+    )
+    for split, left in sizes:
+        while left > 0:
+            subject += 1
+            rng = np.random.default_rng((seed, subject))
+            anatomy = draw_anatomy(rng)
+            runs = min(left, int(rng.integers(1, MAX_RUNS + 1)))
+            for run in range(1, runs + 1):
+                phantom = draw_phantom(rng, anatomy, size)
+                name = f"mask_sub-S{subject:05d}_run-{run}.png"
+                yield PhantomCase(name, split, phantom, draw_caption(rng, phantom))
+            left -= runs
+
+
+def make_phantoms(
+    out: str | Path,
+    count: int,
+    seed: int,
+    size: int = 224,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Write a phantom data set in the LViT layout, whole or not at all.
+
+    Args:
+        out: A folder that is absent or empty.
+        count: Images in all.
+        seed: The same seed gives the same bytes.
+        size: Side of the images in pixels.
+        progress: Called with the count of images written so far.
+
+    Raises:
+        InputError: `out` holds something, or the count is too small.
+
+    """
+    out = Path(out)
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty: choose another folder or delete it.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        _write_cases(partial, phantom_cases(count, seed, size), progress)
+        if out.exists():
+            out.rmdir()
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_cases(
+    root: Path, cases: Iterable[PhantomCase], progress: Callable[[int], object] | None
+) -> None:
+    rows: dict[Split, list[tuple[str, str]]] = {"train": [], "val": [], "test": []}
+    for split in rows:
+        for kind in ("img", "labelcol"):
+            (root / f"{split.capitalize()}_Folder" / kind).mkdir(parents=True)
+    for done, case in enumerate(cases, start=1):
+        folder = root / f"{case.split.capitalize()}_Folder"
+        Image.fromarray(case.phantom.image).save(folder / "img" / case.name.removeprefix("mask_"))
+        mask = truth(case.phantom, case.caption).astype(np.uint8) * np.uint8(255)
+        Image.fromarray(mask).save(folder / "labelcol" / case.name)
+        rows[case.split].append((case.name, case.caption))
+        if progress is not None:
+            progress(done)
+    for split, table in rows.items():
+        path = root / f"{split.capitalize()}_Folder" / f"{split.capitalize()}_text.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("Image", "Description"), *table])
