@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from causalseg.data.images import check_size
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom_pixels import colour_frame, frame_attribute, grey_frame
 from causalseg.inference.formats.orientation import (
@@ -26,6 +27,7 @@ from causalseg.inference.formats.study import MAX_PIXELS, Display, Pixels, Study
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+_DIRECTION = re.compile(r"[LRAPHF]{1,3}")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
@@ -106,6 +108,7 @@ def _check(dataset: Any) -> int:
         raise InputError("the DICOM header does not give the image's size.") from None
     if min(rows, columns, frames, samples) < 1:
         raise InputError(f"the DICOM header gives an empty image ({frames} x {rows} x {columns}).")
+    check_size(columns, rows, "the DICOM image")
     if rows * columns * frames * samples > MAX_PIXELS:
         raise InputError(
             f"the DICOM header claims {frames} frames of {rows} x {columns} pixels, more than "
@@ -162,7 +165,9 @@ def _display(dataset: Any) -> tuple[Display | None, str]:
         if not named or isinstance(named, str) or len(named) != 2:
             return None, ""
         columns, rows = (str(part).strip().upper() for part in named)
-    return display_of(columns, rows), f"with columns to {columns[:3]!r} and rows to {rows[:3]!r}"
+        if not (_DIRECTION.fullmatch(columns) and _DIRECTION.fullmatch(rows)):
+            return None, ""
+    return display_of(columns, rows), f"with columns to {columns} and rows to {rows}"
 
 
 def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, list[str]]:
@@ -234,5 +239,5 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
         body_part=_code(dataset.get("BodyPartExamined")),
         warnings=(*notes, *about_spacing, *about_pixels),
         source=dataset,
-        index=str(dataset.get("SOPInstanceUID") or ""),
+        oriented=display is not None,
     )

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from causalseg.data.images import check_size
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom_pixels import scale, to_bytes, window
 from causalseg.inference.formats.study import MAX_PIXELS, Study
@@ -136,6 +137,7 @@ def read_nifti(
     volume = nibabel.apply_orientation(values.reshape(_three(values.shape)), transform)
     planes = _PLANES[axis]
     ordered = np.transpose(volume, planes)
+    check_size(ordered.shape[2], ordered.shape[1], f"a slice ({axis})")
     number, flipped = _file_axis(transform, planes[0])
     if flipped:
         ordered = ordered[::-1]

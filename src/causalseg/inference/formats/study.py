@@ -63,10 +63,10 @@ class Study:
     warnings: tuple[str, ...] = ()
     source: Any = None
     """What the writer of the same format needs (a pydicom data set, a nibabel image)."""
+    oriented: bool = True
+    """The header says which way the patient lies (always taken as said for a picture)."""
     axis: int | None = None
     """Axis of the NIfTI array that the slices are numbered along."""
-    index: str | None = None
-    """Identity of the source (DICOM's SOP instance UID), never to be written in clear."""
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -1,0 +1,238 @@
+"""`causalseg predict`: segment images, folders and prompt tables from text."""
+
+import argparse
+import csv
+import hashlib
+import io
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalseg.errors import InputError
+
+if TYPE_CHECKING:
+    from causalseg.inference.predict import PredictOptions
+    from causalseg.inference.requests import Plan
+
+_EPILOG = """\
+Each image gets a folder OUT/NAME with result.json and, numbered by prompt, the mask, the
+probability, an overlay and the causal (orange) and confounder (blue) heat maps; a DICOM image
+gets a DICOM SEG, a NIfTI volume NIfTI masks. Everything has the source's own geometry. NAME is the
+picture's own name; DICOM and NIfTI files, whose names may hold patient data, are called scan-HASH.
+
+Exit code: 0 when all is done, 1 when some rows failed, 2 when nothing could be done.
+Research software, not a medical device.
+"""
+_SHOWN = 20
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="causalseg predict",
+        description="Segment what a sentence names, in PNG, JPEG, TIFF, BMP, DICOM or NIfTI.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
+    add("--text", action="append", default=[], help="what to segment; may be given several times")
+    add("--prompts", type=Path, metavar="FILE", help="table image,text[,slice]: CSV or JSON lines")
+    add(
+        "--model",
+        default="default",
+        metavar="CHECKPOINT",
+        help="a .safetensors file (default: %(default)s)",
+    )
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
+    add("--device", default="auto", help="cpu, cuda, cuda:1... (default: a GPU if there is one)")
+    add(
+        "--format",
+        choices=("auto", "png", "seg", "nifti"),
+        default="auto",
+        help="of the masks (default: by input)",
+    )
+    add(
+        "--seg-type",
+        choices=("binary", "fractional"),
+        default="binary",
+        help="what a DICOM SEG holds: masks or probabilities",
+    )
+    add(
+        "--axis",
+        choices=("axial", "coronal", "sagittal"),
+        default="axial",
+        help="how a NIfTI volume is sliced (default: %(default)s)",
+    )
+    add(
+        "--window",
+        nargs=2,
+        type=float,
+        metavar=("CENTER", "WIDTH"),
+        help="grey window for DICOM and NIfTI, in place of the header's",
+    )
+    add(
+        "--finding",
+        metavar="SCHEME:VALUE:MEANING",
+        help="code of the segments (default: SCT:52988006:Lesion)",
+    )
+    add(
+        "--anatomy",
+        metavar="SCHEME:VALUE:MEANING",
+        help="code of the region (default: by the header's body part)",
+    )
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="keep results that are already whole")
+    again.add_argument("--overwrite", action="store_true", help="replace results of the same name")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; the exit code is explained in its help."""
+    arguments = _parser().parse_args(argv)
+    plan = _plan(arguments)
+    options, checkpoint = _options(arguments)
+    out: Path = arguments.out
+    _prepare(out, plan, keep=arguments.resume or arguments.overwrite)
+
+    from causalseg.inference.segmenter import Segmenter
+
+    segmenter = Segmenter.load(checkpoint, device=_device(arguments.device))
+    records = list(_progress(_local(segmenter, plan, out, options), len(plan.items)))
+    return _report(plan, records, out)
+
+
+def _plan(arguments: argparse.Namespace) -> "Plan":
+    from causalseg.inference.requests import plan_images, read_table
+
+    if arguments.prompts is not None:
+        if arguments.images or arguments.text:
+            raise InputError("--prompts names images and texts itself: leave out IMAGE and --text.")
+        return read_table(arguments.prompts)
+    if not arguments.images:
+        raise InputError("there is nothing to segment: name an image, a folder, or --prompts FILE.")
+    return plan_images(arguments.images, arguments.text)
+
+
+def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
+    from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.inference.formats.seg import parse_concept
+    from causalseg.inference.predict import PredictOptions
+
+    for option in ("finding", "anatomy"):
+        if getattr(arguments, option):
+            parse_concept(getattr(arguments, option), f"--{option}")
+    if arguments.window and not arguments.window[1] >= 1:
+        raise InputError(f"--window: the width must be at least 1, not {arguments.window[1]:g}.")
+    checkpoint = default_checkpoint() if arguments.model == DEFAULT else Path(arguments.model)
+    try:
+        with checkpoint.open("rb") as file:
+            model = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"the checkpoint {arguments.model} cannot be read: {reason}.") from None
+    options = PredictOptions(
+        format=arguments.format,
+        seg_type=arguments.seg_type,
+        axis=arguments.axis,
+        window=tuple(arguments.window) if arguments.window else None,
+        finding=arguments.finding,
+        anatomy=arguments.anatomy,
+        model=model,
+        resume=arguments.resume,
+    )
+    return options, checkpoint
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"--device {name} is not to be had on this machine: try cpu.") from None
+    return name
+
+
+def _prepare(out: Path, plan: "Plan", *, keep: bool) -> None:
+    """Make the folder; refuse to replace results that nobody said may be replaced."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        present = set(os.listdir(out))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"--out {out} cannot be used as a folder: {reason}.") from None
+    if not os.access(out, os.W_OK):
+        raise InputError(f"--out {out} is not writable: choose another folder.")
+    there = sum(item.name in present for item in plan.items)
+    if there and not keep:
+        raise InputError(
+            f"--out {out} holds results for {there} of these images already: give --resume to keep "
+            "what is done, --overwrite to make it again, or another --out."
+        )
+
+
+def _local(
+    segmenter: Any, plan: "Plan", out: Path, options: "PredictOptions"
+) -> Iterator[dict[str, Any]]:
+    from causalseg.inference.predict import predict_one
+
+    for item in plan.items:
+        yield predict_one(segmenter, item, out, options)
+
+
+def _progress(records: Iterable[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(
+        records, "segmenting", total=total, console=Console(stderr=True), disable=total < 2
+    )
+
+
+def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
+    """Write index.csv, tell what failed and what must be known, return the exit code."""
+    failed = [(failure.row, f"row {failure.row}", failure.reason) for failure in plan.failures]
+    failed += [
+        (record["row"], item.label, record["reason"])
+        for item, record in zip(plan.items, records, strict=True)
+        if record["status"] == "failed"
+    ]
+    failed.sort()
+    _write_index(plan, records, out)
+    counts = Counter(record["status"] for record in records)
+    warned = Counter(note for record in records for note in dict.fromkeys(record["warnings"]))
+    for note, times in warned.most_common(_SHOWN):
+        print(f"causalseg predict: warning ({times} of {len(records)}): {note}", file=sys.stderr)
+    if plan.ignored:
+        print(f"causalseg predict: {plan.ignored} files are no images, left out", file=sys.stderr)
+    for _, label, reason in failed[:_SHOWN]:
+        print(f"causalseg predict: error: {label}: {reason}", file=sys.stderr)
+    if len(failed) > _SHOWN:
+        print(
+            f"causalseg predict: {len(failed) - _SHOWN} more: {out / 'index.csv'}", file=sys.stderr
+        )
+    kept = f", {counts['kept']} kept from before" if counts["kept"] else ""
+    print(f"{counts['done']} segmented{kept}, {len(failed)} failed; results in {out}")
+    if not counts["done"] and not counts["kept"]:
+        return 2
+    return 1 if failed else 0
+
+
+def _write_index(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> None:
+    """One line for each image or bad row; without paths, which may hold patient data."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["row", "name", "status", "reason"])
+    rows: list[tuple[int, str, str, str]] = [
+        (failure.row, "", "failed", failure.reason) for failure in plan.failures
+    ]
+    rows += [(r["row"], r["name"], r["status"], r["reason"]) for r in records]
+    writer.writerows(sorted(rows))
+    part = out / f".index.{os.getpid()}.part"
+    part.write_text(text.getvalue(), encoding="utf-8")
+    os.replace(part, out / "index.csv")

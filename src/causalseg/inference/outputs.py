@@ -1,0 +1,95 @@
+"""Pictures of a segmentation, each written whole or not at all."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from causalseg.inference.pictures import (
+    CAUSAL_COLOUR,
+    CONFOUNDER_COLOUR,
+    attention_map,
+    heatmap,
+    overlay,
+)
+
+
+class Result(Protocol):
+    """What is drawn of a `causalseg.inference.segmenter.Segmentation`."""
+
+    @property
+    def image(self) -> npt.NDArray[np.uint8]:
+        """(H, W) or (H, W, 3)."""
+
+    @property
+    def mask(self) -> npt.NDArray[np.uint8]:
+        """(H, W) in {0, 1}."""
+
+    @property
+    def probability(self) -> npt.NDArray[np.float32]:
+        """(H, W) in [0, 1]."""
+
+    @property
+    def attention(self) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Causal masks (h, w) in [0, 1] by stage; may be empty."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Sentences for the report."""
+
+
+def write_png(pixels: npt.NDArray[Any], path: Path) -> Path:
+    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), as PNG: whole or not at all."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def mask_pixels(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Mask {0, 1} as the picture 0, 255."""
+    return np.where(mask != 0, np.uint8(255), np.uint8(0))
+
+
+def probability_pixels(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Probability in [0, 1] in steps of 1/65535."""
+    return np.rint(np.asarray(probability, dtype=np.float64) * 65535.0).astype(np.uint16)
+
+
+def pictures(result: Result) -> dict[str, npt.NDArray[Any]]:
+    """The pictures of a result by name, all (H, W) of the image.
+
+    mask (uint8, 0 and 255), probability (uint16, 0..65535), overlay (RGB), and, for models that
+    keep causal masks, causal and confounder (RGB; 1 minus the causal map).
+    """
+    found: dict[str, npt.NDArray[Any]] = {
+        "mask": mask_pixels(result.mask),
+        "probability": probability_pixels(result.probability),
+        "overlay": overlay(result.image, result.mask),
+    }
+    if result.attention:
+        causal = attention_map(result.attention, (result.image.shape[0], result.image.shape[1]))
+        found["causal"] = heatmap(result.image, causal, CAUSAL_COLOUR)
+        found["confounder"] = heatmap(result.image, 1.0 - causal, CONFOUNDER_COLOUR)
+    return found
+
+
+def save_pictures(result: Result, folder: Path, name: str) -> list[Path]:
+    """Write the pictures of a result as `NAME_mask.png`, `NAME_probability.png` and so on.
+
+    Returns:
+        The files written.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        write_png(pixels, folder / f"{name}_{kind}.png")
+        for kind, pixels in pictures(result).items()
+    ]

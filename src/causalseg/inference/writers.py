@@ -1,0 +1,185 @@
+"""The files of one result folder, in the format of the source or the one asked for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from causalseg.errors import InputError
+from causalseg.inference.formats import Study
+from causalseg.inference.outputs import (
+    mask_pixels,
+    pictures,
+    probability_pixels,
+    write_png,
+)
+
+if TYPE_CHECKING:
+    from causalseg.inference.predict import Answer, PredictOptions
+
+
+def chosen_format(study: Study, wanted: str) -> tuple[str, list[str]]:
+    """The format to write, and a warning where the source's own one is impossible.
+
+    Raises:
+        InputError: the format asked for does not fit the source.
+
+    """
+    if study.kind == "nifti":
+        if wanted not in ("auto", "nifti"):
+            raise InputError(f"a NIfTI volume is answered in NIfTI, not --format {wanted}.")
+        return "nifti", []
+    if wanted == "nifti":
+        raise InputError("--format nifti needs a NIfTI volume: use --format auto.")
+    if study.kind == "raster":
+        if wanted == "seg":
+            raise InputError("--format seg needs a DICOM image: use --format png.")
+        return "png", []
+    from causalseg.inference.formats.seg import can_write
+
+    if wanted == "auto" and not can_write(study):
+        return "png", [
+            "this multi-frame object has no frame of reference, so that DICOM SEG cannot refer to "
+            "its frames: one PNG a frame was written."
+        ]
+    return ("seg" if wanted == "auto" else wanted), []
+
+
+def write_results(
+    segmenter: Any,
+    study: Study,
+    answers: Sequence["Answer"],
+    folder: Path,
+    options: "PredictOptions",
+) -> dict[str, Any]:
+    """Write masks, probabilities and pictures into `folder`.
+
+    Returns:
+        The part of `result.json` about them: geometry, and for each mask its text, its size in
+        pixels and mm2 (or mm3) and its files.
+
+    Raises:
+        InputError: the format does not fit the source, or a written file reads back differently.
+
+    """
+    form, notes = chosen_format(study, options.format)
+    shared: list[str] = []
+    if form == "seg":
+        shared = [_write_seg(study, answers, folder, options)]
+    masks = []
+    for number, answer in enumerate(answers, start=1):
+        files = list(shared)
+        if form == "nifti":
+            files += _write_volume(study, answer, folder, number)
+        elif answer.result is not None:
+            files += _write_pictures(study, answer, folder, number, plain=form == "png")
+        elif form == "png":
+            files += _write_frames(study, answer, folder, number)
+        about = _text_warnings(segmenter, study, answer)
+        masks.append({**_measures(study, answer), "warnings": about, "files": files})
+    turn = study.display
+    return {
+        "kind": study.kind,
+        "format": form,
+        "frames": len(study.frames),
+        "shape": list(study.display.undo(np.empty(study.shape)).shape),
+        "spacing_mm": list(study.spacing) if study.spacing else None,
+        "thickness_mm": study.thickness,
+        "slice_axis": study.axis,
+        "modality": study.modality,
+        "body_part": study.body_part,
+        "display": {
+            "transposed": turn.transpose,
+            "flipped_rows": turn.flip_rows,
+            "flipped_columns": turn.flip_columns,
+        },
+        "warnings": notes,
+        "masks": masks,
+    }
+
+
+def _measures(study: Study, answer: "Answer") -> dict[str, Any]:
+    pixels = int(answer.mask.sum())
+    found: dict[str, Any] = {"text": answer.track.description, "pixels": pixels}
+    if len(study.frames) > 1 and len(answer.track.texts) < len(study.frames):
+        found["slices"] = sorted(answer.track.texts)
+    if study.spacing:
+        area = pixels * study.spacing[0] * study.spacing[1]
+        if study.thickness:
+            found["volume_mm3"] = area * study.thickness
+        elif len(study.frames) == 1:
+            found["area_mm2"] = area
+    return found
+
+
+def _text_warnings(segmenter: Any, study: Study, answer: "Answer") -> list[str]:
+    """What must be said about each text: words cut off, and sides that cannot be trusted."""
+    from causalseg.inference.formats.dicom import lateral_view, laterality
+    from causalseg.inference.formats.orientation import side_warnings
+    from causalseg.text.tokenizer import cut_text
+
+    notes: dict[str, None] = dict.fromkeys(answer.result.warnings if answer.result else ())
+    preprocessing = getattr(segmenter, "preprocessing", None)
+    for text in dict.fromkeys(answer.track.texts.values()):
+        if preprocessing is not None and (lost := cut_text(text, preprocessing.context_length)):
+            notes[f"the text is longer than the model reads: {lost!r} was cut off."] = None
+        if study.kind == "dicom":
+            side = laterality(study.source)
+            notes |= dict.fromkeys(
+                side_warnings(text, side, lateral_view(study.source), study.oriented)
+            )
+    return list(notes)
+
+
+def _write_seg(
+    study: Study, answers: Sequence["Answer"], folder: Path, options: "PredictOptions"
+) -> str:
+    from causalseg.inference.formats.seg import LESION, parse_concept, write_seg
+
+    binary = options.seg_type == "binary"
+    write_seg(
+        study,
+        [answer.track.description for answer in answers],
+        [answer.mask if binary else answer.probability for answer in answers],
+        folder / "segmentation.dcm",
+        seg_type=options.seg_type,
+        finding=parse_concept(options.finding, "--finding") if options.finding else LESION,
+        anatomy=parse_concept(options.anatomy, "--anatomy") if options.anatomy else None,
+        model=options.model,
+    )
+    return "segmentation.dcm"
+
+
+def _write_volume(study: Study, answer: "Answer", folder: Path, number: int) -> list[str]:
+    from causalseg.inference.formats.nifti import write_nifti
+
+    names = [f"{number}_mask.nii.gz", f"{number}_probability.nii.gz"]
+    write_nifti(study, answer.mask, folder / names[0])
+    write_nifti(study, answer.probability, folder / names[1])
+    return names
+
+
+def _write_pictures(
+    study: Study, answer: "Answer", folder: Path, number: int, *, plain: bool
+) -> list[str]:
+    """Pictures of a single frame; `plain`: mask and probability too, which SEG holds already."""
+    result, undo = answer.result, study.display.undo
+    assert result is not None
+    files = []
+    for kind, pixels in pictures(result).items():
+        if plain or kind not in ("mask", "probability"):
+            files.append(write_png(undo(pixels), folder / f"{number}_{kind}.png").name)
+    return files
+
+
+def _write_frames(study: Study, answer: "Answer", folder: Path, number: int) -> list[str]:
+    files = []
+    for frame in sorted(answer.track.texts):
+        for kind, pixels in (
+            ("mask", mask_pixels(answer.mask[frame])),
+            ("probability", probability_pixels(answer.probability[frame])),
+        ):
+            path = folder / f"{number}_{kind}_{frame:04d}.png"
+            files.append(write_png(study.display.undo(pixels), path).name)
+    return files
