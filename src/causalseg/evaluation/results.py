@@ -133,14 +133,15 @@ def _controls_section(report: Report, metrics: Mapping[str, Any]) -> None:
     dice = metrics["model_size"]["macro"]["dice"]
     rows = [("these predictions", interval_text(dice))]
     rows += [(name, interval_text(c)) for name, c in controls.items() if isinstance(c, dict)]
-    report.table(
-        ("who answers", "macro Dice"),
-        rows,
-        "The mean training mask is one picture for every patient. The mean mask of the caption "
-        "knows the text and never looks at the image. Both are cut at "
-        f"{controls['threshold']:g}. {controls['captions_never_seen_in_training']} test captions "
-        "do not occur in training and get the mean training mask.",
-    )
+    notes = ""
+    if "threshold" in controls:
+        notes = (
+            "The mean training mask is one picture for every patient. The mean mask of the "
+            "caption knows the text and never looks at the image. Both are cut at "
+            f"{controls['threshold']:g}; {controls['captions_never_seen_in_training']} images "
+            "have a caption that training never showed and get the mean training mask."
+        )
+    report.table(("who answers", "macro Dice"), rows, notes)
 
 
 def _cases_section(

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from causalseg.data.manifest import Manifest
 from causalseg.evaluation.controls import CONTROL_THRESHOLD, ControlScores
 from causalseg.evaluation.files import Row
-from causalseg.evaluation.metrics import EMPTY_RULE, iou_of_dice
+from causalseg.evaluation.metrics import EMPTY_RULE, FloatArray, iou_of_dice
 from causalseg.evaluation.risk import risk_coverage
 from causalseg.evaluation.scoring import NATIVE, Scores, column
 from causalseg.evaluation.statistics import (
@@ -21,6 +21,9 @@ from causalseg.evaluation.statistics import (
 )
 from causalseg.evaluation.surface import LESION_RULE
 from causalseg.version import __version__
+
+if TYPE_CHECKING:
+    from causalseg.evaluation.running import TextControls
 
 MACRO = ("dice", "iou", "nsd", "hd95", "lesion_f1")
 
@@ -118,20 +121,33 @@ def _mean(sums: Any, pixels: Any) -> list[float | None]:
 
 def summarise_controls(controls: ControlScores, scores: Scores) -> dict[str, Any]:
     """Macro Dice of the trivial controls with intervals, for metrics.json."""
-    clusters = cluster_codes([row["subject"] or None for row in scores.rows])
-    options = scores.options
-
-    def of(values: Any) -> dict[str, Any]:
-        return asdict(
-            cluster_bootstrap(values, clusters, resamples=options.resamples, seed=options.seed)
-        )
-
     return {
         "threshold": CONTROL_THRESHOLD,
-        "mean training mask": of(controls.mean_mask),
-        "mean mask of the caption": of(controls.caption_mask),
+        "mean training mask": _mean_interval(controls.mean_mask, scores),
+        "mean mask of the caption": _mean_interval(controls.caption_mask, scores),
         "captions_never_seen_in_training": controls.unseen_captions,
     }
+
+
+def summarise_text_controls(controls: "TextControls", scores: Scores) -> dict[str, Any]:
+    """Macro Dice under empty and exchanged captions with intervals, for metrics.json."""
+    result = {
+        "image without text": _mean_interval(controls.without_text, scores),
+        "text of another image": _mean_interval(controls.other_text, scores),
+    }
+    differs = controls.other_differs
+    if differs.any() and not differs.all():
+        words = "text of another image, where it reads differently"
+        result[words] = _mean_interval(controls.other_text, scores, differs)
+    return result
+
+
+def _mean_interval(values: FloatArray, scores: Scores, keep: Any = None) -> dict[str, Any]:
+    keep = np.ones(len(values), bool) if keep is None else keep
+    clusters = cluster_codes([row["subject"] or None for row in scores.rows])[keep]
+    resamples, seed = scores.options.resamples, scores.options.seed
+    found = cluster_bootstrap(values[keep], clusters, resamples=resamples, seed=seed)
+    return asdict(found) | {"images": int(keep.sum())}
 
 
 def interval_text(values: Mapping[str, Any]) -> str:

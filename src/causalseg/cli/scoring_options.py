@@ -1,0 +1,140 @@
+"""What `score` and `evaluate` share: options, progress bars, closing words."""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalseg.errors import InputError
+
+if TYPE_CHECKING:
+    from causalseg.data.manifest import Manifest
+    from causalseg.evaluation.controls import ControlScores
+    from causalseg.evaluation.scoring import ScoringOptions
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Which data to score against, and where the results go."""
+    parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="LViT layout")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="test")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+    parser.add_argument(
+        "--allow-problems",
+        action="store_true",
+        help="leave out rows with errors and record them, instead of stopping",
+    )
+
+
+def add_scoring_options(parser: argparse.ArgumentParser) -> None:
+    """How to score."""
+    parser.add_argument(
+        "--spacing",
+        metavar="MM[,MM]",
+        help="size of a native pixel (or row,column) in mm; HD95 and NSD are then in mm",
+    )
+    parser.add_argument("--tolerance", type=float, default=2.0, help="of NSD, in pixels or mm (2)")
+    parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (10000)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
+    parser.add_argument(
+        "--no-controls", action="store_true", help="skip the trivial controls (they read training)"
+    )
+
+
+def scoring_options(args: argparse.Namespace, size: int) -> "ScoringOptions":
+    """The options as given."""
+    from causalseg.evaluation.scoring import ScoringOptions
+
+    return ScoringOptions(
+        size=size,
+        tolerance=args.tolerance,
+        spacing=parse_spacing(args.spacing),
+        seed=args.seed,
+        resamples=args.resamples,
+    )
+
+
+def parse_spacing(text: str | None) -> tuple[float, float] | None:
+    """Read "0.7" or "0.7,0.5" (row, column) in mm."""
+    if text is None:
+        return None
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2):
+        raise InputError(f"--spacing takes one number or two with a comma, not {text!r}.")
+    return values[0], values[-1]
+
+
+@contextmanager
+def progress(words: str, total: int) -> Iterator[Callable[[], None]]:
+    """A progress bar on stderr; yields what to call after each step."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        task = bar.add_task(words, total=total)
+        yield lambda: bar.advance(task)
+
+
+def controls_of(test: "Manifest", size: int, *, allow_problems: bool) -> "ControlScores | None":
+    """Both trivial controls from the training split; None where the data has none."""
+    from causalseg.data.lvit import read_lvit, splits_of
+    from causalseg.evaluation.controls import mean_masks, score_controls
+
+    if test.split == "train" or "train" not in splits_of(test.root):
+        return None
+    train = read_lvit(test.root, "train", allow_problems=allow_problems)
+    with progress("controls", len(train) + len(test)) as tick:
+        return score_controls(mean_masks(train, size, tick), test, tick=tick)
+
+
+def print_summary(metrics: Mapping[str, Any], out: Path) -> None:
+    """The main figures as a table, and where the rest is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from causalseg.evaluation.summary import interval_text
+
+    data, options = metrics["data"], metrics["options"]
+    table = Table(
+        title=f"{data['root']} {data['split']}: {metrics['images']} images, "
+        f"{metrics['subjects']} subjects; 95 % intervals"
+    )
+    for name in ("measure", f"at {options['size']} px", "at native size"):
+        table.add_column(name)
+    small, native = metrics["model_size"], metrics["native_size"]
+    units = {
+        "nsd": f" ({options['tolerance']:g} {options['unit']})",
+        "hd95": f" ({options['unit']})",
+    }
+    for scale in ("macro", "micro"):
+        for key, values in small[scale].items():
+            words = f"{scale} {key.replace('_', ' ')}{units.get(key, '')}"
+            table.add_row(words, interval_text(values), interval_text(native[scale][key]))
+    if small["null_accuracy"]:
+        table.add_row(
+            "null accuracy",
+            interval_text(small["null_accuracy"]),
+            interval_text(native["null_accuracy"]),
+        )
+    for name, values in metrics.get("controls", {}).items():
+        if isinstance(values, dict):
+            table.add_row(f"control, macro dice: {name}", interval_text(values), "")
+    console = Console()
+    console.print(table)
+    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
