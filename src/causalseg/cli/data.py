@@ -3,8 +3,10 @@
 import argparse
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalseg.errors import InputError
 
@@ -84,33 +86,25 @@ def _make_phantoms(arguments: argparse.Namespace) -> int:
     return 0
 
 
-class _progress:  # noqa: N801 - used as a context manager
+@contextmanager
+def _progress(what: str) -> Iterator[tuple[Callable[[], None], Callable[[int], None]]]:
     """A progress bar on stderr, seen only in a terminal: gives (advance, set the total)."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    def __init__(self, what: str) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-        from rich.progress import TimeRemainingColumn as Remaining
-
-        self.bar = Progress(
-            TextColumn(what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            Remaining(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self.task = self.bar.add_task(what, total=None)
-
-    def __enter__(self) -> tuple[Any, Any]:
-        self.bar.start()
-        return (
-            lambda: self.bar.advance(self.task),
-            lambda count: self.bar.update(self.task, total=count),
-        )
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda: bar.advance(task), lambda count: bar.update(task, total=count)
 
 
 def _show(report: "AuditReport") -> None:
@@ -119,7 +113,8 @@ def _show(report: "AuditReport") -> None:
     from rich.table import Table
 
     console = Console()
-    table = Table(title=f"Data set {escape(str(report.root))}", title_justify="left")
+    console.print(f"Data set {report.root}", markup=False, soft_wrap=True)
+    table = Table()
     table.add_column("")
     for facts in report.splits:
         table.add_column(facts.split, justify="right")
@@ -128,7 +123,7 @@ def _show(report: "AuditReport") -> None:
     console.print(table)
     for severity, colour in (("error", "red"), ("warning", "yellow")):
         for kind, problems in report.by_kind(severity).items():
-            console.print(f"[{colour}]{severity}: {kind}[/]: {len(problems)}")
+            console.print(f"[{colour}]{severity}: {kind}[/]: {len(problems)}", highlight=False)
             for problem in problems[:SHOWN]:
                 console.print(f"  {problem.where}: {problem.message}", markup=False, soft_wrap=True)
             if len(problems) > SHOWN:

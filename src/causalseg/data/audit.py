@@ -75,14 +75,14 @@ class AuditReport:
         return [
             row("text table", lambda f: Path(f.table).name),
             row("rows", lambda f: f.rows),
-            row("image, mask and caption", lambda f: f.matched),
+            row("complete rows", lambda f: f.matched),
             row("subjects", lambda f: "not told" if f.subjects is None else f.subjects),
             row("image sizes", lambda f: _sizes_text(f.sizes)),
             row("empty masks", lambda f: f.empty_masks),
             row("mean foreground", lambda f: f"{100 * f.foreground:.2f} %"),
             row("distinct captions", lambda f: f.distinct_captions),
             row("tokens a caption", lambda f: _range_text(f.token_lengths)),
-            row(f"captions over {self.context_length} tokens", lambda f: f.cut_captions),
+            row(f"over {self.context_length} tokens", lambda f: f.cut_captions),
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -205,7 +205,8 @@ def _near(
         first, second = (str(readable[k][1].image.relative_to(root)) for k in (i, j))
         if first not in identical:
             message = f"looks nearly the same as {second}"
-            found.append(Problem("near-identical images in two splits", "warning", first, message))
+            kind = "near-identical images in two splits"
+            found.append(Problem(kind, "warning", first, message, other=second))
     return found
 
 

@@ -74,9 +74,11 @@ def find_leaks(root: Path, records: Mapping[Split, Sequence[Record]]) -> list[Pr
             continue
         kept_split, kept = last.setdefault(digest, (split, record))
         if kept_split != split:
-            message = f"byte-identical to {kept.image.relative_to(root)}; keep it in one split"
-            where = str(record.image.relative_to(root))
-            leaks.append(Problem("image in two splits", "error", where, message, record.name))
+            where, other = (str(r.image.relative_to(root)) for r in (record, kept))
+            message = f"byte-identical to {other}; keep it in one split"
+            leaks.append(
+                Problem("image in two splits", "error", where, message, record.name, other)
+            )
     return leaks
 
 

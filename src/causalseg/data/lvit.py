@@ -7,6 +7,7 @@ may have another extension.
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,18 +73,16 @@ def read_lvit(root: str | Path, split: Split, *, allow_problems: bool = False) -
         problems += inspect_record(root, record).problems
     scans = {s: scan if s == split else scan_split(root, s) for s in splits_of(root)}
     leaks = find_leaks(root, {s: other.records for s, other in scans.items()})
-    problems += [leak for leak in leaks if _folder_of(leak) == split_folder(root, split).name]
-    if problems and not allow_problems:
-        raise InputError(_refusal(root, split, problems))
+    inside = f"{split_folder(root, split).name}{os.sep}"
+    problems += [leak for leak in leaks if leak.where.startswith(inside)]
+    kept = [leak for leak in leaks if (leak.other or "").startswith(inside)]
+    if (problems or kept) and not allow_problems:
+        raise InputError(_refusal(root, split, problems + kept))
     bad = {problem.name for problem in problems}
     records = tuple(record for record in scan.records if record.name not in bad)
     if not records:
         raise InputError(f"{split_folder(root, split)} has no usable row: see {scan.table}.")
     return Manifest(root, split, records, tuple(problems))
-
-
-def _folder_of(problem: Problem) -> str:
-    return Path(problem.where).parts[0]
 
 
 def _refusal(root: Path, split: Split, problems: list[Problem]) -> str:

@@ -52,6 +52,8 @@ class Problem:
     """What is wrong and what to do, one sentence."""
     name: str | None = None
     """The record that is left out when problems are allowed; None for a file without a row."""
+    other: str | None = None
+    """The second file, where two are at odds."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ SHARE_ABSENT = 0.1
 """Share of phantoms whose caption names only zones that hold nothing."""
 MAX_RUNS = 3
 """Most images of one subject."""
+MIN_SIZE = 32
+"""Side in pixels below which the opacities are too few pixels to be called shapes."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ def phantom_cases(count: int, seed: int, size: int = 224) -> Iterator[PhantomCas
     """
     if count < 3:
         raise InputError(f"--count must be at least 3, one a split, not {count}.")
+    if size < MIN_SIZE:
+        raise InputError(f"--size must be at least {MIN_SIZE} pixels, not {size}.")
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}.")
     val, test = max(1, round(count * 0.1)), max(1, round(count * 0.2))
