@@ -1,0 +1,74 @@
+"""`causalseg compare`: paired comparison of scored runs."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from causalseg.errors import InputError
+
+if TYPE_CHECKING:
+    from causalseg.evaluation.comparison import Comparison
+
+
+def main(argv: list[str]) -> int:
+    """Compare all pairs, print what may be claimed, and write the report."""
+    parser = argparse.ArgumentParser(
+        prog="causalseg compare",
+        description="Compare runs scored by 'evaluate' or 'score' on the same images.",
+        epilog="Several training seeds of a method: name them once, with commas between, as in "
+        "causalseg compare ours=runs/a0,runs/a1,runs/a2 theirs=runs/b0,runs/b1 --out cmp",
+    )
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="[NAME=]DIR[,DIR...]",
+        help="one method: the score folders of its seeds",
+    )
+    parser.add_argument("--metrics", default="dice", help="columns, with commas (dice)")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--resamples", type=int, default=10_000, help="of bootstrap and test")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    if len(args.runs) < 2:
+        raise InputError("compare needs at least two runs.")
+    if args.resamples < 1:
+        raise InputError(f"--resamples must be positive, not {args.resamples}.")
+
+    from causalseg.evaluation.comparison import Method, align, compare, read_run
+    from causalseg.evaluation.comparison_report import write_comparison
+
+    measures = [measure.strip() for measure in args.metrics.split(",")]
+    named = dict(map(_side, args.runs))
+    if len(named) < len(args.runs):
+        raise InputError("two methods have the same name: write NAME=DIR to tell them apart.")
+    aligned = iter(align([read_run(f, measures) for folders in named.values() for f in folders]))
+    methods = [
+        Method(name, tuple(next(aligned) for _ in folders)) for name, folders in named.items()
+    ]
+    found = compare(methods, measures, resamples=args.resamples, seed=args.seed)
+    write_comparison(args.out, methods, measures, found, resamples=args.resamples, seed=args.seed)
+    _print(found, args.out)
+    return 0
+
+
+def _side(text: str) -> tuple[str, list[Path]]:
+    name, equals, folders = text.rpartition("=")
+    paths = [Path(part) for part in folders.split(",") if part]
+    if not paths:
+        raise InputError(f"{text!r} names no folder.")
+    return (name if equals and name else paths[0].name), paths
+
+
+def _print(comparisons: "list[Comparison]", out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Paired differences, 95 % intervals by subject")
+    for header in ("measure", "A", "B", "A - B", "p", "p (Holm)", "what may be claimed"):
+        table.add_column(header)
+    for c in comparisons:
+        p, p_holm = f"{c.p:.4f}", f"{c.p_holm:.4f}"
+        table.add_row(c.measure, c.a, c.b, str(c.difference), p, p_holm, c.claim)
+    console = Console()
+    console.print(table)
+    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
