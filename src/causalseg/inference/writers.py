@@ -76,7 +76,10 @@ def write_results(
             files += _write_pictures(study, answer, folder, number, plain=form == "png")
         elif form == "png":
             files += _write_frames(study, answer, folder, number)
-        about = _text_warnings(segmenter, study, answer)
+        about = [
+            *(answer.result.warnings if answer.result else ()),
+            *text_warnings(segmenter, study, list(answer.track.texts.values())),
+        ]
         masks.append({**_measures(study, answer), "warnings": about, "files": files})
     turn = study.display
     return {
@@ -113,21 +116,19 @@ def _measures(study: Study, answer: "Answer") -> dict[str, Any]:
     return found
 
 
-def _text_warnings(segmenter: Any, study: Study, answer: "Answer") -> list[str]:
+def text_warnings(segmenter: Any, study: Study, texts: Sequence[str]) -> list[str]:
     """What must be said about each text: words cut off, and sides that cannot be trusted."""
-    from causalseg.inference.formats.dicom import lateral_view, laterality
     from causalseg.inference.formats.orientation import side_warnings
     from causalseg.text.tokenizer import cut_text
 
-    notes: dict[str, None] = dict.fromkeys(answer.result.warnings if answer.result else ())
+    notes: dict[str, None] = {}
     preprocessing = getattr(segmenter, "preprocessing", None)
-    for text in dict.fromkeys(answer.track.texts.values()):
+    for text in dict.fromkeys(texts):
         if preprocessing is not None and (lost := cut_text(text, preprocessing.context_length)):
             notes[f"the text is longer than the model reads: {lost!r} was cut off."] = None
         if study.kind == "dicom":
-            side = laterality(study.source)
             notes |= dict.fromkeys(
-                side_warnings(text, side, lateral_view(study.source), study.oriented)
+                side_warnings(text, study.laterality, study.lateral_view, study.oriented)
             )
     return list(notes)
 

@@ -1,0 +1,100 @@
+"""What happens to a request before its body is understood: token, size, time, count."""
+
+import asyncio
+import hmac
+import time
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from causalseg.apps.limits import Limits
+
+OPEN = frozenset({"/health", "/ready", "/openapi.json"})
+"""What may be asked without a token."""
+
+
+class Guard:
+    """ASGI middleware that turns away what must not reach the application.
+
+    Args:
+        app: the application.
+        limits: `max_bytes` of a body and `timeout_s` for it to arrive.
+        token: bearer token asked for outside `OPEN`; None asks for none.
+        observe: is told path, status and seconds of every answer.
+
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        limits: Limits,
+        token: str | None,
+        observe: Callable[[str, int, float], None],
+    ) -> None:
+        self.app, self.limits, self.observe = app, limits, observe
+        self.token = token.encode() if token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or pass on to the application."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.monotonic(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            target = refusal or self.app
+            await target(scope, self._bounded(receive), watched)
+        finally:
+            self.observe(scope["path"], status, time.monotonic() - start)
+
+    def _refusal(self, scope: Scope) -> JSONResponse | None:
+        headers = Headers(scope=scope)
+        if self.token is not None and scope["path"] not in OPEN:
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            # compare_digest takes as long for a nearly right token as for a wrong one.
+            matches = hmac.compare_digest(given.strip().encode(), self.token)
+            if scheme.lower() != "bearer" or not matches:
+                return JSONResponse(
+                    {"detail": "a bearer token is needed: send 'Authorization: Bearer TOKEN'."},
+                    401,
+                    {"WWW-Authenticate": "Bearer"},
+                )
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > self.limits.max_bytes:
+            return JSONResponse({"detail": self._too_large()}, 413)
+        return None
+
+    def _bounded(self, receive: Receive) -> Callable[[], Awaitable[Message]]:
+        """`receive`, until the body has had its size or its time."""
+        end, total, complete = time.monotonic() + self.limits.timeout_s, 0, False
+
+        async def bounded() -> Message:
+            nonlocal total, complete
+            if complete:  # What follows the body is the client going away: that may take long.
+                return await receive()
+            try:
+                async with asyncio.timeout(max(0.0, end - time.monotonic())):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(408, "the request's body did not arrive in time.") from None
+            total += len(message.get("body", b""))
+            complete = not message.get("more_body", False)
+            if total > self.limits.max_bytes:
+                raise HTTPException(413, self._too_large())
+            return message
+
+        return bounded
+
+    def _too_large(self) -> str:
+        return f"the request has more than {self.limits.max_bytes} bytes: send a smaller image."

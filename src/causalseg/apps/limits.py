@@ -1,0 +1,135 @@
+"""What a stranger's upload may cost: checked before anything is decoded."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from causalseg.data.images import check_size
+from causalseg.errors import InputError
+from causalseg.inference.formats import Study, kind_of, read_study
+
+NAME = "the image"
+"""What messages call an upload, whose own name may hold a patient's."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the server and of the web page."""
+
+    max_bytes: int = 32 * 2**20
+    """Of a whole request body, and of an upload to the page."""
+    max_pixels: int = 40_000_000
+    """Width times height that a header may claim; more is refused unread."""
+    queue: int = 64
+    """Requests that may be in work or waiting; the next one is answered 429."""
+    batch: int = 8
+    """Images that the model takes at once."""
+    wait_ms: float = 4.0
+    """How long the first request of a batch waits for others."""
+    timeout_s: float = 30.0
+    """For a body to arrive, and again for its answer to be made."""
+
+    def __post_init__(self) -> None:
+        low = {"max_bytes": 1024, "max_pixels": 4096, "queue": 1, "batch": 1}
+        for name, least in low.items():
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")
+        if self.wait_ms < 0 or self.timeout_s <= 0:
+            raise InputError("wait_ms must not be negative, and timeout_s must be above 0.")
+
+
+class TooLargeError(InputError):
+    """An upload that is refused for its size alone."""
+
+
+def read_upload(content: bytes, limits: Limits) -> Study:
+    """Decode an uploaded image; nothing about its name is known or needed.
+
+    Args:
+        content: the bytes of a PNG, JPEG, TIFF, BMP or DICOM file with one frame.
+        limits: `max_pixels` is checked against the header before pixels are decoded.
+
+    Raises:
+        TooLargeError: the header claims more pixels than allowed.
+        InputError: empty, damaged, of another kind, or of several frames.
+
+    """
+    if not content:
+        raise InputError(f"{NAME} is empty (0 bytes): choose a file again.")
+    # Readers of DICOM need a file; it is private, has a name of ours and is gone afterwards.
+    with tempfile.TemporaryDirectory(prefix="causalseg-") as folder:
+        path = Path(folder) / "upload"
+        path.write_bytes(content)
+        return read_file(path, limits)
+
+
+def read_file(path: Path, limits: Limits) -> Study:
+    """As `read_upload`, for a file that the caller keeps; messages do not name it."""
+    if path.stat().st_size > limits.max_bytes:
+        raise TooLargeError(f"{NAME} has more than {limits.max_bytes} bytes: shrink it.")
+    kind = kind_of(path)
+    if kind == "raster":
+        return _read_raster(path, limits)
+    if kind == "dicom":
+        _check_dicom(path, limits)
+        return read_study(path)
+    if kind == "nifti":
+        raise InputError("a NIfTI volume is segmented by 'causalseg predict', not here.")
+    raise InputError(f"{NAME} is none of PNG, JPEG, TIFF, BMP and DICOM.")
+
+
+def _read_raster(path: Path, limits: Limits) -> Study:
+    from causalseg.data.images import decode_image
+    from causalseg.inference.formats import Study
+
+    content = path.read_bytes()
+    size = _raster_size(content)
+    if size is not None:
+        _check_pixels(*size, limits)
+    return Study(kind="raster", frames=[decode_image(content, NAME)])
+
+
+def _raster_size(content: bytes) -> tuple[int, int] | None:
+    """(width, height) as the header claims; None where it cannot be read."""
+    import io
+    import warnings
+
+    from PIL import Image
+
+    from causalseg.data.images import FORMATS
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                return image.size
+    except Image.DecompressionBombError as error:
+        raise TooLargeError(f"{NAME} claims far too many pixels: shrink it.") from error
+    except Exception:  # A broken header makes Pillow raise anything; decode_image reports it.
+        return None
+
+
+def _check_dicom(path: Path, limits: Limits) -> None:
+    from causalseg.inference.formats.dicom import read_header
+
+    header = read_header(path)
+    try:
+        rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
+        frames = int(header.get("NumberOfFrames") or 1)
+    except (TypeError, ValueError):
+        raise InputError("the DICOM header does not give the image's size.") from None
+    if frames != 1:
+        raise InputError(
+            f"the DICOM file holds {frames} frames; one is taken here: use 'causalseg predict'."
+        )
+    if rows and columns:  # Else the reader says what is missing.
+        _check_pixels(columns, rows, limits)
+
+
+def _check_pixels(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise TooLargeError(
+            f"{NAME} is {width} x {height} pixels, more than the {limits.max_pixels} that are "
+            "taken here: shrink it."
+        )
+    check_size(width, height, NAME)

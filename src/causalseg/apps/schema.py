@@ -1,0 +1,124 @@
+"""What the server's OpenAPI says beyond the signatures: answers, errors, examples."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, Field
+
+DESCRIPTION = (
+    "Text-guided medical image segmentation. Research software, not a medical device: answers "
+    "must not be used for diagnosis or treatment. Requests that arrive together are batched."
+)
+
+
+class Problem(BaseModel):
+    """Every error: one sentence."""
+
+    detail: str
+
+
+class State(BaseModel):
+    """One word."""
+
+    status: str
+
+
+class Runs(BaseModel):
+    """COCO's uncompressed run lengths."""
+
+    size: tuple[int, int] = Field(description="Height and width")
+    counts: list[int] = Field(
+        description="Runs of 0 and 1 in turn, beginning with 0, down the columns"
+    )
+
+
+class MaskAnswer(BaseModel):
+    """A mask of the source's own rows and columns."""
+
+    note: str
+    version: str
+    text: str = Field(description="As it was read: white space made single")
+    height: int
+    width: int
+    threshold: float = Field(ge=0, le=1)
+    pixels: int = Field(ge=0, description="Inside the mask")
+    area_mm2: float | None = Field(description="Where the file gives its pixel spacing")
+    mask: Runs
+    warnings: list[str] = Field(description="What must be known before the mask is trusted")
+
+
+EXAMPLE = {
+    "note": "Research software, not a medical device.",
+    "version": "0.1.0",
+    "text": "Unilateral pulmonary infection, one infected area, lower left lung.",
+    "height": 4,
+    "width": 3,
+    "threshold": 0.5,
+    "pixels": 2,
+    "area_mm2": None,
+    "mask": {"size": [4, 3], "counts": [5, 2, 5]},
+    "warnings": [],
+}
+
+
+def _problem(description: str, detail: str, *, retry: bool = False) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "model": Problem,
+        "description": description,
+        "content": {"application/json": {"example": {"detail": detail}}},
+    }
+    if retry:
+        found["headers"] = {
+            "Retry-After": {"description": "Seconds", "schema": {"type": "integer"}}
+        }
+    return found
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    400: _problem("The body is no form data", "There was an error parsing the body"),
+    408: _problem("The body came too slowly", "the request's body did not arrive in time."),
+    413: _problem(
+        "The body or the image is too large",
+        "the image is 20000 x 20000 pixels, more than the 40000000 that are taken here: shrink it.",
+    ),
+    422: _problem(
+        "The image or the text cannot be used",
+        "the image is none of PNG, JPEG, TIFF, BMP and DICOM.",
+    ),
+    429: _problem("Too many requests", "too many requests are in work: try again.", retry=True),
+    503: _problem(
+        "Not in time, or shutting down", "the answer was not ready in time: try again.", retry=True
+    ),
+}
+SEGMENT: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The mask",
+        "content": {
+            "application/json": {"example": EXAMPLE},
+            "image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}},
+        },
+        "headers": {
+            "X-Causalseg-Warnings": {
+                "description": "With PNG: the warnings, as a JSON list",
+                "schema": {"type": "string"},
+            }
+        },
+    },
+    **PROBLEMS,
+}
+
+
+def describe(app: FastAPI, *, with_token: bool) -> None:
+    """Add the token to the schema, which the guard asks for before any route is known."""
+    schema = app.openapi()
+    for path, answers in schema["paths"].items():
+        for operation in answers.values():
+            if with_token and path in ("/segment", "/metrics"):
+                operation["security"] = [{"bearer": []}]
+                operation["responses"]["401"] = {
+                    "description": "The token is missing or wrong",
+                    "content": {"application/json": {"schema": Problem.model_json_schema()}},
+                }
+    if with_token:
+        schema["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    app.openapi_schema = schema

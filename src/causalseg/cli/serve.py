@@ -1,0 +1,118 @@
+"""`causalseg serve`: the HTTP server."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalseg.errors import InputError
+
+if TYPE_CHECKING:
+    from causalseg.apps.limits import Limits
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="causalseg serve",
+        description="Serve a model over HTTP: POST /segment, /health, /ready, /metrics, "
+        "/openapi.json. Research software, not a medical device.",
+    )
+    parser.add_argument("--checkpoint", default="default", help="a .safetensors file")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: this host)")
+    parser.add_argument("--port", type=int, default=8080, help="0 picks a free one")
+    parser.add_argument(
+        "--token-file",
+        help="file with a bearer token that requests must carry (or set CAUSALSEG_TOKEN)",
+    )
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
+    limits.add_argument("--max-pixels", type=int, help="of an image (default: 40000000)")
+    limits.add_argument("--queue", type=int, help="requests in work before 429 (default: 64)")
+    limits.add_argument("--batch", type=int, help="images a batch (default: 8)")
+    limits.add_argument("--wait-ms", type=float, help="wait for a batch to fill (default: 4)")
+    limits.add_argument("--timeout-s", type=float, help="for a body, and an answer (default: 30)")
+    return parser
+
+
+def _limits(options: argparse.Namespace) -> "Limits":
+    from causalseg.apps.limits import Limits
+
+    names = ("max_bytes", "max_pixels", "queue", "batch", "wait_ms", "timeout_s")
+    given = {name: getattr(options, name) for name in names}
+    return Limits(**{name: value for name, value in given.items() if value is not None})
+
+
+def _token(path: str | None) -> str | None:
+    """From a file or the environment, never from the command line, which others can list."""
+    if path is None:
+        return os.environ.get("CAUSALSEG_TOKEN") or None
+    try:
+        token = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise InputError(f"--token-file {path} cannot be read ({type(error).__name__}).") from None
+    if not token:
+        raise InputError(f"--token-file {path} is empty: write the token into it.")
+    return token
+
+
+def main(argv: list[str]) -> int:
+    """Run the server until SIGTERM or Ctrl-C; requests in work are answered first."""
+    options = _parser().parse_args(argv)
+    limits, token = _limits(options), _token(options.token_file)
+    try:
+        import uvicorn
+
+        from causalseg.apps.server import create_app
+    except ImportError as error:
+        raise InputError(
+            f"serving needs an extra ({error}): pip install 'causalseg[app]'."
+        ) from None
+    from causalseg.inference.segmenter import Segmenter
+
+    if options.host not in _LOCAL and token is None:
+        print(
+            "causalseg serve: warning: others can reach this server, and no token is asked for "
+            "(--token-file).",
+            file=sys.stderr,
+        )
+    app = create_app(Segmenter.load(options.checkpoint, device=options.device), limits, token)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=options.host,
+            port=options.port,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=5,
+            timeout_graceful_shutdown=int(limits.timeout_s) + 1,
+            # Beyond the queue there is room for those that are being turned away or send slowly.
+            limit_concurrency=4 * limits.queue + 64,
+        )
+    )
+    # uvicorn raises the signal again once it has shut down; that is no reason to die of it.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    return _run(server, options)
+
+
+def _run(server: Any, options: argparse.Namespace) -> int:
+    import socket
+
+    try:
+        family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+        listening = socket.create_server((options.host, options.port), family=family, backlog=512)
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"--host {options.host} --port {options.port} cannot be bound ({error}): "
+            "choose another."
+        ) from None
+    port = listening.getsockname()[1]
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    print(f"causalseg serves on http://{host}:{port} (not a medical device)", flush=True)
+    server.run(sockets=[listening])
+    return 0
