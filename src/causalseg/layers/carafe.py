@@ -21,15 +21,15 @@ def reassemble(x: Tensor, kernels: Tensor, scale: int) -> Tensor:
 
     """
     batch, channels, height, width = x.shape
-    size = int(kernels.shape[1] ** 0.5)
-    # (B, k*k, 1, h, s, w, s): the s*s output pixels of one source pixel share its neighbourhood.
-    kernels = kernels.view(batch, size * size, 1, height, scale, width, scale)
-    padded = F.pad(x, [size // 2] * 4).view(batch, channels, height + size - 1, 1, -1, 1)
-    out = x.new_zeros(())
-    for i in range(size):
-        for j in range(size):
-            window = padded[:, :, i : i + height, :, j : j + width]
-            out = out + window * kernels[:, i * size + j]
+    taps = kernels.shape[1]
+    size = int(taps**0.5)
+    # The s * s output pixels of one source pixel share its neighbourhood, so that each source
+    # pixel is one matrix product (C, k * k) @ (k * k, s * s).
+    columns = F.unfold(x, size, padding=size // 2).view(batch, channels, taps, height * width)
+    kernels = kernels.view(batch, taps, height, scale, width, scale)
+    kernels = kernels.permute(0, 2, 4, 1, 3, 5).reshape(batch, height * width, taps, scale**2)
+    out = columns.permute(0, 3, 1, 2) @ kernels
+    out = out.view(batch, height, width, channels, scale, scale).permute(0, 3, 1, 4, 2, 5)
     return out.reshape(batch, channels, scale * height, scale * width)
 
 

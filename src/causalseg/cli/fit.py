@@ -1,0 +1,65 @@
+"""`causalseg fit`: train a model from a YAML config and options."""
+
+from typing import Any
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; see `causalseg fit --help`."""
+    from causalseg.training.config import RunConfig
+
+    options = parse(argv, "causalseg fit")
+
+    from causalseg.training.fit import fit
+
+    best = fit(RunConfig(**options))
+    print(f"best checkpoint: {best}")
+    return 0
+
+
+def parse(argv: list[str], prog: str) -> dict[str, Any]:
+    """Read a run's options from the command line and from the YAML that it names.
+
+    Returns:
+        The fields of `RunConfig`, with `model` as a plain dictionary.
+
+    """
+    from dataclasses import asdict
+
+    from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
+
+    from causalseg.models.registry import architecture
+    from causalseg.training.config import RunConfig
+
+    parser = ArgumentParser(
+        prog=prog,
+        description="Train a model. Every option may stand in the YAML given by --config; "
+        "options on the command line win. Continue a run with --ckpt_path last.",
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
+    parser.add_class_arguments(RunConfig, None, skip={"model"})
+    parser.add_class_arguments(architecture(_architecture(argv)).config, "model")
+    parsed = parser.parse_args(argv)
+    parsed.pop("config", None)
+    instances = parser.instantiate_classes(parsed).as_dict()
+    instances["model"] = asdict(instances["model"])
+    return instances
+
+
+def _architecture(argv: list[str]) -> str:
+    """The model's name, which decides what options `model` has: last of command line and YAML."""
+    import yaml
+
+    name = "causalclipseg"
+    for i, word in enumerate(argv):
+        option, equals, value = word.partition("=")
+        if option not in ("--config", "--architecture"):
+            continue
+        value = value if equals else (argv[i + 1] if i + 1 < len(argv) else "")
+        if option == "--architecture":
+            return value
+        try:
+            with open(value) as file:
+                name = (yaml.safe_load(file) or {}).get("architecture", name)
+        except (OSError, yaml.YAMLError, AttributeError):
+            continue  # the parser says what is wrong with it
+    return name

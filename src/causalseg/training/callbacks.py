@@ -1,0 +1,135 @@
+"""What a run leaves in its folder while it trains."""
+
+import csv
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from PIL import Image
+
+from causalseg.data.datamodule import LViTDataModule
+from causalseg.inference.pictures import as_rgb, overlay
+from causalseg.models.checkpoint import save_checkpoint
+from causalseg.training.module import SegmentationModule
+
+
+class EpochTable(L.Callback):
+    """Writes `metrics.csv`, a row an epoch; a resumed run goes on with the table it finds."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "metrics.csv"
+
+    def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
+        """Add this epoch's row, in place of any row of the same or a later epoch."""
+        if not trainer.is_global_zero:
+            return
+        row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)}
+        row |= {k: f"{float(v):.6g}" for k, v in sorted(trainer.callback_metrics.items())}
+        old: list[dict[str, str]] = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                old = [r for r in csv.DictReader(file) if int(r["epoch"]) < trainer.current_epoch]
+        rows = [*old, row]
+        columns = list(dict.fromkeys(name for r in rows for name in r))
+        partial = self.path.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(partial, self.path)
+        if not trainer.progress_bar_callback:
+            print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+
+
+class Export(L.Callback):
+    """Writes `best.safetensors` and `last.safetensors`, ready for `Segmenter`.
+
+    It must stand before a weight-averaging callback, so that at the end of validation the
+    averaged weights, which were validated, are still in place.
+    """
+
+    def __init__(self, folder: Path, provenance: dict[str, Any]) -> None:
+        self.folder = folder
+        self.provenance = provenance
+        self.best = -1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Kept in Lightning's checkpoint, so that a resumed run knows the best so far."""
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Counterpart of `state_dict`."""
+        self.best = state_dict["best"]
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Export after each validation."""
+        assert isinstance(module, SegmentationModule)
+        score, threshold = module.validation_result()
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        record = {"epoch": trainer.current_epoch, "val_dice": score}
+        self._save(trainer, module, "last", threshold, record)
+        if score > self.best:
+            self.best = score
+            self._save(trainer, module, "best", threshold, record)
+
+    def on_exception(
+        self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave a usable checkpoint when a run is interrupted before its first validation."""
+        if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
+            assert isinstance(module, SegmentationModule)
+            if not (self.folder / "last.safetensors").exists():
+                self._save(trainer, module, "last", 0.5, {"epoch": trainer.current_epoch})
+
+    def _save(
+        self,
+        trainer: L.Trainer,
+        module: SegmentationModule,
+        name: str,
+        threshold: float,
+        record: dict[str, Any],
+    ) -> None:
+        data: LViTDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        save_checkpoint(
+            self.folder / f"{name}.safetensors",
+            module.model,
+            preprocessing=data.config.preprocessing.to_dict(),
+            threshold=threshold,
+            provenance={**self.provenance, "selected": record},
+        )
+
+
+class SamplePictures(L.Callback):
+    """Draws the first validation cases every few epochs: image, truth, prediction."""
+
+    def __init__(self, folder: Path, every: int, count: int = 4) -> None:
+        self.folder = folder / "samples"
+        self.every = every
+        self.count = count
+
+    @torch.no_grad()
+    def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Draw."""
+        assert isinstance(module, SegmentationModule)
+        due = trainer.current_epoch % self.every == 0
+        if trainer.sanity_checking or not trainer.is_global_zero or not due:
+            return
+        dataset = trainer.datamodule.dataset("val")  # type: ignore[attr-defined]
+        items = [dataset[i] for i in range(min(self.count, len(dataset)))]
+        images = torch.stack([item["image"] for item in items]).to(module.device)
+        tokens = torch.stack([item["tokens"] for item in items]).to(module.device)
+        masks = module.model(images, tokens).logits.sigmoid()[:, 0].float().cpu().numpy() >= 0.5
+        rows = []
+        for item, mask in zip(items, masks, strict=True):
+            pixels = np.ascontiguousarray(dataset.pixels[item["index"]][:-1].transpose(1, 2, 0))
+            grey = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+            truth = item["mask"][0].numpy() > 0
+            rows.append(np.hstack([as_rgb(grey), overlay(grey, truth), overlay(grey, mask)]))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.vstack(rows)).save(
+            self.folder / f"epoch_{trainer.current_epoch:04d}.png"
+        )

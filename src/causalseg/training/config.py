@@ -1,0 +1,81 @@
+"""What a training run is made of. Every run writes the complete config that it used."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from causalseg.data.datamodule import DataConfig
+from causalseg.errors import InputError
+
+
+@dataclass(kw_only=True)
+class OptimizerConfig:
+    """Adam with a cosine schedule; the defaults are the paper's."""
+
+    lr: float = 3e-5
+    """Learning rate of everything but the towers."""
+    image_lr_factor: float = 1.0
+    """The image tower's rate, as a factor of `lr`."""
+    text_lr_factor: float = 1.0
+    """The text tower's rate, as a factor of `lr`."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW); 0 is plain Adam."""
+    warmup_steps: int = 0
+    """Optimisation steps of linear warm-up before the cosine."""
+    ema_decay: float = 0.0
+    """Evaluate and export an exponential moving average of the weights; 0 is off."""
+
+
+@dataclass(kw_only=True)
+class TrainerConfig:
+    """The part of Lightning's Trainer that experiments here have used."""
+
+    max_epochs: int = 2000
+    """The cosine schedule ends here too."""
+    patience: int = 100
+    """Stop after this many epochs without a better validation Dice."""
+    accelerator: str = "auto"
+    """`cpu`, `gpu` or what Lightning knows."""
+    devices: int = 1
+    """Devices, or processes on a CPU; more than one is DDP."""
+    num_nodes: int = 1
+    """Machines."""
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    """Arithmetic of the forward pass; losses are float32."""
+    accumulate_grad_batches: int = 1
+    """Batches a step."""
+    gradient_clip_val: float | None = None
+    """Largest norm of the gradient."""
+    check_val_every_n_epoch: int = 1
+    """Epochs between validations."""
+    sample_every_n_epoch: int = 10
+    """Epochs between pictures of validation cases."""
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """One reproducible run.
+
+    Raises:
+        InputError: `model` has an unknown option (when the model is built).
+
+    """
+
+    data: DataConfig
+    architecture: str = "causalclipseg"
+    """`causalclipseg` or `mcdrl`."""
+    model: dict[str, Any] = field(default_factory=dict)
+    """Options of the architecture's config, e.g. `{"encoder": "RN101"}`."""
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    init: str | None = None
+    """A checkpoint (.safetensors) of the same model to start from."""
+    out: str = "runs/causalclipseg"
+    """The run's folder."""
+    ckpt_path: str | None = None
+    """`last`, or a .ckpt file: go on where it stopped."""
+    seed: int = 0
+    """Of the weights, the order of the data and its augmentation."""
+
+    def __post_init__(self) -> None:
+        if self.trainer.max_epochs < 1:
+            raise InputError(f"trainer.max_epochs must be positive, not {self.trainer.max_epochs}.")

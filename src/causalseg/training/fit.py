@@ -1,0 +1,165 @@
+"""Run a training from its config."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import (
+    Callback,
+    EarlyStopping,
+    EMAWeightAveraging,
+    ModelCheckpoint,
+    RichProgressBar,
+)
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from causalseg.data.datamodule import LViTDataModule
+from causalseg.errors import InputError
+from causalseg.models.checkpoint import load_checkpoint
+from causalseg.models.registry import architecture, build_model
+from causalseg.training.callbacks import EpochTable, Export, SamplePictures
+from causalseg.training.config import RunConfig
+from causalseg.training.module import SegmentationModule
+
+PACKAGES = ("causalseg", "torch", "lightning", "monai", "numpy", "pillow")
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and git revision, as far as they can be known."""
+    revision = None
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if found.returncode == 0:
+        revision = found.stdout.strip()
+    return {
+        "versions": {name: version(name) for name in PACKAGES},
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "git_revision": revision,
+    }
+
+
+def build(config: RunConfig) -> SegmentationModule:
+    """The model of a config, from `init` where given, inside its training module."""
+    model = build_model(config.architecture, **config.model)
+    if config.init:
+        start = load_checkpoint(Path(config.init))
+        try:
+            model.load_state_dict(start.model.state_dict())
+        except RuntimeError as error:
+            raise InputError(
+                f"init: {config.init} holds another model than the config describes; "
+                "use a checkpoint of the same architecture and options."
+            ) from error
+    objective = architecture(config.architecture).objective(model.config)
+    return SegmentationModule(model, objective, config.optimizer)
+
+
+def fit(config: RunConfig) -> Path:
+    """Train.
+
+    The run's folder then holds `run.json` (config, versions, data fingerprint), `metrics.csv`,
+    `best.safetensors` and `last.safetensors` for use, `last.ckpt` to go on from, `samples/` and
+    TensorBoard's files. Interrupting with Ctrl-C keeps them all.
+
+    Args:
+        config: of the run; with `ckpt_path="last"` a run goes on from the end of its last epoch.
+
+    Returns:
+        `best.safetensors`.
+
+    Raises:
+        InputError: data, weights, model options or checkpoint cannot be used.
+
+    """
+    L.seed_everything(config.seed, verbose=False)
+    folder = Path(config.out)
+    resume = _resume_from(config, folder)
+    data = LViTDataModule(config.data)
+    data.setup("fit")
+    module = build(config)
+    record = {
+        "config": asdict(config),
+        "data": data.provenance(),
+        "initial_weights": module.model.weights_report.to_dict(),  # type: ignore[union-attr,operator]
+        "environment": environment(),
+        "command": sys.argv,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "run.json").write_text(json.dumps(record, indent=2, default=str))
+    trainer = _trainer(config, folder, record)
+    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    return folder / "best.safetensors"
+
+
+def _resume_from(config: RunConfig, folder: Path) -> Path | None:
+    if config.ckpt_path is None:
+        if (folder / "last.ckpt").exists():
+            raise InputError(
+                f"{folder} already holds a run; continue it with --ckpt_path last, or name "
+                "another folder with --out."
+            )
+        return None
+    path = folder / "last.ckpt" if config.ckpt_path == "last" else Path(config.ckpt_path)
+    if path.is_file():
+        return path
+    if config.ckpt_path == "last":
+        return None  # killed before its first epoch ended: there is nothing to go on from
+    raise InputError(f"there is no checkpoint {path} to go on from.")
+
+
+def _trainer(config: RunConfig, folder: Path, record: dict[str, Any]) -> L.Trainer:
+    settings = config.trainer
+    callbacks: list[Callback] = [
+        Export(folder, record),
+        SamplePictures(folder, settings.sample_every_n_epoch),
+        EpochTable(folder),
+        EarlyStopping("val_dice", mode="max", patience=settings.patience),
+    ]
+    if config.optimizer.ema_decay:
+        callbacks.append(EMAWeightAveraging(decay=config.optimizer.ema_decay))
+    interactive = sys.stderr.isatty()
+    if interactive:
+        callbacks.append(RichProgressBar())
+    callbacks.append(
+        ModelCheckpoint(
+            folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+        )
+    )
+    return L.Trainer(
+        max_epochs=settings.max_epochs,
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy="ddp" if settings.devices * settings.num_nodes > 1 else "auto",
+        sync_batchnorm=settings.accelerator == "gpu" and settings.devices > 1,
+        precision=settings.precision,
+        accumulate_grad_batches=settings.accumulate_grad_batches,
+        gradient_clip_val=settings.gradient_clip_val,
+        check_val_every_n_epoch=settings.check_val_every_n_epoch,
+        callbacks=callbacks,
+        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        enable_progress_bar=interactive,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        # Ours is an order of its own, which survives a resume (see EpochSampler).
+        use_distributed_sampler=False,
+        log_every_n_steps=10,
+    )
