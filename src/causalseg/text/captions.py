@@ -6,6 +6,7 @@ frozenset({('left', 'upper'), ('left', 'middle'), ('left', 'lower')})
 
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 
 from causalseg.text import grammar_lung, grammar_nuclei, grammar_polyp
 from causalseg.text.grammar_lung import LungFinding
@@ -23,6 +24,7 @@ GRAMMARS: tuple[tuple[Callable[[Cursor], Finding], frozenset[str]], ...] = (
 )
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Finding:
     """Read a caption in any of the known wordings; case and spacing do not count.
 

@@ -12,6 +12,8 @@ Polyps. 8-connected components of at least 0.1 % of the image are counted; the s
 share of the image (< 5 % small, < 15 % medium, else large); each centroid falls on a 3 x 3 grid.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -95,6 +97,37 @@ def _cell(centre: Any, shape: tuple[int, ...]) -> tuple[str, str]:
         min(int(3 * place / extent), 2) for place, extent in zip(centre, shape, strict=True)
     )
     return ROWS[row], COLUMNS[column]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far derived lung captions agree with written ones, as counts."""
+
+    images: int
+    laterality: int
+    """Images whose captions name the same lungs."""
+    captions: int
+    """Images whose captions name the same zones of both lungs."""
+    lungs: int
+    """Lungs named in the written captions."""
+    lungs_exact: int
+    """Of these, lungs with the same zones in the derived caption."""
+
+
+def agreement(derived: Sequence[LungFinding], written: Sequence[LungFinding]) -> Agreement:
+    """Compare findings in pairs."""
+    pairs = [
+        ((mine.left, theirs.left), (mine.right, theirs.right))
+        for mine, theirs in zip(derived, written, strict=True)
+    ]
+    named = [(mine, theirs) for pair in pairs for mine, theirs in pair if theirs is not None]
+    return Agreement(
+        images=len(pairs),
+        laterality=sum(all((a is None) == (b is None) for a, b in pair) for pair in pairs),
+        captions=sum(all(a == b for a, b in pair) for pair in pairs),
+        lungs=len(named),
+        lungs_exact=sum(mine == theirs for mine, theirs in named),
+    )
 
 
 def _check(mask: Mask) -> None:

@@ -25,6 +25,7 @@ class CaptionError(InputError):
         self.text = text
         self.words = words
         what = f"these words were not understood: {' '.join(words)}" if words else "it ends early"
+        what = what if text.strip() else "it is empty"
         super().__init__(f"the caption {text!r} does not parse: {what} (expected {expected}).")
 
 
