@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from causalseg.encoders.weights import FROM_CHECKPOINT
 from causalseg.errors import InputError
 from causalseg.models.registry import architecture, architecture_name
 
@@ -113,7 +114,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     found = architecture(header["architecture"])
     config = found.config(**_tuples(header["config"]))
     # The towers' initial weights are of no use here, and their file need not exist any more.
-    model = found.model(replace(config, weights="random"))
+    model = found.model(replace(config, weights=FROM_CHECKPOINT))
     model.config = config
     with safe_open(path, framework="pt") as file:
         state = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118

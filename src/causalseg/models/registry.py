@@ -10,6 +10,9 @@ from causalseg.errors import InputError
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
 from causalseg.models.causalclipseg.model import CausalCLIPSeg
 from causalseg.models.causalclipseg.objective import Objective as CausalCLIPSegObjective
+from causalseg.models.mcdrl.config import MCDRLConfig
+from causalseg.models.mcdrl.model import MCDRL
+from causalseg.models.mcdrl.objective import Objective as MCDRLObjective
 from causalseg.models.output import SegmentationOutput
 
 
@@ -38,6 +41,7 @@ class Architecture:
 
 ARCHITECTURES: dict[str, Architecture] = {
     "causalclipseg": Architecture(CausalCLIPSegConfig, CausalCLIPSeg, CausalCLIPSegObjective),
+    "mcdrl": Architecture(MCDRLConfig, MCDRL, MCDRLObjective),
 }
 
 

@@ -1,0 +1,86 @@
+"""CLIP's vision transformer (Radford et al., 2021) as a dense tower, with OpenAI's names."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from causalseg.encoders.config import ViTConfig
+from causalseg.encoders.transformer import ResidualAttentionBlock, Transformer
+from causalseg.errors import InputError
+
+
+def value_path(block: ResidualAttentionBlock, x: Tensor) -> Tensor:
+    """A block whose attention is left out: every token keeps its own value.
+
+    `x + out_proj(v(ln_1(x)))`, then the feed-forward as usual (Zhou et al., 2022, MaskCLIP). The
+    last block's attention gathers for the class token; without it patches stay local.
+    """
+    width = x.shape[-1]
+    weight, bias = block.attn.in_proj_weight[-width:], block.attn.in_proj_bias[-width:]
+    x = x + block.attn.out_proj(F.linear(block.ln_1(x), weight, bias))
+    y: Tensor = x + block.mlp(block.ln_2(x))
+    return y
+
+
+class VisionTransformer(nn.Module):
+    """Image tower that projects every patch token to the joint space.
+
+    At the resolution the weights were learned at, positions are used as they are; at another, the
+    grid of positions is resized (bicubic), which costs accuracy.
+    """
+
+    def __init__(self, config: ViTConfig, embedding: int) -> None:
+        super().__init__()
+        self.config = config
+        width, grid = config.width, config.resolution // config.patch
+        self.conv1 = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=False)
+        self.class_embedding = nn.Parameter(width**-0.5 * torch.randn(width))
+        self.positional_embedding = nn.Parameter(width**-0.5 * torch.randn(grid**2 + 1, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = Transformer(width, config.layers, config.heads)
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(width**-0.5 * torch.randn(width, embedding))
+
+    def positions(self, height: int, width: int) -> Tensor:
+        """Positional embedding for a grid of patches: (1 + height * width, C)."""
+        side = self.config.resolution // self.config.patch
+        if (height, width) == (side, side):
+            return self.positional_embedding
+        grid = self.positional_embedding[1:].T.reshape(1, -1, side, side)
+        resized = F.interpolate(grid, size=(height, width), mode="bicubic", align_corners=False)
+        return torch.cat([self.positional_embedding[:1], resized[0].flatten(1).T])
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Dense maps in the joint space.
+
+        Args:
+            images: (B, 3, H, W), normalised; H and W multiples of the patch side P.
+
+        Returns:
+            Patch tokens of the whole transformer, and with the value path in place of the last
+            block's attention: (B, embedding, H / P, W / P) each.
+
+        Raises:
+            InputError: a side is no multiple of P.
+
+        """
+        patch = self.config.patch
+        if images.shape[2] % patch or images.shape[3] % patch:
+            raise InputError(
+                f"a ViT with patches of {patch} pixels cannot take an image of "
+                f"{images.shape[3]} x {images.shape[2]}; choose a size that {patch} divides."
+            )
+        x = self.conv1(images)
+        size = x.shape[2:]
+        x = x.flatten(2).transpose(1, 2)
+        x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1)
+        x = self.ln_pre(x + self.positions(*size))
+        *blocks, last = self.transformer.resblocks
+        for block in blocks:
+            x = block(x)
+        assert isinstance(last, ResidualAttentionBlock)
+        plain, local = (
+            (self.ln_post(tokens[:, 1:]) @ self.proj).transpose(1, 2).unflatten(2, size)
+            for tokens in (last(x), value_path(last, x))
+        )
+        return plain, local

@@ -1,0 +1,170 @@
+"""The confounder dictionary Z: domain prompts through CLIP's text encoder, or a control."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from causalseg.encoders.config import encoder_config
+from causalseg.encoders.transformer import TextTower
+from causalseg.errors import InputError
+from causalseg.models.mcdrl.prompts import Prompts
+from causalseg.text.tokenizer import token_lengths, tokenize
+
+FORMAT = "causalseg-confounders-1"
+
+IRRELEVANT = (
+    "a red bicycle leans against a brick wall",
+    "two dogs run along a sandy beach",
+    "a bowl of oranges on a wooden table",
+    "an old train crosses a stone bridge",
+    "children play football in a park",
+    "a black cat sleeps on a sofa",
+    "snow covers the roof of a farmhouse",
+    "a violin lies beside its open case",
+    "a crowded market street in the rain",
+    "a sailing boat on a calm lake",
+    "fresh bread in a baker's window",
+    "a hot air balloon over green hills",
+    "a bookshelf full of novels",
+    "a lighthouse at the end of a pier",
+    "a field of sunflowers at noon",
+    "a tram stops at a busy corner",
+)
+"""Sentences about nothing medical, for the control of that name."""
+
+
+@dataclass(frozen=True)
+class Dictionary:
+    """Prompts and their vectors."""
+
+    encoder: str
+    weights: str
+    """Where the text encoder's weights came from."""
+    fingerprint: str
+    """SHA-256 of the text encoder's weights."""
+    prompts: tuple[str, ...]
+    vectors: Tensor
+    """(M, d) float32, as the text encoder gives them (not normalised)."""
+
+
+def fingerprint(tower: nn.Module) -> str:
+    """SHA-256 over names and float32 values of a module's tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tower.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@torch.no_grad()
+def embed(tower: TextTower, sentences: list[str]) -> Tensor:
+    """Text embeddings (n, d) of sentences.
+
+    Raises:
+        InputError: a sentence exceeds the text encoder's positions (nothing is cut).
+
+    """
+    limit = tower.config.context_length
+    for sentence, length in zip(sentences, token_lengths(sentences), strict=True):
+        if length > limit:
+            raise InputError(f"the prompt {sentence!r} has {length} tokens; at most {limit} fit.")
+    vectors: Tensor = tower.eval()(tokenize(sentences, max(token_lengths(sentences))))
+    return vectors
+
+
+def sentences_for(kind: str, template: str, prompts: Prompts, seed: int) -> list[str]:
+    """The sentences of a dictionary made of text: `text`, `shuffled` or `irrelevant`."""
+    if template == "domain":
+        proper = prompts.domain_sentences()
+    else:
+        proper = [s for row in prompts.class_domain_sentences() for s in row]
+    if kind == "irrelevant":
+        cycles = -(-len(proper) // len(IRRELEVANT))
+        pool = [s if i == 0 else f"{s}, number {i}" for i in range(cycles) for s in IRRELEVANT]
+        return pool[: len(proper)]
+    return proper if kind == "text" else shuffle_words(proper, seed)
+
+
+def shuffle_words(sentences: list[str], seed: int) -> list[str]:
+    """All words of all sentences, permuted; each sentence keeps its number of words."""
+    words = [word for sentence in sentences for word in sentence.split()]
+    order = torch.randperm(len(words), generator=torch.Generator().manual_seed(seed)).tolist()
+    mixed = iter([words[i] for i in order])
+    return [" ".join(next(mixed) for _ in sentence.split()) for sentence in sentences]
+
+
+def gaussian(count: int, like: Tensor, seed: int) -> Tensor:
+    """Random vectors (count, d) with the mean norm of `like` (n, d)."""
+    noise = torch.randn(count, like.shape[1], generator=torch.Generator().manual_seed(seed))
+    scaled: Tensor = noise * (like.norm(dim=1).mean() / like.shape[1] ** 0.5)
+    return scaled
+
+
+def build_dictionary(
+    encoder: str, weights: str, tower: TextTower, prompts: Prompts, template: str = "domain"
+) -> Dictionary:
+    """Z of the domain prompts."""
+    sentences = sentences_for("text", template, prompts, 0)
+    vectors = embed(tower, sentences)
+    return Dictionary(encoder, weights, fingerprint(tower), tuple(sentences), vectors)
+
+
+def save_dictionary(path: Path, dictionary: Dictionary) -> None:
+    """Write a dictionary as readable JSON, whole or not at all."""
+    vectors = dictionary.vectors.tolist()
+    content = {
+        "format": FORMAT,
+        "encoder": dictionary.encoder,
+        "weights": dictionary.weights,
+        "text_encoder_sha256": dictionary.fingerprint,
+        "embedding": dictionary.vectors.shape[1],
+        "vectors": dict(zip(dictionary.prompts, vectors, strict=True)),
+    }
+    head, _, body = json.dumps(content).partition('"vectors": {')
+    body = body.replace('], "', '],\n  "').replace("]}}", "]\n}}\n")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(f'{head}"vectors": {{\n  {body}', encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def load_dictionary(path: Path) -> Dictionary:
+    """Read a dictionary.
+
+    Raises:
+        InputError: the file is absent, no JSON, of another format, or its vectors differ in size.
+
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"there is no dictionary {path}; build it: causalseg confounders."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as JSON: {error}.") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{path} is no dictionary written by 'causalseg confounders build'.")
+    try:
+        vectors = torch.tensor(list(content["vectors"].values()), dtype=torch.float32)
+        good = vectors.ndim == 2 and bool(vectors.isfinite().all())
+        dictionary = Dictionary(
+            content["encoder"],
+            content["weights"],
+            content["text_encoder_sha256"],
+            tuple(content["vectors"]),
+            vectors,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error}); build it again.") from None
+    if not good or vectors.shape[1] != encoder_config(dictionary.encoder).embedding:
+        raise InputError(f"the vectors of {path} do not fit encoder {dictionary.encoder}.")
+    return dictionary

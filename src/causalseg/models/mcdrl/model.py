@@ -1,0 +1,230 @@
+"""MCDRL: select regions by text, attend over confounders made of text, segment.
+
+Liang et al., "Multimodal Causal-Driven Representation Learning for Generalizable Medical Image
+Segmentation", CVPR 2026, https://arxiv.org/abs/2508.05008. The paper has no public code; see
+docs/mcdrl.md for what is known, and `MCDRLConfig` for what was chosen where it is silent.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from causalseg.encoders.dense import dense_tower
+from causalseg.encoders.transformer import TextTower
+from causalseg.encoders.weights import FROM_CHECKPOINT, WeightsReport, initialise
+from causalseg.errors import InputError
+from causalseg.models.mcdrl import dictionary as z
+from causalseg.models.mcdrl.config import DICTIONARIES, MCDRLConfig
+from causalseg.models.mcdrl.head import Head
+from causalseg.models.mcdrl.intervention import InterventionNetwork
+from causalseg.models.mcdrl.regions import gather, region_scores, scatter, select
+from causalseg.models.output import SegmentationOutput
+
+EMA = 0.05
+_TEXTS = ("classes", "confounders", "causal_target")
+
+
+@dataclass
+class ImageFeatures:
+    """Everything; no caption enters this model."""
+
+    output: SegmentationOutput
+
+
+class MCDRL(nn.Module):
+    """Segmentation for unseen domains.
+
+    All text is constant: it is encoded once, when the model is built, and the text encoder is not
+    kept. Tokens are accepted and ignored, so that the model can be used like any other.
+
+    Example:
+        >>> from causalseg import build_model
+        >>> model = build_model("mcdrl", encoder="tiny").eval()
+        >>> out = model(images)
+        >>> out.logits.shape, out.region_scores.shape, out.confounder_attention.shape
+        (torch.Size([1, 1, 224, 224]), torch.Size([1, 5, 7, 7]), torch.Size([1, 24, 12]))
+
+    """
+
+    classes: Tensor
+    """e, (K, d)."""
+    confounders: Tensor
+    """Z, (M, d)."""
+    causal_target: Tensor
+    """(1/M) sum_m t_{k,m} of the data's class k, (d,)."""
+    intervening: Tensor
+    """(), bool: whether the warm-up is over; in the checkpoint."""
+
+    def __init__(self, config: MCDRLConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.clip.embedding
+        self.image_tower = dense_tower(config.clip)
+        if config.weights == FROM_CHECKPOINT:
+            self.weights_report = WeightsReport(FROM_CHECKPOINT)
+            texts = dict.fromkeys(_TEXTS, torch.empty(0))
+        else:
+            text_tower = TextTower(config.clip.text, width)
+            self.weights_report = initialise(self.image_tower, text_tower, config.weights)
+            texts = _constant_texts(config, text_tower)
+        for name, value in texts.items():
+            if name == "confounders" and config.dictionary == "learned":
+                self.confounders = nn.Parameter(value)
+            else:
+                self.register_buffer(name, value)
+        self.network = InterventionNetwork(config) if config.intervention else None
+        self.head = Head(width, config.head)
+        self.register_buffer("intervening", torch.tensor(config.intervention))
+        self._freeze()
+
+    def _pretrained(self) -> list[nn.Parameter]:
+        """Image parameters that came from a file. ImageNet has no projection to a joint space."""
+        source = self.weights_report.source
+        if source == "random":
+            return []
+        return [
+            p
+            for name, p in self.image_tower.named_parameters()
+            if not (source.startswith("imagenet") and name.startswith("attnpool."))
+        ]
+
+    def _freeze(self) -> None:
+        self.frozen = self.config.image_rate == 0 and bool(self._pretrained())
+        if self.frozen:
+            for parameter in self._pretrained():
+                parameter.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> "MCDRL":
+        """As `nn.Module.train`, but a frozen tower keeps its batch-norm statistics."""
+        super().train(mode)
+        if self.frozen:
+            self.image_tower.eval()
+        return self
+
+    def parameter_groups(self) -> dict[str, dict[str, Any]]:
+        """Trainable parameters by learning rate: name -> {"params", "scale" of the rate}."""
+        slow = {id(p) for p in self._pretrained()}
+        free = [p for p in self.parameters() if p.requires_grad]
+        groups: dict[str, dict[str, Any]] = {
+            "new": {"params": [p for p in free if id(p) not in slow], "scale": 1.0}
+        }
+        pretrained = [p for p in free if id(p) in slow]
+        if pretrained:
+            groups["image"] = {"params": pretrained, "scale": self.config.image_rate}
+        return groups
+
+    def on_epoch(self, epoch: int) -> None:
+        """Called by training before each epoch: the intervention is on after the warm-up."""
+        self.intervening.fill_(self.config.intervention and epoch >= self.config.warmup_epochs)
+
+    def encode_image(self, images: Tensor) -> ImageFeatures:
+        """Segment images (B, 3, H, W), normalised."""
+        config = self.config
+        dense, local = self.image_tower(images)
+        similar = dense if config.patch_features == "plain" else local
+        scores = region_scores(similar, self.classes)
+        positions = select(scores, config.alpha)
+        regions = gather(dense, positions)
+        auxiliary = {
+            "image": dense.mean((2, 3)),
+            "classes": self.classes,
+            "causal_target": self.causal_target,
+            "positions": positions,
+            "dense": dense,
+        }
+        attention = None
+        if self.network is not None and bool(self.intervening):
+            before = regions
+            regions, weights = self.network(regions, self.confounders, self._prior())
+            attention = weights if config.attend == "confounders" else None
+            auxiliary["pooled"] = regions.mean(1)
+            if self.training and config.dictionary_update == "ema":
+                self._move_dictionary(before, weights)
+        fused = scatter(dense, positions, regions, config.elsewhere)
+        output = SegmentationOutput(
+            logits=self.head(fused, (images.shape[2], images.shape[3])),
+            region_scores=scores,
+            confounder_attention=attention,
+            auxiliary={**auxiliary, "fused": fused},
+        )
+        return ImageFeatures(output)
+
+    def _prior(self) -> Tensor | None:
+        if self.config.prior is None or self.config.attend == "self":
+            return None
+        prior = torch.tensor(self.config.prior, device=self.confounders.device)
+        if len(prior) != len(self.confounders):
+            raise InputError(
+                f"prior has {len(prior)} weights for {len(self.confounders)} confounders; "
+                "give one for each sentence of the dictionary."
+            )
+        return prior / prior.mean()
+
+    @torch.no_grad()
+    def _move_dictionary(self, features: Tensor, attention: Tensor) -> None:
+        """z_m <- 0.95 z_m + 0.05 |z_m| u_m, u_m the unit mean of features weighted by attention."""
+        mean = torch.einsum("bnm,bnd->md", attention, features.detach())
+        target = F.normalize(mean, dim=1) * self.confounders.norm(dim=1, keepdim=True)
+        # A new tensor: the old one is still needed by the backward pass.
+        self.confounders = self.confounders.lerp(target.to(self.confounders.dtype), EMA)
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """(B, L) -> (B, 0): no caption enters this model."""
+        return self.classes.new_empty(len(tokens), 0)
+
+    def segment(self, features: ImageFeatures, tau: Tensor) -> SegmentationOutput:
+        """The output; one image's is repeated for several texts, since none changes it."""
+        output = features.output
+        if len(tau) == len(output.logits):
+            return output
+        return replace(output, logits=output.logits.expand(len(tau), -1, -1, -1))
+
+    def forward(self, images: Tensor, tokens: Tensor | None = None) -> SegmentationOutput:  # noqa: ARG002
+        """Segment.
+
+        Args:
+            images: (B, 3, H, W), normalised as `Preprocessing` does.
+            tokens: ignored.
+
+        """
+        return self.encode_image(images).output
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        # A checkpoint's texts have the size they were made with; its sentences are not needed.
+        for name in _TEXTS:
+            saved = state_dict.get(prefix + name)
+            own = getattr(self, name)
+            if saved is not None and own.numel() == 0:
+                own.data = torch.empty_like(saved, dtype=own.dtype, device=own.device)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _constant_texts(config: MCDRLConfig, tower: TextTower) -> dict[str, Tensor]:
+    """Class texts (K, d), dictionary (M, d) and the target of L_causal (d,)."""
+    prompts = config.prompt_table
+    kind, seed = config.dictionary, config.dictionary_seed
+    proper = z.build_dictionary(config.encoder, config.weights, tower, prompts, config.template)
+    if kind in ("random", "learned"):
+        vectors = z.gaussian(len(proper.vectors), proper.vectors, seed)
+    elif kind == "text":
+        vectors = proper.vectors
+    elif kind in DICTIONARIES:
+        vectors = z.embed(tower, z.sentences_for(kind, config.template, prompts, seed))
+    else:
+        given = z.load_dictionary(Path(kind))
+        if given.fingerprint != proper.fingerprint:
+            raise InputError(
+                f"{kind} was built with another text encoder ({given.encoder}, {given.weights}) "
+                f"than this model's ({config.encoder}, {config.weights}); build it again."
+            )
+        vectors = given.vectors
+    own = prompts.class_domain_sentences()[config.lesion_index]
+    return {
+        "classes": z.embed(tower, prompts.class_sentences()),
+        "confounders": vectors,
+        "causal_target": z.embed(tower, own).mean(0),
+    }
