@@ -70,7 +70,7 @@ def build(config: RunConfig) -> SegmentationModule:
     return SegmentationModule(model, objective, config.optimizer)
 
 
-def fit(config: RunConfig) -> Path:
+def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     """Train.
 
     The run's folder then holds `run.json` (config, versions, data fingerprint), `metrics.csv`,
@@ -79,6 +79,7 @@ def fit(config: RunConfig) -> Path:
 
     Args:
         config: of the run; with `ckpt_path="last"` a run goes on from the end of its last epoch.
+        data: what to train on, where it is not `config.data` alone (several domains).
 
     Returns:
         `best.safetensors`.
@@ -90,7 +91,7 @@ def fit(config: RunConfig) -> Path:
     L.seed_everything(config.seed, verbose=False)
     folder = Path(config.out)
     resume = _resume_from(config, folder)
-    data = LViTDataModule(config.data)
+    data = data or LViTDataModule(config.data)
     data.setup("fit")
     module = build(config)
     record = {

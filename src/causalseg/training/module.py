@@ -100,8 +100,11 @@ class SegmentationModule(L.LightningModule):
         self.log("val_dice", score, prog_bar=True, sync_dist=True)
         self.log("val_threshold", threshold, sync_dist=True)
 
-    def configure_optimizers(self) -> Any:
-        """Adam(W) with one group each for image tower, text tower and the rest."""
+    def _parameter_groups(self) -> dict[str, tuple[list[nn.Parameter], float]]:
+        """Name -> (parameters, factor of the rate): the model's own, or by tower."""
+        own = getattr(self.model, "parameter_groups", None)
+        if own is not None:
+            return {name: (group["params"], group["scale"]) for name, group in own().items()}
         factors = {
             "image_tower.": self.config.image_lr_factor,
             "text_tower.": self.config.text_lr_factor,
@@ -111,15 +114,18 @@ class SegmentationModule(L.LightningModule):
         for name, parameter in self.model.named_parameters():
             if parameter.requires_grad:
                 groups[next(p for p in factors if name.startswith(p))].append(parameter)
+        return {
+            prefix.strip("._") or "head": (members, factors[prefix])
+            for prefix, members in groups.items()
+            if members
+        }
+
+    def configure_optimizers(self) -> Any:
+        """Adam(W) with one group each for image tower, text tower and the rest."""
         optimizer = torch.optim.AdamW(
             [
-                {
-                    "params": members,
-                    "lr": self.config.lr * factors[prefix],
-                    "name": prefix.strip("._") or "head",
-                }
-                for prefix, members in groups.items()
-                if members
+                {"params": members, "lr": self.config.lr * factor, "name": name}
+                for name, (members, factor) in self._parameter_groups().items()
             ],
             weight_decay=self.config.weight_decay,
         )
