@@ -71,6 +71,17 @@ class EpochSampler(DistributedSampler[Item]):
             yield self.epoch, index
 
 
+class LateLoader(DataLoader[Item]):
+    """A loader whose workers start at the first batch and not before.
+
+    Lightning asks a resumed fit's loader for its iterator before it tells the sampler the epoch;
+    workers that start at once would fetch the first batches of the wrong epoch.
+    """
+
+    def __iter__(self) -> Any:
+        yield from super().__iter__()
+
+
 class LViTDataModule(LightningDataModule):
     """Reads the splits that a stage needs and serves them in batches.
 
@@ -130,8 +141,6 @@ class LViTDataModule(LightningDataModule):
             shuffle=True,
             seed=self.config.seed,
         )
-        # A resumed fit makes its loader, and may start its workers, before it calls set_epoch.
-        sampler.set_epoch(trainer.current_epoch if trainer else 0)
         return self._loader(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader[Item]:
@@ -145,7 +154,7 @@ class LViTDataModule(LightningDataModule):
     def _loader(
         self, dataset: SegmentationDataset, sampler: EpochSampler | None
     ) -> DataLoader[Item]:
-        return DataLoader(
+        return LateLoader(
             dataset,
             batch_size=self.config.batch_size,
             sampler=sampler,
