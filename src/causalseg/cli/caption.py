@@ -131,7 +131,8 @@ def _derive(arguments: argparse.Namespace) -> int:
         others = [path.name for path in files if path not in paths]
         print(f"not images, left out: {', '.join(others)}")
     bar = Console(stderr=True)
-    for path in track(paths, description="reading masks", console=bar, transient=True):
+    quiet = not bar.is_terminal
+    for path in track(paths, "reading masks", console=bar, transient=True, disable=quiet):
         mask = read_mask(path)
         findings.append(derive_lung(mask, arguments.wording, cuts) if lungs else derive_polyp(mask))
     names = [path.name for path in paths]
