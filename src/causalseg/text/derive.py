@@ -5,8 +5,10 @@ image's halves, as the viewer sees them. A zone of a side is named when the mask
 MIN_WIDTH wide in more than MIN_HEIGHT of the image's rows there (the zone with most of the mask
 where none is). Zones are cut at two heights of the image. The default cuts are those that agreed
 best with the captions of QaTa-COV19's training split: its annotators say "lower" for all that
-lies in the lower two thirds, and "middle" for what reaches above that. Anatomical thirds
-(1/3, 2/3) agree with them on far fewer captions; docs and tests give the figures.
+lies in the lower two thirds, and "middle" for what reaches above that. On the test split (2113
+images) the same lungs are named in 98.8 %, a named lung has exactly the same zones in 70.8 %, and
+the whole caption agrees in 60.2 %; cuts at anatomical thirds give 98.8, 42.6 and 30.0 %, the
+commonest caption alone 32.2 %.
 
 Polyps. 8-connected components of at least 0.1 % of the image are counted; the size is by their
 share of the image (< 5 % small, < 15 % medium, else large); each centroid falls on a 3 x 3 grid.
