@@ -32,7 +32,7 @@ _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the parser: its warnings and log lines quote the values they complain about."""
     import logging
 
@@ -60,7 +60,7 @@ def read_header(path: Path, *, pixels: bool = False) -> Any:
         InputError: no DICOM, truncated, or of a kind that could expand without bound.
 
     """
-    with _quiet():
+    with quiet():
         from pydicom import dcmread
         from pydicom.filereader import read_file_meta_info
 
@@ -119,16 +119,18 @@ def _check(dataset: Any) -> int:
 
 def _decode(dataset: Any, frames: int) -> Any:
     """Stored values (frames, H, W) or (frames, H, W, 3); YBR comes back as RGB."""
-    with _quiet():
-        try:
-            stored = dataset.pixel_array
-        except Exception as error:
-            # Decoders are native code behind several plugins: no common base class.
-            reason = type(error).__name__
-            raise InputError(
-                f"the DICOM pixels cannot be decoded ({reason}): the file is truncated, or its "
-                "transfer syntax needs a plugin (pip install 'causalseg[dicom]')."
-            ) from None
+    try:
+        stored = dataset.pixel_array
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        # Decoders are native code behind several plugins, without a common base class; a panic of
+        # one written in Rust is not even an Exception.
+        reason = type(error).__name__
+        raise InputError(
+            f"the DICOM pixels cannot be decoded ({reason}): the file is truncated, or its "
+            "transfer syntax needs a plugin (pip install 'causalseg[dicom]')."
+        ) from None
     colour = int(dataset.get("SamplesPerPixel") or 1) == 3
     expected = (frames, int(dataset.Rows), int(dataset.Columns), *((3,) if colour else ()))
     if stored.size != int(np.prod(expected)):
@@ -186,7 +188,7 @@ def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, list[str]]:
     return (rows, columns), notes
 
 
-def laterality(dataset: Any) -> str | None:
+def _laterality(dataset: Any) -> str | None:
     """The side, L or R, where the header says that the image shows that one only, else None."""
     value = (
         frame_attribute(dataset, 0, "FrameAnatomySequence", "FrameLaterality")
@@ -196,7 +198,7 @@ def laterality(dataset: Any) -> str | None:
     return str(value) if str(value or "") in ("L", "R") else None
 
 
-def lateral_view(dataset: Any) -> bool:
+def _lateral_view(dataset: Any) -> bool:
     """Whether View Position names a lateral view."""
     return str(dataset.get("ViewPosition") or "").strip().upper() in LATERAL_VIEWS
 
@@ -213,19 +215,29 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
         InputError: not an image, damaged, too large, or not decodable.
 
     """
-    dataset = read_header(path, pixels=True)
+    # Values are parsed when they are looked at, so all of it is done in silence.
+    with quiet():
+        dataset = read_header(path, pixels=True)
+        try:
+            return _study(dataset, window)
+        except InputError:
+            raise
+        except MemoryError:
+            raise InputError("the DICOM image does not fit into memory.") from None
+        except Exception as error:
+            # A value that cannot be parsed raises one of many kinds, and is quoted.
+            raise InputError(
+                f"the DICOM header contradicts itself ({type(error).__name__})."
+            ) from None
+
+
+def _study(dataset: Any, window: tuple[float, float] | None) -> Study:
     count = _check(dataset)
-    try:
-        display, turn = _display(dataset)
-        notes = orientation_warnings(display, turn)
-        spacing, about_spacing = _spacing(dataset)
-        frames, about_pixels = _frames(
-            dataset, _decode(dataset, count), display or Display(), window
-        )
-    except InputError:
-        raise
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"the DICOM header contradicts itself ({type(error).__name__}).") from None
+    display, turn = _display(dataset)
+    notes = orientation_warnings(display, turn)
+    spacing, about_spacing = _spacing(dataset)
+    stored = _decode(dataset, count)
+    frames, about_pixels = _frames(dataset, stored, display or Display(), window)
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
         notes.append("the header says that text is burned into the image: pictures may show it.")
     if spacing and display and display.transpose:
@@ -239,5 +251,7 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
         body_part=_code(dataset.get("BodyPartExamined")),
         warnings=(*notes, *about_spacing, *about_pixels),
         source=dataset,
+        laterality=_laterality(dataset),
+        lateral_view=_lateral_view(dataset),
         oriented=display is not None,
     )

@@ -207,8 +207,9 @@ def write_nifti(study: Study, slices: npt.NDArray[Any], path: Path) -> None:
         volume = np.rint(volume * 65535.0).astype(np.uint16)
     header = image.header.copy()
     header.set_data_dtype(volume.dtype)
-    header["descrip"], header["aux_file"], header["db_name"] = b"causalseg", b"", b""
-    header["intent_name"] = b""
+    for name in ("descrip", "aux_file", "db_name", "intent_name"):
+        if name in header:
+            header[name] = b""  # free text, which may name a patient
     header["cal_min"], header["cal_max"] = 0, 0
     header.extensions.clear()
     out = type(image)(volume, image.affine, header)

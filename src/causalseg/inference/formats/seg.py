@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from causalseg.errors import InputError
+from causalseg.inference.formats.dicom import quiet
+from causalseg.inference.formats.dicom_pixels import frame_attribute
 from causalseg.inference.formats.study import Study
 from causalseg.version import __version__
 
@@ -64,7 +66,8 @@ def can_write(study: Study) -> bool:
 
     Several frames without a frame of reference (a cine loop) cannot be placed in space.
     """
-    return len(study.frames) == 1 or bool(study.source.get("FrameOfReferenceUID"))
+    with quiet():
+        return len(study.frames) == 1 or bool(study.source.get("FrameOfReferenceUID"))
 
 
 def _segments(
@@ -166,20 +169,17 @@ def write_seg(
         stack = np.rint(np.asarray(stack, dtype=np.float64) * 255.0) / 255.0
     region = anatomy or ANATOMY.get(study.body_part or "")
     _save(study, stack, _segments(prompts, finding, region, model), seg_type, path)
-    _verify(path, stack, seg_type)
+    with quiet():
+        _verify(path, stack, seg_type, prompts)
 
 
 def _save(
     study: Study, stack: npt.NDArray[Any], segments: list[Any], seg_type: SegType, path: Path
 ) -> None:
-    import warnings
-
     import highdicom
     from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-    with warnings.catch_warnings():
-        # highdicom warns about values of the source's header, which may be a patient's.
-        warnings.simplefilter("ignore")
+    with quiet():
         try:
             segmentation = highdicom.seg.Segmentation(
                 source_images=[study.source],
@@ -199,6 +199,9 @@ def _save(
                 transfer_syntax_uid=UID(ExplicitVRLittleEndian),
                 omit_empty_frames=False,
             )
+            # Whatever the source's character set: a prompt may be in any script.
+            segmentation.decode()
+            segmentation.SpecificCharacterSet = "ISO_IR 192"
             segmentation.SeriesDescription = "causalseg (research only)"
             if study.source.get("PatientOrientation"):
                 segmentation.PatientOrientation = study.source.PatientOrientation
@@ -208,41 +211,49 @@ def _save(
             raise InputError(
                 "a DICOM SEG cannot be made for this source, whose header lacks what the standard "
                 f"asks for ({type(error).__name__}): use --format png."
-            ) from error
+            ) from None
 
 
 def read_seg(path: Path) -> npt.NDArray[np.float64]:
-    """The segments of a DICOM SEG whose frames are ordered by frame and segment.
+    """The segments of a DICOM SEG made from one source, in the order of the source's frames.
 
     Returns:
         (n, H, W, segments): 0 and 1 for a binary one, value / 255 for a fractional one.
 
     Raises:
-        InputError: a frame names no segment or is missing.
+        InputError: a frame of the source lacks some segment.
 
     """
     from pydicom import dcmread
 
     dataset = dcmread(path)
     pixels = np.asarray(dataset.pixel_array).reshape(-1, int(dataset.Rows), int(dataset.Columns))
-    count = len(dataset.SegmentSequence)
-    planes: list[list[npt.NDArray[Any]]] = [[] for _ in range(count)]
-    for frame, groups in zip(pixels, dataset.PerFrameFunctionalGroupsSequence, strict=True):
-        number = int(groups.SegmentIdentificationSequence[0].ReferencedSegmentNumber)
-        planes[number - 1].append(frame)
-    if len({len(stack) for stack in planes}) != 1:
-        raise InputError("the DICOM SEG lacks frames of some segment.")
-    values = np.stack([np.stack(stack) for stack in planes], axis=-1).astype(np.float64)
+    found: dict[tuple[int, int], npt.NDArray[Any]] = {}
+    for index, frame in enumerate(pixels):
+        group = "SegmentIdentificationSequence"
+        segment = int(frame_attribute(dataset, index, group, "ReferencedSegmentNumber"))
+        # Frames are stored in the order of their positions in space, not of the source.
+        sources = frame_attribute(dataset, index, "DerivationImageSequence", "SourceImageSequence")
+        found[int(sources[0].get("ReferencedFrameNumber") or 1), segment] = frame
+    frames = sorted({key[0] for key in found})
+    segments = range(1, len(dataset.SegmentSequence) + 1)
+    try:
+        values = np.stack(
+            [np.stack([found[frame, segment] for segment in segments], -1) for frame in frames]
+        ).astype(np.float64)
+    except KeyError:
+        raise InputError("the DICOM SEG lacks a segment of some frame.") from None
     if dataset.SegmentationType == "FRACTIONAL":
         values /= float(dataset.MaximumFractionalValue)
     return values
 
 
-def _verify(path: Path, stack: npt.NDArray[Any], seg_type: SegType) -> None:
+def _verify(path: Path, stack: npt.NDArray[Any], seg_type: SegType, prompts: Sequence[str]) -> None:
+    from pydicom import dcmread
+
     stored = read_seg(path)
-    if seg_type == "fractional":
-        same = stored.shape == stack.shape and np.allclose(stored, stack, atol=1e-6)
-    else:
-        same = stored.shape == stack.shape and bool(np.array_equal(stored, stack))
-    if not same:
+    error = 1e-6 if seg_type == "fractional" else 0.0
+    described = [str(s.SegmentDescription) for s in dcmread(path).SegmentSequence]
+    same = stored.shape == stack.shape and bool(np.abs(stored - stack).max() <= error)
+    if not same or described != [prompt.strip() for prompt in prompts]:
         raise InputError("the DICOM SEG read back differs from the masks: it was not kept.")

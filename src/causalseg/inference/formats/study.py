@@ -63,6 +63,10 @@ class Study:
     warnings: tuple[str, ...] = ()
     source: Any = None
     """What the writer of the same format needs (a pydicom data set, a nibabel image)."""
+    laterality: str | None = None
+    """L or R where the header says that the image shows that side only."""
+    lateral_view: bool = False
+    """The header says that this is a lateral view."""
     oriented: bool = True
     """The header says which way the patient lies (always taken as said for a picture)."""
     axis: int | None = None

@@ -1,0 +1,320 @@
+"""DICOM in: pixels against pydicom's own, orientation against a marked corner, hostile files."""
+
+import copy
+import io
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+pydicom = pytest.importorskip("pydicom")
+
+from pydicom.dataset import Dataset  # noqa: E402
+from pydicom.encaps import encapsulate  # noqa: E402
+from pydicom.uid import (  # noqa: E402
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from causalseg.errors import InputError  # noqa: E402
+from causalseg.inference.formats import Display, read_study  # noqa: E402
+from causalseg.inference.formats.dicom_pixels import window  # noqa: E402
+from causalseg.inference.formats.orientation import display_of, letters_of, side_warnings  # noqa: E402
+
+
+@pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_window_equals_pydicom(make_dicom, radiograph, function):
+    path = make_dicom(
+        radiograph,
+        RescaleSlope=2.0,
+        RescaleIntercept=-1024.0,
+        WindowCenter=[2500.0, 40.0],
+        WindowWidth=[3000.0, 400.0],
+        VOILUTFunction=function,
+    )
+    dataset = pydicom.dcmread(path)
+    values = pydicom.pixels.apply_modality_lut(dataset.pixel_array, dataset)
+    expected = pydicom.pixels.apply_windowing(values, dataset)
+    # pydicom scales to the range of the stored values after rescale; here it is 0..255.
+    low, high = -1024.0, 65535 * 2.0 - 1024.0
+    expected = (expected - low) / (high - low) * 255
+    assert np.abs(read_study(path).frames[0] - expected).max() <= 0.51
+
+
+def test_window_of_width_one_is_a_threshold():
+    values = np.array([9.0, 9.5, 9.6, 11.0])
+    assert window(values, 10.0, 1.0).tolist() == [0, 0, 1, 1]
+
+
+def test_voi_lookup_table(make_dicom):
+    pixels = np.arange(64, dtype=np.uint16).reshape(8, 8) % 4
+    table = Dataset()
+    table.add_new("LUTDescriptor", "US", [4, 0, 8])
+    table.add_new("LUTData", "US", [255, 10, 20, 0])
+    study = read_study(make_dicom(pixels, VOILUTSequence=[table]))
+    assert np.array_equal(study.frames[0], np.array([255, 10, 20, 0])[pixels])
+
+
+def test_given_window_replaces_the_headers(make_dicom, radiograph):
+    path = make_dicom(radiograph, WindowCenter=1.0, WindowWidth=2.0)
+    frame = read_study(path, window=(2000.5, 2.0)).frames[0]
+    assert np.array_equal(frame[radiograph >= 2001], np.full((radiograph >= 2001).sum(), 255))
+    assert frame[radiograph <= 1999].max() == 0
+
+
+def test_monochrome1_is_inverted(make_dicom, radiograph):
+    plain = read_study(make_dicom(radiograph)).frames[0]
+    inverted = read_study(make_dicom(radiograph, PhotometricInterpretation="MONOCHROME1")).frames[0]
+    assert np.array_equal(inverted, 255 - plain)
+    assert plain.min() == 0
+    assert plain.max() == 255
+
+
+def test_padding_is_black_and_outside_the_scale(make_dicom):
+    pixels = np.full((8, 8), 100, np.int16)
+    pixels[0] = -2000
+    pixels[1] = 300
+    path = make_dicom(pixels, PixelPaddingValue=-2000, PhotometricInterpretation="MONOCHROME1")
+    frame = read_study(path).frames[0]
+    assert frame[0].max() == 0
+    assert frame[1].max() == 0
+    assert frame[2].min() == 255
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_lossless_transfer_syntaxes(make_dicom, radiograph, syntax):
+    plain = read_study(make_dicom(radiograph)).frames[0]
+    try:
+        path = make_dicom(radiograph, syntax=syntax)
+    except RuntimeError as error:
+        pytest.skip(f"no encoder for {syntax.name}: {error}")
+    assert np.array_equal(read_study(path).frames[0], plain)
+
+
+def test_lossy_jpeg(make_dicom, radiograph):
+    grey = (radiograph // 16).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(grey).save(stream, "JPEG", quality=95)
+    path = make_dicom(grey, WindowCenter=128, WindowWidth=256)
+    dataset = pydicom.dcmread(path)
+    dataset.PixelData = encapsulate([stream.getvalue()])
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+    dataset.save_as(path)
+    assert np.abs(read_study(path).frames[0].astype(int) - grey).max() < 12
+
+
+def test_rgb_and_palette(make_dicom):
+    generator = np.random.default_rng(0)
+    colours = generator.integers(0, 256, (9, 11, 3), dtype=np.uint8)
+    assert np.array_equal(read_study(make_dicom(colours)).frames[0], colours)
+
+    table = generator.integers(0, 256, (3, 256), dtype=np.uint16)
+    indices = generator.integers(0, 256, (9, 11), dtype=np.uint8)
+    attributes = {"PhotometricInterpretation": "PALETTE COLOR"}
+    for name, values in zip(("Red", "Green", "Blue"), table, strict=True):
+        attributes[f"{name}PaletteColorLookupTableDescriptor"] = [256, 0, 16]
+        attributes[f"{name}PaletteColorLookupTableData"] = (values * 257).tobytes()
+    frame = read_study(make_dicom(indices, **attributes)).frames[0]
+    assert np.array_equal(frame, table.T[indices])
+
+
+def test_multi_frame_with_windows_of_their_own(make_dicom):
+    stack = np.stack([np.full((8, 9), value, np.uint16) for value in (100, 200, 300)])
+    groups = []
+    for center in (100, 1000, 300):
+        voi, group = Dataset(), Dataset()
+        voi.WindowCenter, voi.WindowWidth = center, 2
+        group.FrameVOILUTSequence = [voi]
+        groups.append(group)
+    shared, transform = Dataset(), Dataset()
+    transform.RescaleIntercept, transform.RescaleSlope = 1, 1
+    shared.PixelValueTransformationSequence = [transform]
+    study = read_study(
+        make_dicom(
+            stack,
+            PerFrameFunctionalGroupsSequence=groups,
+            SharedFunctionalGroupsSequence=[shared],
+        )
+    )
+    # (x + 1 - (c - 0.5)) / 1 + 0.5 with x = 100, 200, 300: above, below and above its window.
+    assert [frame[0, 0] for frame in study.frames] == [255, 0, 255]
+
+
+CORNERS = {"L": -1, "R": 0, "P": -1, "A": 0, "F": -1, "H": 0}
+
+
+@pytest.mark.parametrize("axes", ["LRFH", "LRPA", "PAFH"])
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("turn", range(4))
+def test_marker_lands_where_the_light_box_has_it(make_dicom, axes, swap, turn):
+    """A marker in the right/front, head/front corner is shown at the top left, always."""
+    across, down = axes[turn % 2], axes[2 + turn // 2]
+    if swap:
+        across, down = down, across
+    pixels = np.zeros((8, 12), np.uint8)
+    # Stored at the first column where columns run away from the marked side, else at the last.
+    pixels[0 if CORNERS[down] else -1, 0 if CORNERS[across] else -1] = 9
+    study = read_study(make_dicom(pixels, PatientOrientation=[across, down]))
+    shown = study.frames[0]
+    assert shown.shape == ((12, 8) if swap else (8, 12))
+    assert shown[0, 0] == 255
+    assert np.array_equal(study.display.undo(shown), (pixels > 0) * 255)
+    assert study.spacing == ((0.25, 0.5) if swap else (0.5, 0.25))
+    assert any("stored with columns" in note for note in study.warnings) != study.display.identity
+
+
+@given(
+    display=st.builds(Display, st.booleans(), st.booleans(), st.booleans()),
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+)
+def test_undo_is_the_inverse(display, shape):
+    frame = np.arange(np.prod(shape)).reshape(shape)
+    assert np.array_equal(display.undo(display.apply(frame)), frame)
+    assert np.array_equal(display.apply(display.undo(frame)), frame)
+
+
+def test_image_orientation_goes_before_patient_orientation(make_dicom):
+    pixels = np.zeros((8, 8), np.uint16)
+    path = make_dicom(
+        pixels, ImageOrientationPatient=[-1, 0, 0, 0, 1, 0], PatientOrientation=["L", "P"]
+    )
+    assert read_study(path).display == Display(flip_columns=True)
+    assert letters_of([0.1, -0.9, 0.3]) == "A"
+    assert display_of("L", "R") is None
+
+
+@pytest.mark.parametrize("orientation", [None, [], ["X", "F"], ["L"], ["L", "R"]])
+def test_missing_orientation_is_taken_as_stored_and_said(make_dicom, orientation):
+    study = read_study(
+        make_dicom(np.zeros((8, 8), np.uint8), PatientOrientation=orientation, ViewPosition="PA")
+    )
+    assert study.display.identity
+    assert not study.oriented
+    assert any("sides are unconfirmed" in note for note in study.warnings)
+
+
+def test_sides_are_judged_by_the_header(make_dicom):
+    study = read_study(
+        make_dicom(np.zeros((8, 8), np.uint8), ImageLaterality="R", ViewPosition="LL")
+    )
+    assert study.laterality == "R"
+    assert study.lateral_view
+    both = read_study(make_dicom(np.zeros((8, 8), np.uint8), ImageLaterality="B"))
+    assert both.laterality is None
+    assert not both.lateral_view
+    said = side_warnings("lower left lung", "R", True, False)
+    assert any("right side only" in note for note in said)
+    assert any("lateral view" in note for note in said)
+    assert any("does not confirm" in note for note in said)
+    assert side_warnings("both lungs", "R", True, False) == []
+    assert len(side_warnings("right lung", "R", False, True)) == 1
+
+
+def test_spacing_of_the_detector_is_said(make_dicom):
+    pixels = np.zeros((8, 8), np.uint8)
+    study = read_study(make_dicom(pixels, PixelSpacing=None, ImagerPixelSpacing=[0.1, 0.2]))
+    assert study.spacing == (0.1, 0.2)
+    assert any("magnified" in note for note in study.warnings)
+    assert read_study(make_dicom(pixels, PixelSpacing=None)).spacing is None
+    assert read_study(make_dicom(pixels, PixelSpacing=[0, -1])).spacing is None
+
+
+def test_found_by_content_and_without_preamble(make_dicom, tmp_path):
+    path = make_dicom(np.zeros((8, 8), np.uint8))
+    renamed = tmp_path / "picture.png"
+    renamed.write_bytes(path.read_bytes())
+    assert read_study(renamed).kind == "dicom"
+    bare = tmp_path / "bare"
+    bare.write_bytes(path.read_bytes()[132:])
+    assert read_study(bare).modality == "CR"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"PixelData": None}, "no pixel data"),
+        ({"Rows": 0}, "empty image"),
+        ({"Rows": None}, "size"),
+        ({"Rows": 65535, "Columns": 65535}, "limit"),
+        ({"NumberOfFrames": 2_000_000_000}, "more than"),
+        ({"Rows": 16}, "cannot be decoded"),
+        ({"WindowCenter": 1, "WindowWidth": 0}, "width"),
+        ({"PhotometricInterpretation": "NONSENSE"}, "photometric|decoded"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, "segmentation already"),
+    ],
+)
+def test_unusable_headers(make_dicom, attributes, message, secret):
+    path = make_dicom(np.zeros((8, 8), np.uint8), **attributes)
+    with pytest.raises(InputError, match=message) as caught:
+        read_study(path)
+    assert secret not in str(caught.value)
+
+
+def test_unusable_files(make_dicom, tmp_path):
+    with pytest.raises(InputError, match="at least 8"):
+        read_study(make_dicom(np.zeros((1, 1), np.uint8)))
+    deflated = pydicom.dcmread(make_dicom(np.zeros((8, 8), np.uint8)))
+    deflated.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    deflated.save_as(tmp_path / "deflated.dcm")
+    for name, content, message in (
+        ("empty.dcm", b"", "empty"),
+        ("text.dcm", b"not an image at all", "size|damaged|no image"),
+        ("magic.dcm", bytes(128) + b"DICM", "no image|damaged"),
+        ("notes.txt", b"hello", "none of"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            read_study(tmp_path / name)
+    with pytest.raises(InputError, match="deflated"):
+        read_study(tmp_path / "deflated.dcm")
+    with pytest.raises(InputError, match="folder"):
+        read_study(tmp_path)
+    with pytest.raises(InputError, match="NUL"):
+        read_study("a\0b.dcm")
+    with pytest.raises(InputError, match="no such file"):
+        read_study(tmp_path / "absent.dcm")
+    with pytest.raises(InputError, match="too long"):
+        read_study(tmp_path / ("x" * 5000))
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    syntax=st.sampled_from([None, RLELossless]),
+    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=6),
+    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
+)
+def test_damaged_files_end_in_one_sentence(
+    make_dicom, radiograph, tmp_path, syntax, changes, kept, secret, capfd
+):
+    """Cut or with bytes changed, a file is read or refused; never another error, never a leak."""
+    content = bytearray(make_dicom(radiograph[:8, :8].copy(), syntax=syntax).read_bytes())
+    for place, byte in changes:
+        content[int(place * len(content))] = byte
+    path = tmp_path / "damaged.dcm"
+    path.write_bytes(bytes(content[: int(kept * len(content))]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # they quote what they complain about
+        try:
+            study = read_study(path)
+            said = " ".join(study.warnings)
+            assert study.frames[0].dtype == np.uint8
+        except InputError as error:
+            said = str(error)
+    assert secret not in said
+    assert secret not in "".join(capfd.readouterr())
+
+
+def test_a_dataset_is_not_changed_by_reading(make_dicom, radiograph):
+    path = make_dicom(radiograph, PatientOrientation=["R", "F"])
+    before = copy.deepcopy(pydicom.dcmread(path))
+    study = read_study(path)
+    assert study.source.PixelData == before.PixelData
+    assert study.source.PatientOrientation == before.PatientOrientation

@@ -1,0 +1,184 @@
+"""DICOM SEG out: read again by highdicom and checked by a public validator where there is one."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+highdicom = pytest.importorskip("highdicom")
+pydicom = pytest.importorskip("pydicom")
+
+from pydicom.dataset import Dataset  # noqa: E402
+from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, generate_uid  # noqa: E402
+
+from causalseg.errors import InputError  # noqa: E402
+from causalseg.inference.formats import read_study  # noqa: E402
+from causalseg.inference.formats.seg import Concept, can_write, parse_concept, write_seg  # noqa: E402
+
+PROMPTS = [
+    "one infected area, lower left lung.",
+    "nothing at all",
+    "Größe \N{GREEK SMALL LETTER MU}",
+]
+
+
+def segread(path):
+    """highdicom's reader, which demands the slice thickness that a radiograph has not."""
+    dataset = pydicom.dcmread(path)
+    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    if "SliceThickness" not in measures:
+        measures.SliceThickness = 1
+    return highdicom.seg.Segmentation.from_dataset(dataset)
+
+
+def answers(shape, seg_type):
+    generator = np.random.default_rng(4)
+    values = [generator.random((1, *shape)).astype(np.float32) for _ in PROMPTS]
+    values[1][:] = 0
+    return values if seg_type == "fractional" else [(v > 0.7).astype(np.uint8) for v in values]
+
+
+@pytest.mark.parametrize("seg_type", ["binary", "fractional"])
+@pytest.mark.parametrize("orientation", [["L", "F"], ["R", "F"], ["H", "R"]])
+def test_pixel_for_pixel_in_the_sources_geometry(
+    make_dicom, radiograph, tmp_path, seg_type, orientation
+):
+    study = read_study(make_dicom(radiograph, PatientOrientation=orientation))
+    arrays = answers(study.shape, seg_type)
+    path = tmp_path / "seg.dcm"
+    write_seg(study, PROMPTS, arrays, path, seg_type=seg_type, model="abc")
+
+    seg = segread(path)
+    stored = seg.get_pixels_by_source_instance([study.source.SOPInstanceUID])
+    expected = np.stack([study.display.undo(array[0]) for array in arrays], axis=-1)
+    assert stored.shape == (1, *radiograph.shape, 3)
+    assert np.abs(stored[0] - expected).max() <= (0.501 / 255 if seg_type == "fractional" else 0)
+    assert [s.SegmentDescription for s in seg.SegmentSequence] == PROMPTS
+    first = seg.SegmentSequence[0]
+    assert first.AnatomicRegionSequence[0].CodeValue == "39607008"
+    assert first.SegmentedPropertyTypeCodeSequence[0].CodeValue == "52988006"
+    assert seg.PatientID == study.source.PatientID
+    assert seg.StudyInstanceUID == study.source.StudyInstanceUID
+    assert list(seg.PatientOrientation) == orientation
+    reference = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0]
+    assert reference.ReferencedSOPInstanceUID == study.source.SOPInstanceUID
+
+
+def ct_attributes(number: int, frame_of_reference: str) -> dict[str, object]:
+    return {
+        "SOPClassUID": CTImageStorage,
+        "Modality": "CT",
+        "FrameOfReferenceUID": frame_of_reference,
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        "ImagePositionPatient": [0, 0, float(number)],
+        "SliceThickness": 1,
+        "PositionReferenceIndicator": "",
+    }
+
+
+def enhanced_mr(frames: int) -> dict[str, object]:
+    """The functional groups that place each frame in space."""
+    shared = Dataset()
+    measures, orientation = Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [1.5, 1.5], 2
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence = [measures]
+    shared.PlaneOrientationSequence = [orientation]
+    groups = []
+    for number in range(frames):
+        group, position, content = Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient = [0, 0, 2.0 * number]
+        content.DimensionIndexValues = [number + 1]
+        group.PlanePositionSequence, group.FrameContentSequence = [position], [content]
+        groups.append(group)
+    organization, index = Dataset(), Dataset()
+    organization.DimensionOrganizationUID = generate_uid()
+    index.DimensionOrganizationUID = organization.DimensionOrganizationUID
+    index.DimensionIndexPointer, index.FunctionalGroupPointer = 0x00200032, 0x00209113
+    return {
+        "SOPClassUID": EnhancedMRImageStorage,
+        "Modality": "MR",
+        "FrameOfReferenceUID": generate_uid(),
+        "PositionReferenceIndicator": "",
+        "SharedFunctionalGroupsSequence": [shared],
+        "PerFrameFunctionalGroupsSequence": groups,
+        "DimensionOrganizationSequence": [organization],
+        "DimensionIndexSequence": [index],
+        "PixelSpacing": None,
+        "PatientOrientation": None,
+    }
+
+
+def test_multi_frame_source_with_a_frame_of_reference(make_dicom, tmp_path):
+    stack = np.random.default_rng(5).integers(0, 4000, (4, 10, 12), dtype=np.uint16)
+    study = read_study(make_dicom(stack, **enhanced_mr(4)))
+    assert study.oriented
+    assert study.spacing == (1.5, 1.5)
+    assert can_write(study)
+    mask = (np.random.default_rng(6).random((4, 10, 12)) > 0.5).astype(np.uint8)
+    path = tmp_path / "seg.dcm"
+    write_seg(study, ["all"], [mask], path)
+    stored = segread(path).get_pixels_by_source_frame(study.source.SOPInstanceUID, [1, 2, 3, 4])
+    assert np.array_equal(stored[..., 0], mask)
+
+
+def test_cine_without_a_frame_of_reference_is_refused(make_dicom, tmp_path):
+    study = read_study(make_dicom(np.zeros((3, 8, 9), np.uint8)))
+    assert not can_write(study)
+    with pytest.raises(InputError, match="frame of reference"):
+        write_seg(study, ["a"], [np.zeros((3, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    assert not (tmp_path / "seg.dcm").exists()
+
+
+def test_a_source_without_identity_is_refused(make_dicom, tmp_path):
+    study = read_study(make_dicom(np.zeros((8, 9), np.uint8), StudyInstanceUID=None))
+    with pytest.raises(InputError, match="StudyInstanceUID"):
+        write_seg(study, ["a"], [np.zeros((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+
+
+def test_empty_type_2_attributes_are_filled_in(make_dicom, tmp_path):
+    study = read_study(
+        make_dicom(np.zeros((8, 9), np.uint8), PatientID=None, StudyDate=None, AccessionNumber=None)
+    )
+    write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    assert segread(tmp_path / "seg.dcm").PatientID == ""
+
+
+def test_names_in_another_character_set_survive(make_dicom, tmp_path):
+    path = make_dicom(
+        np.zeros((8, 9), np.uint8), SpecificCharacterSet="ISO_IR 100", PatientName="M\xfcller^A"
+    )
+    study = read_study(path)
+    assert b"M\xfcller" in path.read_bytes()
+    write_seg(study, ["\u80ba"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    seg = pydicom.dcmread(tmp_path / "seg.dcm")
+    assert str(seg.PatientName) == "M\xfcller^A"
+    assert seg.SegmentSequence[0].SegmentDescription == "\u80ba"
+
+
+def test_codes_from_the_command_line():
+    assert parse_concept("SCT:52988006:Lesion: large", "--finding") == Concept(
+        "52988006", "SCT", "Lesion: large"
+    )
+    for text in ("", "SCT:1", "SCT::x", f"{'S' * 17}:1:x", f"SCT:1:{'x' * 65}"):
+        with pytest.raises(InputError, match="--finding"):
+            parse_concept(text, "--finding")
+
+
+@pytest.mark.parametrize("seg_type", ["binary", "fractional"])
+@pytest.mark.parametrize("source", ["radiograph", "ct"])
+def test_validator_finds_no_error(make_dicom, radiograph, tmp_path, seg_type, source):
+    """dciodvfy of dicom3tools checks the modules of the standard."""
+    dciodvfy = shutil.which("dciodvfy")
+    if dciodvfy is None:
+        pytest.skip("dciodvfy is absent: install the package dicom3tools")
+    attributes = ct_attributes(0, generate_uid()) if source == "ct" else {}
+    study = read_study(make_dicom(radiograph, **attributes))
+    path = tmp_path / "seg.dcm"
+    prompts = PROMPTS[:2]
+    write_seg(study, prompts, answers(study.shape, seg_type)[:2], path, seg_type=seg_type)
+    report = subprocess.run([dciodvfy, path], capture_output=True, text=True, check=False)
+    lines = (report.stdout + report.stderr).splitlines()
+    assert "Segmentation" in lines
+    assert [line for line in lines if line.startswith("Error")] == []
