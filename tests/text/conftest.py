@@ -1,4 +1,4 @@
-"""Hypothesis for this folder: the first call of many loads a vocabulary, so no time limit a case."""
+"""No time limit a Hypothesis case: the first one may load the vocabulary."""
 
 from hypothesis import settings
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalseg.errors import InputError
-from causalseg.text.captions import CaptionError, Finding, parse, parse_all, swap_sides
+from causalseg.text.captions import GRAMMARS, Finding, parse, parse_all, swap_sides
 from causalseg.text.grammar_lung import (
     LATERALITIES,
     ZONES,
@@ -18,6 +18,7 @@ from causalseg.text.grammar_lung import (
 )
 from causalseg.text.grammar_nuclei import MANNERS, NucleiFinding
 from causalseg.text.grammar_polyp import COLOURS, COLUMNS, ROWS, SIZES, PolypFinding, PolypPrompt
+from causalseg.text.words import CaptionError
 
 ALL_ZONES = [tuple(z for i, z in enumerate(ZONES) if bits >> i & 1) for bits in range(8)]
 
@@ -192,6 +193,28 @@ def test_unparsed_words_are_named(text: str, words: tuple[str, ...]) -> None:
         parse(text)
     assert caught.value.words == words
     assert all(word in str(caught.value) for word in words)
+
+
+WORDS = sorted(frozenset[str]().union(*(vocabulary for _, vocabulary in GRAMMARS)))
+
+
+@given(st.lists(st.sampled_from(WORDS) | st.text(max_size=5), max_size=20).map(" ".join))
+def test_any_text_is_read_or_its_words_are_named(text: str) -> None:
+    (finding,), errors = parse_all([text])
+    assert (finding is None) == (len(errors) == 1)
+    assert all(word in text for error in errors for word in error.words)
+    assert finding is None or parse(finding.compose()) == finding
+
+
+@given(lung_findings(), st.sampled_from(["effusion", "probably", "42"]), st.integers(0, 20))
+def test_an_inserted_word_is_the_one_named(finding: LungFinding, word: str, place: int) -> None:
+    words = finding.compose().split()
+    place = min(place, len(words) - 1)  # before the last word, so that its full stop stays
+    if place == 0:
+        return  # no grammar starts: every word is named then
+    with pytest.raises(CaptionError) as caught:
+        parse(" ".join([*words[:place], word, *words[place:]]))
+    assert caught.value.words == (word,)
 
 
 def test_parse_all_keeps_order() -> None:
