@@ -63,7 +63,7 @@ class Guard:
         if self.token is not None and scope["path"] not in OPEN:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             # compare_digest takes as long for a nearly right token as for a wrong one.
-            matches = hmac.compare_digest(given.strip().encode(), self.token)
+            matches = hmac.compare_digest(given.strip().encode("latin-1"), self.token)
             if scheme.lower() != "bearer" or not matches:
                 return JSONResponse(
                     {"detail": "a bearer token is needed: send 'Authorization: Bearer TOKEN'."},

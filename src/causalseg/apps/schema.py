@@ -108,17 +108,21 @@ SEGMENT: dict[int | str, dict[str, Any]] = {
 }
 
 
+UPLOADS = ("image/png", "image/jpeg", "image/tiff", "image/bmp", "application/dicom")
+
+
 def describe(app: FastAPI, *, with_token: bool) -> None:
-    """Add the token to the schema, which the guard asks for before any route is known."""
+    """Add to the schema what no signature says: the kinds of upload, and the guard's token."""
     schema = app.openapi()
-    for path, answers in schema["paths"].items():
-        for operation in answers.values():
-            if with_token and path in ("/segment", "/metrics"):
-                operation["security"] = [{"bearer": []}]
-                operation["responses"]["401"] = {
-                    "description": "The token is missing or wrong",
-                    "content": {"application/json": {"schema": Problem.model_json_schema()}},
-                }
+    form = schema["paths"]["/segment"]["post"]["requestBody"]["content"]["multipart/form-data"]
+    form["encoding"] = {"image": {"contentType": ", ".join(UPLOADS)}}
     if with_token:
         schema["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        for path, method in (("/segment", "post"), ("/metrics", "get")):
+            operation = schema["paths"][path][method]
+            operation["security"] = [{"bearer": []}]
+            operation["responses"]["401"] = {
+                "description": "The token is missing or wrong",
+                "content": {"application/json": {"schema": Problem.model_json_schema()}},
+            }
     app.openapi_schema = schema

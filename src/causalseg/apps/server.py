@@ -43,7 +43,9 @@ class Service:
 
     @contextmanager
     def admitted(self) -> Iterator[None]:
-        """A place among the requests in work, or 429. Called on the event loop only."""
+        """A place among the requests in work, else 429 or 503. Called on the event loop only."""
+        if not self.batcher.alive:
+            raise HTTPException(503, "the model takes no requests.", {"Retry-After": "5"})
         if self.in_work >= self.limits.queue:
             raise HTTPException(
                 429, "too many requests are in work: try again.", {"Retry-After": "1"}

@@ -77,7 +77,8 @@ class Preprocessing:
         """Turn (H, W) or (H, W, 3) uint8 into the model's input, (3, S, S) float32."""
         resized = self.resize(image)
         planes = resized[None] if resized.ndim == 2 else resized.transpose(2, 0, 1)
-        return self.normalise(torch.from_numpy(np.ascontiguousarray(planes)).float() / 255)
+        # A copy: Pillow's arrays are read-only, of which torch warns.
+        return self.normalise(torch.from_numpy(np.array(planes, order="C")).float() / 255)
 
     def mask(self, mask: NDArray[np.bool_]) -> Tensor:
         """Turn (H, W) bool into a target, (1, S, S) float32 of 0 and 1."""

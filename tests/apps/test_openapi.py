@@ -1,0 +1,56 @@
+"""The server against its own OpenAPI: no answer that it does not announce."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from causalseg.apps.limits import Limits
+
+schemathesis = pytest.importorskip("schemathesis")
+pytest.importorskip("fastapi")
+
+TOKEN = "s3cret"
+OPERATIONS = (("/segment", "POST"), ("/health", "GET"), ("/ready", "GET"), ("/metrics", "GET"))
+EXAMPLES = {"/segment": 60}
+
+
+@pytest.fixture
+def openapi(segmenter, png):
+    from causalseg.apps.schema import UPLOADS
+    from causalseg.apps.server import create_app
+
+    app = create_app(segmenter, Limits(wait_ms=0), TOKEN)
+    kinds = st.one_of(st.just(png), st.binary(max_size=200), st.just(png[:100]))
+    for name in UPLOADS:
+        schemathesis.openapi.media_type(name, kinds)
+    yield schemathesis.openapi.from_asgi("/openapi.json", app)
+    app.state.service.close()
+
+
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_every_answer_is_one_that_the_schema_announces(openapi, path, method):
+    # Any bytes are a string of the schema, but few are an image: those are refused, and rightly.
+    schemathesis.checks.load_all_checks()
+    refusals = [schemathesis.checks.CHECKS.get_one("positive_data_acceptance")]
+    operation = openapi[path][method]
+    modes = schemathesis.GenerationMode
+    cases = st.one_of(
+        operation.as_strategy(generation_mode=modes.POSITIVE),
+        *([operation.as_strategy(generation_mode=modes.NEGATIVE)] if path == "/segment" else []),
+    )
+    seen = set()
+
+    @settings(
+        max_examples=EXAMPLES.get(path, 5),
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases)
+    def conform(case):
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = case.call_and_validate(headers=headers, excluded_checks=refusals)
+        seen.add(answer.status_code)
+
+    conform()
+    assert seen >= ({200, 422} if path == "/segment" else {200})
