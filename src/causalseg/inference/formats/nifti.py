@@ -2,6 +2,7 @@
 
 import gzip
 import logging
+import warnings
 import zlib
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -38,6 +39,12 @@ def _nibabel() -> Any:
 
 def _load(path: Path) -> tuple[Any, npt.NDArray[np.float64]]:
     nibabel = _nibabel()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _parse(nibabel, path)
+
+
+def _parse(nibabel: Any, path: Path) -> tuple[Any, npt.NDArray[np.float64]]:
     try:
         kind = nibabel.Nifti1Image if _header(path)[:4] in _SIZES_1 else nibabel.Nifti2Image
         raw = path.read_bytes()

@@ -1,0 +1,311 @@
+"""`causalseg predict` with a real (tiny, random) model: outputs, failures, resuming, privacy."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from causalseg.cli.main import main
+from causalseg.inference.domain import domain_warnings
+from causalseg.inference.formats import Study, read_study
+from causalseg.inference.predict import PredictOptions, predict_one, tracks_of
+from causalseg.inference.requests import Item, Prompt
+from causalseg.inference.segmenter import Segmenter
+
+TEXT = "one infected area, lower left lung."
+
+
+@pytest.fixture(scope="module")
+def segmenter(tiny_checkpoint):
+    return Segmenter.load(tiny_checkpoint)
+
+
+def picture(path: Path, shape: tuple[int, ...] = (50, 70), seed: int = 0) -> Path:
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def predict(tiny_checkpoint, tmp_path):
+    """Run the command in this process; returns its exit code."""
+
+    def run(*arguments: object, out: str = "out") -> int:
+        words = [*arguments, "--model", tiny_checkpoint, "--out", tmp_path / out]
+        return main(["predict", *map(str, words)])
+
+    return run
+
+
+def result(folder: Path) -> dict:
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
+def test_a_picture_comes_back_at_its_own_size(predict, segmenter, tmp_path):
+    image = picture(tmp_path / "a.png", (50, 70, 3))
+    assert predict(image, "--text", TEXT, "--text", "right lung") == 0
+    folder = tmp_path / "out" / "a"
+    for number, text in ((1, TEXT), (2, "right lung")):
+        expected = segmenter(image, text)
+        mask = np.asarray(Image.open(folder / f"{number}_mask.png"))
+        probability = np.asarray(Image.open(folder / f"{number}_probability.png"))
+        assert mask.shape == probability.shape == (50, 70)
+        assert np.array_equal(mask, expected.mask * 255)
+        assert np.abs(probability / 65535 - expected.probability).max() < 1e-4
+        for kind in ("overlay", "causal", "confounder"):
+            assert Image.open(folder / f"{number}_{kind}.png").size == (70, 50)
+    record = result(folder)
+    assert [m["text"] for m in record["masks"]] == [TEXT, "right lung"]
+    assert record["masks"][0]["pixels"] == int(segmenter(image, TEXT).mask.sum())
+    assert all((folder / name).is_file() for m in record["masks"] for name in m["files"])
+
+
+def test_many_prompts_encode_the_image_once(segmenter, tmp_path):
+    """Counted on the model itself: convolution calls do not grow with the prompts."""
+    calls = []
+    first = next(m for m in segmenter.model.modules() if type(m).__name__ == "Conv2d")
+    hook = first.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        item = Item(
+            1, str(picture(tmp_path / "a.png")), tuple(Prompt(f"p{i}") for i in range(9)), "a"
+        )
+        record = predict_one(segmenter, item, tmp_path, PredictOptions())
+    finally:
+        hook.remove()
+    assert record["status"] == "done"
+    assert len(calls) == 1
+    assert len(result(tmp_path / "a")["masks"]) == 9
+
+
+def test_one_bad_file_never_stops_the_rest(predict, tmp_path, capsys):
+    good = picture(tmp_path / "good.png")
+    (tmp_path / "cut.png").write_bytes(good.read_bytes()[:200])
+    (tmp_path / "empty.png").write_bytes(b"")
+    (tmp_path / "text.png").write_text("no image")
+    nan = np.full((20, 20), np.nan, np.float32)
+    Image.fromarray(nan).save(tmp_path / "nan.tif")
+    picture(tmp_path / "dot.png", (1, 1))
+    (tmp_path / "t.csv").write_text(
+        "image,text\ncut.png,x\nempty.png,x\ntext.png,x\nnan.tif,x\ndot.png,x\n../none.png,x\n"
+        'good.png,\ngood.png,"left\nlung"\n"new\nline.png",x\n'
+    )
+    assert predict("--prompts", tmp_path / "t.csv") == 1
+    captured = capsys.readouterr()
+    assert "1 segmented, 8 failed" in captured.out
+    assert "Traceback" not in captured.err
+    errors = [line for line in captured.err.splitlines() if "error:" in line]
+    assert len(errors) == 8
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["good", "index.csv"]
+    assert result(out / "good")["masks"][0]["text"] == "left lung"
+    assert (out / "index.csv").read_text().count("failed") == 8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["absent.png", "--text", "x"],
+        ["IMAGE", "--text", " "],
+        ["IMAGE"],
+        [],
+        ["IMAGE", "--text", "x", "--prompts", "t.csv"],
+        ["IMAGE", "--text", "x", "--window", "0", "0"],
+        ["IMAGE", "--text", "x", "--finding", "lesion"],
+        ["IMAGE", "--text", "x", "--device", "cuda:99"],
+        ["IMAGE", "--text", "x", "--format", "seg"],
+        ["IMAGE", "--text", "x", "--format", "nifti"],
+    ],
+)
+def test_nothing_usable_is_code_2_and_one_sentence(predict, tmp_path, capsys, words):
+    image = picture(tmp_path / "a.png")
+    assert predict(*(image if word == "IMAGE" else word for word in words)) == 2
+    error = capsys.readouterr().err.strip()
+    assert "error:" in error
+    assert "Traceback" not in error
+    assert not (tmp_path / "out" / "a").exists()
+
+
+def test_a_bad_checkpoint_is_code_2(tmp_path, capsys):
+    image = picture(tmp_path / "a.png")
+    (tmp_path / "bad.safetensors").write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00{}      ")
+    for model in (tmp_path / "bad.safetensors", tmp_path / "absent", tmp_path):
+        words = ["predict", image, "--text", "x", "--out", tmp_path / "o", "--model", model]
+        assert main([str(word) for word in words]) == 2
+        assert capsys.readouterr().err.count("error:") == 1
+
+
+def test_results_are_never_replaced_unasked(predict, tmp_path, capsys):
+    image = picture(tmp_path / "a.png")
+    assert predict(image, "--text", "x") == 0
+    stamp = (tmp_path / "out/a/result.json").stat().st_mtime_ns
+    assert predict(image, "--text", "y") == 2
+    assert "--resume" in capsys.readouterr().err
+    assert predict(image, "--text", "x", "--resume") == 0
+    assert "1 kept" in capsys.readouterr().out
+    assert (tmp_path / "out/a/result.json").stat().st_mtime_ns == stamp
+    assert predict(image, "--text", "y", "--resume") == 0
+    assert result(tmp_path / "out/a")["masks"][0]["text"] == "y"
+    picture(image, seed=5)
+    os.utime(image, ns=(1, 1))
+    assert predict(image, "--text", "y", "--resume") == 0
+    assert "1 segmented" in capsys.readouterr().out
+    assert predict(image, "--text", "y", "--overwrite") == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "index.csv"]
+
+
+def test_killed_and_resumed(tiny_checkpoint, tmp_path):
+    """kill -9 in the middle: whole folders or none; the finished ones are not done again."""
+    (tmp_path / "in").mkdir()
+    names = [f"{number:02d}" for number in range(24)]
+    for number, name in enumerate(names):
+        picture(tmp_path / "in" / f"{name}.png", (300, 300, 3), number)
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "causalseg.cli.main", "predict", str(tmp_path / "in")]
+    command += ["--text", TEXT, "--model", str(tiny_checkpoint), "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(out.glob("[0-9]*"))) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    finished = {path.name: (path / "result.json").stat().st_mtime_ns for path in out.glob("[0-9]*")}
+    assert 3 <= len(finished) < len(names)
+    for name in finished:
+        for mask in result(out / name)["masks"]:
+            for file in mask["files"]:
+                Image.open(out / name / file).load()
+    (out / f".{names[-1]}.1.part").mkdir()  # what a kill in the middle of writing leaves
+
+    again = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=True)
+    assert f"{len(names) - len(finished)} segmented, {len(finished)} kept" in again.stdout
+    assert sorted(path.name for path in out.iterdir()) == [*names, "index.csv"]
+    for name, stamp in finished.items():
+        assert (out / name / "result.json").stat().st_mtime_ns == stamp
+
+
+def test_dicom_is_answered_in_dicom(predict, segmenter, make_dicom, radiograph, tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    path = make_dicom(radiograph, PatientOrientation=["R", "F"])
+    assert predict(path, "--text", TEXT, "--finding", "SCT:233604007:Pneumonia") == 0
+    (folder,) = (tmp_path / "out").glob("scan-*")
+    record = result(folder)
+    shown = read_study(path).frames[0]
+    expected = segmenter(shown, TEXT).mask[:, ::-1]
+    seg = pydicom.dcmread(folder / "segmentation.dcm")
+    assert np.array_equal(seg.pixel_array.reshape(radiograph.shape), expected)
+    code = seg.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0]
+    assert code.CodeValue == "233604007"
+    assert record["masks"][0]["area_mm2"] == pytest.approx(expected.sum() * 0.125)
+    assert record["display"]["flipped_columns"] is True
+    assert any("mirrored" in note for note in record["warnings"])
+    assert any("viewer's left" in note for note in record["masks"][0]["warnings"])
+    overlay = np.asarray(Image.open(folder / "1_overlay.png"))
+    outside = expected == 0
+    assert np.array_equal(overlay[..., 0][outside], shown[:, ::-1][outside])
+
+
+def test_cine_is_answered_in_numbered_pictures(predict, make_dicom, tmp_path):
+    path = make_dicom(np.random.default_rng(0).integers(0, 255, (3, 9, 12), dtype=np.uint8))
+    assert predict(path, "--text", "x") == 0
+    (folder,) = (tmp_path / "out").glob("scan-*")
+    assert sorted(p.name for p in folder.glob("*mask*")) == [
+        f"1_mask_{n:04d}.png" for n in range(3)
+    ]
+    assert any("frame of reference" in note for note in result(folder)["warnings"])
+    assert predict(path, "--text", "x", "--format", "seg", out="other") == 2
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR")  # of making the files
+def test_patient_data_stays_in_dicom(predict, make_dicom, radiograph, tmp_path, capfd, secret):
+    """Not in the output, file names, pictures' metadata or the index; only in the SEG itself."""
+    good = make_dicom(radiograph, ImageComments=secret, ViewPosition=secret)
+    odd = make_dicom(radiograph, WindowCenter=1, WindowWidth=9, VOILUTFunction=secret)
+    fine = make_dicom(radiograph, PatientOrientation=[secret, secret], Modality=f"{secret}^x")
+    broken = make_dicom(radiograph)
+    broken.write_bytes(broken.read_bytes()[:-500])
+    absent = tmp_path / f"{secret}.dcm"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert predict(good, odd, fine, broken, absent, "--text", "left lung") == 1
+    said = "".join(capfd.readouterr()) + " ".join(str(w.message) for w in caught)
+    assert secret.lower() not in said.lower()
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert any(path.name == "segmentation.dcm" for path in written)
+    for path in written:
+        assert secret.lower() not in str(path.relative_to(tmp_path / "out")).lower()
+        if path.suffix != ".dcm" and path.name != "result.json":
+            assert secret.lower().encode() not in path.read_bytes().lower()
+        if path.name == "result.json":
+            record = result(path.parent)
+            del record["image"]  # the path as it was given
+            assert secret.lower() not in json.dumps(record).lower()
+
+
+def test_volumes_with_a_prompt_a_slice(predict, segmenter, tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    values = np.random.default_rng(0).integers(0, 256, (12, 10, 4), dtype=np.uint8)
+    nibabel.Nifti1Image(values, np.diag([-1.0, -1, 1, 1])).to_filename(tmp_path / "v.nii.gz")
+    (tmp_path / "t.csv").write_text(
+        "image,text,slice\nv.nii.gz,whole,\nv.nii.gz,first,0\nv.nii.gz,third,2\n"
+    )
+    assert predict("--prompts", tmp_path / "t.csv") == 0
+    (folder,) = (tmp_path / "out").glob("scan-*")
+    frames = read_study(tmp_path / "v.nii.gz").frames
+    whole = np.asarray(nibabel.load(folder / "1_mask.nii.gz").dataobj)
+    sliced = np.asarray(nibabel.load(folder / "2_mask.nii.gz").dataobj)
+    for number, frame in enumerate(frames):
+        # This affine is LPS with the slices going up: a slice of the file is shown transposed.
+        assert np.array_equal(whole[:, :, number].T, segmenter(frame, "whole").mask)
+        text = {0: "first", 2: "third"}.get(number)
+        expected = segmenter(frame, text).mask if text else np.zeros((10, 12))
+        assert np.array_equal(sliced[:, :, number].T, expected)
+    record = result(folder)["masks"]
+    assert record[1]["slices"] == [0, 2]
+    assert record[1]["text"] == "slice 0: first; slice 2: third"
+    assert record[0]["volume_mm3"] == whole.sum()
+
+
+def test_tracks_refuse_slices_that_clash():
+    assert [t.texts for t in tracks_of([Prompt("a"), Prompt("b", 1)], 2)] == [
+        {0: "a", 1: "a"},
+        {1: "b"},
+    ]
+    for prompts in ([Prompt("a", 2)], [Prompt("a", 1), Prompt("b", 1)]):
+        with pytest.raises(ValueError, match="slice"):
+            tracks_of(prompts, 2)
+
+
+def test_untrained_kinds_are_segmented_with_a_warning():
+    frames = [np.zeros((8, 8), np.uint8)]
+    trained = {"modalities": ["CR", "DX"], "body_parts": ["CHEST"]}
+    study = Study("dicom", frames, modality="MR", body_part="CHEST")
+    (note,) = domain_warnings(study, trained)
+    assert "NOT TRAINED" in note
+    assert "MR" in note
+    assert domain_warnings(Study("dicom", frames, modality="DX", body_part="CHEST"), trained) == []
+    assert domain_warnings(Study("raster", frames), trained) == []
+    assert len(domain_warnings(study, {})) == 2
+    assert len(domain_warnings(Study("nifti", frames), trained)) == 2
+
+
+def test_a_text_that_is_cut_is_said(predict, tmp_path):
+    assert predict(picture(tmp_path / "a.png"), "--text", "lung " * 30 + "apex") == 0
+    (mask,) = result(tmp_path / "out" / "a")["masks"]
+    assert any("apex" in note and "cut off" in note for note in mask["warnings"])
+
+
+def test_real_chest_images(predict, qata_root, tmp_path):
+    images = sorted((qata_root / "Val_Folder" / "img").iterdir())[:3]
+    assert predict(*images, "--text", TEXT) == 0
+    for image in images:
+        mask = Image.open(tmp_path / "out" / image.stem / "1_mask.png")
+        assert mask.size == Image.open(image).size
