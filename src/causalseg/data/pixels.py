@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest
 from causalseg.data.preprocessing import Preprocessing
+from causalseg.data.progress import track
 from causalseg.errors import InputError
 
 
@@ -56,7 +57,7 @@ def _file_sha256(path: Path) -> str:
 def _decode_all(manifest: Manifest, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     count, size = len(manifest), preprocessing.size
     planes = np.empty((count, 2, size, size), np.uint8)
-    for i, record in enumerate(manifest.records):
+    for i, record in enumerate(track(manifest.records, f"decoding {manifest.split}")):
         image, mask = read_image(record.image), read_mask(record.mask)
         if image.shape[:2] != mask.shape:
             raise InputError(f"{record.mask} and {record.image} differ in size.")
