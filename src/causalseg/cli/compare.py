@@ -64,11 +64,13 @@ def _print(comparisons: "list[Comparison]", out: Path) -> None:
     from rich.table import Table
 
     table = Table(title="Paired differences, 95 % intervals by subject")
-    for header in ("measure", "A", "B", "A - B", "p", "p (Holm)", "what may be claimed"):
+    for header in ("measure", "A", "B", "A - B", "p", "p (Holm)"):
         table.add_column(header)
     for c in comparisons:
         p, p_holm = f"{c.p:.4f}", f"{c.p_holm:.4f}"
-        table.add_row(c.measure, c.a, c.b, str(c.difference), p, p_holm, c.claim)
+        table.add_row(c.measure, c.a, c.b, str(c.difference), p, p_holm)
     console = Console()
     console.print(table)
+    for c in comparisons:
+        console.print(f"{c.measure}: {c.claim}")
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)

@@ -1,0 +1,100 @@
+"""`causalseg faithfulness`: measure whether the mask follows the text."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalseg.cli.scoring_options import progress
+from causalseg.errors import InputError
+
+if TYPE_CHECKING:
+    from causalseg.evaluation.faithfulness.suite import Cases
+
+
+def main(argv: list[str]) -> int:
+    """Run the suite and write faithfulness.json, answers.csv and report.html."""
+    parser = argparse.ArgumentParser(
+        prog="causalseg faithfulness",
+        description="Edit the captions and see what the masks do: mirrored, side swapped, clause "
+        "dropped, absent, paraphrased, shuffled, empty, gibberish.",
+        epilog="With --phantoms the true mask of every edited caption is known, and correctness "
+        "is scored too. The adapter for other models: causalseg.evaluation.faithfulness.adapter.",
+    )
+    parser.add_argument(
+        "model", metavar="CHECKPOINT", help="a .safetensors, 'default', or FILE.py:NAME (adapter)"
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, metavar="ROOT", help="a data set in LViT layout")
+    source.add_argument("--phantoms", type=int, metavar="N", help="N freshly drawn phantoms")
+    parser.add_argument("--split", choices=("train", "val", "test"), default="test")
+    parser.add_argument("--limit", type=int, metavar="N", help="a random slice of N images")
+    parser.add_argument("--allow-problems", action="store_true", help="leave out rows with errors")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (cpu)")
+    parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (10000)")
+    parser.add_argument("--seed", type=int, default=0, help="of edits, slice and bootstrap (0)")
+    args = parser.parse_args(argv)
+    for name in ("limit", "phantoms", "resamples"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} must be at least 1, not {value}.")
+
+    from causalseg.evaluation.faithfulness.adapter import load_adapter
+    from causalseg.evaluation.faithfulness.report import faithfulness_report
+    from causalseg.evaluation.faithfulness.suite import run_suite, summarise_suite
+    from causalseg.evaluation.files import write_csv, write_json
+    from causalseg.version import __version__
+
+    model = load_adapter(args.model, args.device)
+    cases = _cases(args)
+    with progress("asking", len(cases)) as tick:
+        rows = run_suite(model, cases, seed=args.seed, tick=tick)
+    tests = summarise_suite(rows, resamples=args.resamples, seed=args.seed)
+    title = f"Does the mask follow the text? {Path(args.model).stem} on {cases.title}"
+    report = faithfulness_report(title, model, cases, rows, tests, seed=args.seed)
+    content: dict[str, Any] = {
+        "version": __version__,
+        "model": Path(args.model).name,
+        "data": {"title": cases.title, "fingerprint": cases.fingerprint, "limit": args.limit},
+        "images": len(cases),
+        "seed": args.seed,
+        "resamples": args.resamples,
+        "tests": tests,
+    }
+    write_csv(args.out / "answers.csv", rows)
+    write_json(args.out / "faithfulness.json", content)
+    report.write(args.out / "report.html")
+    _print(tests, args.out)
+    return 0
+
+
+def _cases(args: argparse.Namespace) -> "Cases":
+    from causalseg.evaluation.faithfulness.suite import phantom_cases, real_cases
+
+    if args.phantoms is not None:
+        return phantom_cases(args.phantoms, args.seed)
+    from causalseg.data.lvit import read_lvit
+
+    manifest = read_lvit(args.data, args.split, allow_problems=args.allow_problems)
+    return real_cases(manifest.limit(args.limit, args.seed))
+
+
+def _print(tests: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from causalseg.evaluation.faithfulness.report import verdict
+    from causalseg.evaluation.summary import interval_text
+
+    table = Table(title="Does the mask follow the text? 95 % intervals by subject")
+    for header in ("test", "measure", "result", "perfect", "ignored", "images", "in words"):
+        table.add_column(header)
+    for name, test in tests.items():
+        found = test["measures"][test["measure"]]
+        ends = ("-" if test[key] is None else f"{test[key]:g}" for key in ("perfect", "blind"))
+        words = verdict(found["estimate"], test["perfect"], test["blind"])
+        cells = (interval_text(found), *ends, str(test["images"]), words)
+        table.add_row(name, test["measure"], *cells)
+    console = Console()
+    console.print(table)
+    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
