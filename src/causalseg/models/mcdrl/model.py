@@ -66,7 +66,7 @@ class MCDRL(nn.Module):
         self.image_tower = dense_tower(config.clip)
         if config.weights == FROM_CHECKPOINT:
             self.weights_report = WeightsReport(FROM_CHECKPOINT)
-            texts = dict.fromkeys(_TEXTS, torch.empty(0))
+            texts = {name: torch.empty(0) for name in _TEXTS}
         else:
             text_tower = TextTower(config.clip.text, width)
             self.weights_report = initialise(self.image_tower, text_tower, config.weights)
