@@ -88,7 +88,7 @@ def _print(tests: dict[str, Any], out: Path) -> None:
 
     table = Table(title="Does the mask follow the text? 95 % intervals by subject")
     for header in ("test", "measure", "result", "perfect", "ignored", "images", "in words"):
-        table.add_column(header)
+        table.add_column(header, no_wrap=header == "result")
     for name, test in tests.items():
         found = test["measures"][test["measure"]]
         ends = ("-" if test[key] is None else f"{test[key]:g}" for key in ("perfect", "blind"))
