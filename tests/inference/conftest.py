@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from causalseg.cli.main import main
+from causalseg.inference.segmenter import Segmenter
+
 SECRET = "Zzyzx"
 
 
@@ -83,3 +86,20 @@ def radiograph() -> np.ndarray:
     """12 bit values in uint16, (40, 56), smooth enough for a lossy codec."""
     rows, columns = np.mgrid[:40, :56]
     return (2000 + 1500 * np.sin(rows / 9) * np.cos(columns / 7)).astype(np.uint16)
+
+
+@pytest.fixture(scope="session")
+def segmenter(tiny_checkpoint: Path) -> Segmenter:
+    """The tiny model, loaded once."""
+    return Segmenter.load(tiny_checkpoint)
+
+
+@pytest.fixture
+def predict(tiny_checkpoint: Path, tmp_path: Path) -> Callable[..., int]:
+    """Run `causalseg predict` in this process; returns its exit code."""
+
+    def run(*arguments: object, out: str = "out") -> int:
+        words = [*arguments, "--model", tiny_checkpoint, "--out", tmp_path / out]
+        return main(["predict", *map(str, words)])
+
+    return run

@@ -1,18 +1,17 @@
-"""DICOM in: pixels against pydicom's own, orientation against a marked corner, hostile files."""
+"""DICOM in: pixels against pydicom's own, orientation against a marked corner."""
 
 import copy
 import io
-import warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 pydicom = pytest.importorskip("pydicom")
 
-from pydicom.dataset import Dataset  # noqa: E402
+from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
 from pydicom.encaps import encapsulate  # noqa: E402
 from pydicom.uid import (  # noqa: E402
     JPEG2000Lossless,
@@ -21,7 +20,6 @@ from pydicom.uid import (  # noqa: E402
     RLELossless,
 )
 
-from causalseg.errors import InputError  # noqa: E402
 from causalseg.inference.formats import Display, read_study  # noqa: E402
 from causalseg.inference.formats.dicom_pixels import window  # noqa: E402
 from causalseg.inference.formats.orientation import display_of, letters_of, side_warnings  # noqa: E402
@@ -235,81 +233,16 @@ def test_found_by_content_and_without_preamble(make_dicom, tmp_path):
     assert read_study(bare).modality == "CR"
 
 
-@pytest.mark.parametrize(
-    ("attributes", "message"),
-    [
-        ({"PixelData": None}, "no pixel data"),
-        ({"Rows": 0}, "empty image"),
-        ({"Rows": None}, "size"),
-        ({"Rows": 65535, "Columns": 65535}, "limit"),
-        ({"NumberOfFrames": 2_000_000_000}, "more than"),
-        ({"Rows": 16}, "cannot be decoded"),
-        ({"WindowCenter": 1, "WindowWidth": 0}, "width"),
-        ({"PhotometricInterpretation": "NONSENSE"}, "photometric|decoded"),
-        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, "segmentation already"),
-    ],
-)
-def test_unusable_headers(make_dicom, attributes, message, secret):
-    path = make_dicom(np.zeros((8, 8), np.uint8), **attributes)
-    with pytest.raises(InputError, match=message) as caught:
-        read_study(path)
-    assert secret not in str(caught.value)
-
-
-def test_unusable_files(make_dicom, tmp_path):
-    with pytest.raises(InputError, match="at least 8"):
-        read_study(make_dicom(np.zeros((1, 1), np.uint8)))
-    deflated = pydicom.dcmread(make_dicom(np.zeros((8, 8), np.uint8)))
-    deflated.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
-    deflated.save_as(tmp_path / "deflated.dcm")
-    for name, content, message in (
-        ("empty.dcm", b"", "empty"),
-        ("text.dcm", b"not an image at all", "size|damaged|no image"),
-        ("magic.dcm", bytes(128) + b"DICM", "no image|damaged"),
-        ("notes.txt", b"hello", "none of"),
-    ):
-        (tmp_path / name).write_bytes(content)
-        with pytest.raises(InputError, match=message):
-            read_study(tmp_path / name)
-    with pytest.raises(InputError, match="deflated"):
-        read_study(tmp_path / "deflated.dcm")
-    with pytest.raises(InputError, match="folder"):
-        read_study(tmp_path)
-    with pytest.raises(InputError, match="NUL"):
-        read_study("a\0b.dcm")
-    with pytest.raises(InputError, match="no such file"):
-        read_study(tmp_path / "absent.dcm")
-    with pytest.raises(InputError, match="too long"):
-        read_study(tmp_path / ("x" * 5000))
-
-
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(
-    syntax=st.sampled_from([None, RLELossless]),
-    changes=st.lists(st.tuples(st.floats(0, 0.999), st.integers(0, 255)), max_size=6),
-    kept=st.one_of(st.just(1.0), st.floats(0, 1)),
-)
-def test_damaged_files_end_in_one_sentence(
-    make_dicom, radiograph, tmp_path, syntax, changes, kept, secret, capfd
-):
-    """Cut or with bytes changed, a file is read or refused; never another error, never a leak."""
-    content = bytearray(make_dicom(radiograph[:8, :8].copy(), syntax=syntax).read_bytes())
-    for place, byte in changes:
-        content[int(place * len(content))] = byte
-    path = tmp_path / "damaged.dcm"
-    path.write_bytes(bytes(content[: int(kept * len(content))]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # they quote what they complain about
-        try:
-            study = read_study(path)
-            said = " ".join(study.warnings)
-            assert study.frames[0].dtype == np.uint8
-        except InputError as error:
-            said = str(error)
-    assert secret not in said
-    assert secret not in "".join(capfd.readouterr())
+@pytest.mark.parametrize("implicit", [False, True])
+def test_old_files_without_any_preamble(make_dicom, radiograph, tmp_path, implicit):
+    path = make_dicom(radiograph)
+    dataset = pydicom.dcmread(path)
+    dataset.file_meta = FileMetaDataset()
+    dataset.preamble = None
+    bare = tmp_path / "bare.ima"
+    dataset.save_as(bare, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    assert bare.read_bytes()[:2] == b"\x08\x00"
+    assert np.array_equal(read_study(bare).frames[0], read_study(path).frames[0])
 
 
 def test_a_dataset_is_not_changed_by_reading(make_dicom, radiograph):

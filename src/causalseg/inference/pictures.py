@@ -15,6 +15,7 @@ from causalseg.errors import InputError
 Colour = tuple[int, int, int]
 MASK_COLOUR: Colour = (213, 94, 0)
 CAUSAL_COLOUR: Colour = (230, 159, 0)
+_STRIP = 256
 CONFOUNDER_COLOUR: Colour = (0, 114, 178)
 
 
@@ -58,9 +59,14 @@ def attention_map(
 def _blend(
     image: npt.NDArray[np.uint8], colour: Colour, opacity: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.uint8]:
-    base = as_rgb(image).astype(np.float32)
-    mixed = base + (np.array(colour, dtype=np.float32) - base) * opacity[..., None]
-    return np.rint(mixed).astype(np.uint8)
+    picture = as_rgb(image)
+    target = np.array(colour, dtype=np.float32)
+    # In strips, so that a picture of 80 million pixels needs no gigabytes of floats.
+    for top in range(0, len(picture), _STRIP):
+        strip = picture[top : top + _STRIP]
+        base = strip.astype(np.float32)
+        strip[:] = np.rint(base + (target - base) * opacity[top : top + _STRIP, :, None])
+    return picture
 
 
 def _outline(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

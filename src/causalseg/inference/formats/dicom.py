@@ -16,7 +16,12 @@ import numpy as np
 
 from causalseg.data.images import check_size
 from causalseg.errors import InputError
-from causalseg.inference.formats.dicom_pixels import colour_frame, frame_attribute, grey_frame
+from causalseg.inference.formats.dicom_pixels import (
+    colour_frame,
+    frame_attribute,
+    grey_frame,
+    stream_size,
+)
 from causalseg.inference.formats.orientation import (
     LATERAL_VIEWS,
     display_of,
@@ -25,6 +30,7 @@ from causalseg.inference.formats.orientation import (
 )
 from causalseg.inference.formats.study import MAX_PIXELS, Display, Pixels, Study
 
+_IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _DIRECTION = re.compile(r"[LRAPHF]{1,3}")
@@ -73,7 +79,12 @@ def read_header(path: Path, *, pixels: bool = False) -> Any:
                         "this DICOM file is deflated as a whole, which could expand without "
                         "bound: convert it to explicit little endian first."
                     )
-            return dcmread(io.BytesIO(content), force=True, stop_before_pixels=not pixels)
+            dataset = dcmread(io.BytesIO(content), force=True, stop_before_pixels=not pixels)
+            if "TransferSyntaxUID" not in dataset.file_meta:
+                # An old file without the group that names it: as the parser found it.
+                implicit = dataset.original_encoding[0]
+                dataset.file_meta.TransferSyntaxUID = _IMPLICIT if implicit else _EXPLICIT
+            return dataset
         except InputError:
             raise
         except OSError as error:
@@ -117,8 +128,25 @@ def _check(dataset: Any) -> int:
     return frames
 
 
+def _check_streams(dataset: Any, frames: int) -> None:
+    """Refuse a compressed frame that claims another size than the header."""
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return
+    from pydicom.encaps import generate_frames
+
+    header = (int(dataset.Rows), int(dataset.Columns))
+    for stream in generate_frames(dataset.PixelData, number_of_frames=frames):
+        size = stream_size(stream)
+        if size is not None and size != header:
+            raise InputError(
+                f"a compressed frame claims {size[0]} x {size[1]} pixels, the DICOM header "
+                f"{header[0]} x {header[1]}."
+            )
+
+
 def _decode(dataset: Any, frames: int) -> Any:
     """Stored values (frames, H, W) or (frames, H, W, 3); YBR comes back as RGB."""
+    _check_streams(dataset, frames)
     try:
         stored = dataset.pixel_array
     except (KeyboardInterrupt, SystemExit):

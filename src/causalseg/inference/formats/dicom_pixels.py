@@ -56,7 +56,11 @@ def window(
 def scale(values: Values, valid: npt.NDArray[np.bool_] | None = None) -> Values:
     """Values min..max to [0, 1]; a constant image becomes 0. `valid` leaves out the padding."""
     kept = values if valid is None or not valid.any() else values[valid]
-    low, high = float(kept.min()), float(kept.max())
+    return rescale(values, float(kept.min()), float(kept.max()))
+
+
+def rescale(values: Values, low: float, high: float) -> Values:
+    """Values low..high to [0, 1], clipped; 0 where high is not above low."""
     if high <= low:
         return np.zeros_like(values)
     return np.clip((values - low) / (high - low), 0.0, 1.0)
@@ -154,3 +158,22 @@ def colour_frame(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
     if bits == 8:
         return np.asarray(stored, dtype=np.uint8)
     return to_bytes(np.clip(stored.astype(np.float64) / float(2**bits - 1), 0.0, 1.0))
+
+
+def stream_size(stream: bytes) -> tuple[int, int] | None:
+    """(rows, columns) that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None if not found.
+
+    The header's size is checked before decoding, but a decoder allocates what the stream claims.
+    """
+    if stream[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000: start, then the size segment
+        extent = [int.from_bytes(stream[at : at + 4], "big") for at in (8, 12, 16, 20)]
+        return extent[1] - extent[3], extent[0] - extent[2]
+    at = 2 if stream[:2] == b"\xff\xd8" else len(stream)
+    while at + 9 <= len(stream) and stream[at] == 0xFF:
+        marker = stream[at + 1]
+        # Start of frame: C0..CF but for tables and reserved ones; F7 in JPEG-LS.
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            rows, columns = stream[at + 5 : at + 7], stream[at + 7 : at + 9]
+            return int.from_bytes(rows, "big"), int.from_bytes(columns, "big")
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
+    return None

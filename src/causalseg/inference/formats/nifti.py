@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from causalseg.data.images import check_size
 from causalseg.errors import InputError
-from causalseg.inference.formats.dicom_pixels import scale, to_bytes, window
+from causalseg.inference.formats.dicom_pixels import rescale, to_bytes, window
 from causalseg.inference.formats.study import MAX_PIXELS, Study
 
 Axis = Literal["axial", "coronal", "sagittal"]
@@ -148,8 +148,13 @@ def read_nifti(
     number, flipped = _file_axis(transform, planes[0])
     if flipped:
         ordered = ordered[::-1]
-    shown = scale(ordered) if window_ is None else window(ordered, *window_)
-    pixels = to_bytes(shown)
+    low, high = float(values.min()), float(values.max())
+    frames = [
+        np.ascontiguousarray(
+            to_bytes(rescale(plane, low, high) if window_ is None else window(plane, *window_))
+        )
+        for plane in ordered
+    ]
     zooms = nibabel.affines.voxel_sizes(image.affine)
     sizes = [float(zooms[_file_axis(transform, plane)[0]]) for plane in planes]
     notes = [] if window_ else ["no window was given: scaled from the volume's min to its max."]
@@ -157,7 +162,7 @@ def read_nifti(
         notes.append("the NIfTI header gives no orientation: the sides are unconfirmed.")
     return Study(
         kind="nifti",
-        frames=[np.ascontiguousarray(frame) for frame in pixels],
+        frames=frames,
         spacing=(sizes[1], sizes[2]),
         thickness=sizes[0],
         warnings=tuple(notes),
