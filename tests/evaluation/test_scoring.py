@@ -105,6 +105,26 @@ def test_spacing_gives_the_same_millimetres_at_both_sizes(small_set):
         assert row["hd95"] == pytest.approx(row["native_hd95"], abs=2.5)
 
 
+def test_spacing_from_a_table(small_set, perfect, tmp_path, capsys):
+    records = read_lvit(small_set, "test").records
+    table = tmp_path / "spacing.csv"
+    lines = ["name,row_mm,column_mm", *(f"{r.name},0.5,{1 + i}" for i, r in enumerate(records))]
+    table.write_text("\n".join(lines))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for record in records:
+        np.save(empty / f"{Path(record.name).stem}.npy", np.zeros((96, 96), bool))
+    out = tmp_path / "out"
+    arguments = ["--data", small_set, "--out", out, "--no-controls", "--spacing", table]
+    assert run("score", empty, *arguments) == 0
+    for i, row in enumerate(read_rows(out)):
+        if row["empty"] == "0":
+            assert float(row["native_hd95"]) == pytest.approx(np.hypot(96 * 0.5, 96 * (1 + i)))
+    table.write_text("\n".join(lines[:-1]))
+    assert run("score", empty, *arguments) == 2
+    assert records[-1].name in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["png8", "png16", "npy"])
 def test_probabilities_read_back(tmp_path, kind):
     values = np.linspace(0, 1, 96 * 96, dtype=np.float32).reshape(96, 96)

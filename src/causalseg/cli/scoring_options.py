@@ -11,7 +11,7 @@ from causalseg.errors import InputError
 if TYPE_CHECKING:
     from causalseg.data.manifest import Manifest
     from causalseg.evaluation.controls import ControlScores
-    from causalseg.evaluation.scoring import ScoringOptions
+    from causalseg.evaluation.scoring import ScoringOptions, Spacing
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +30,9 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
     """How to score."""
     parser.add_argument(
         "--spacing",
-        metavar="MM[,MM]",
-        help="size of a native pixel (or row,column) in mm; HD95 and NSD are then in mm",
+        metavar="MM|MM,MM|CSV",
+        help="size of a native pixel in mm: one number, row,column, or a .csv with the columns "
+        "name, row_mm, column_mm; HD95 and NSD are then in mm",
     )
     parser.add_argument("--tolerance", type=float, default=2.0, help="of NSD, in pixels or mm (2)")
     parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (10000)")
@@ -54,16 +55,26 @@ def scoring_options(args: argparse.Namespace, size: int) -> "ScoringOptions":
     )
 
 
-def parse_spacing(text: str | None) -> tuple[float, float] | None:
-    """Read "0.7" or "0.7,0.5" (row, column) in mm."""
+def parse_spacing(text: str | None) -> "Spacing | dict[str, Spacing] | None":
+    """Read "0.7", "0.7,0.5" (row, column), or a CSV with the columns name, row_mm, column_mm."""
     if text is None:
         return None
+    if text.lower().endswith(".csv"):
+        from causalseg.evaluation.files import read_csv
+
+        rows = read_csv(Path(text))
+        try:
+            return {r["name"]: (float(r["row_mm"]), float(r["column_mm"])) for r in rows}
+        except (KeyError, ValueError):
+            raise InputError(
+                f"{text} needs the columns name, row_mm and column_mm, with numbers in mm."
+            ) from None
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
     if len(values) not in (1, 2):
-        raise InputError(f"--spacing takes one number or two with a comma, not {text!r}.")
+        raise InputError(f"--spacing takes MM, MM,MM or a .csv file, not {text!r}.")
     return values[0], values[-1]
 
 

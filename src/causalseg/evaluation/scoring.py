@@ -4,7 +4,7 @@ Every image is scored twice: at the model's size (S x S, truth resized with near
 published numbers of this field are) and at the mask's native size (what a user receives).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -26,6 +26,7 @@ from causalseg.evaluation.risk import soft_dice_confidence
 from causalseg.evaluation.surface import lesion_f1, surface_scores
 
 Tick = Callable[[], None]
+Spacing = tuple[float, float]
 NATIVE = "native_"
 
 
@@ -37,8 +38,8 @@ class ScoringOptions:
     """Side S of the model's square, in pixels."""
     tolerance: float = 2.0
     """Of NSD: mm where a spacing is given, else pixels of the size that is scored."""
-    spacing: tuple[float, float] | None = None
-    """Size of a native pixel, (row, column), in mm."""
+    spacing: Spacing | Mapping[str, Spacing] | None = None
+    """Size of a native pixel, (row, column) in mm: one for all images, or by record name."""
     seed: int = 0
     resamples: int = 10_000
 
@@ -48,10 +49,20 @@ class ScoringOptions:
             raise InputError(f"the size must be at least 8 pixels, not {self.size}.")
         if not self.tolerance > 0:
             raise InputError(f"the tolerance must be positive, not {self.tolerance}.")
-        if self.spacing is not None and not min(self.spacing) > 0:
-            raise InputError(f"the spacing must be positive, not {self.spacing}.")
+        by_name = self.spacing if isinstance(self.spacing, Mapping) else {"": self.spacing}
+        for name, spacing in by_name.items():
+            if spacing is not None and not 0 < min(spacing) <= max(spacing) < np.inf:
+                raise InputError(f"the spacing must be positive, not {spacing} {name}".strip())
         if self.resamples < 1:
             raise InputError(f"the number of resamples must be positive, not {self.resamples}.")
+
+    def spacing_of(self, name: str) -> Spacing | None:
+        """The spacing of one record; InputError where a table leaves it out."""
+        if not isinstance(self.spacing, Mapping):
+            return self.spacing
+        if name not in self.spacing:
+            raise InputError(f"the table of spacings has no row for {name}: add one.")
+        return self.spacing[name]
 
     @property
     def unit(self) -> str:
@@ -71,7 +82,8 @@ class Scores:
 
     def add(self, record: Record, truth: BoolArray, prediction: Prediction) -> None:
         """Score one image: `truth` (H, W) native; the prediction at any size."""
-        size = self.options.size
+        size, options = self.options.size, self.options
+        spacing = options.spacing_of(record.name)
         small = Preprocessing(size=size).resize_mask(truth)
         row: Row = {
             "name": record.name,
@@ -83,7 +95,7 @@ class Scores:
             "width": truth.shape[1],
         }
         at_size = prediction.at((size, size))
-        row |= _score(at_size.mask, small, self.options, truth.shape)
+        row |= _score(at_size.mask, small, options.tolerance, spacing, truth.shape)
         if at_size.probability is not None:
             bins = reliability(at_size.probability, small)
             row |= {
@@ -95,7 +107,9 @@ class Scores:
         if truth.shape == (size, size):
             native = {key: row[key] for key in _KEYS}
         else:
-            native = _score(prediction.at(truth.shape).mask, truth, self.options, truth.shape)
+            native = _score(
+                prediction.at(truth.shape).mask, truth, options.tolerance, spacing, truth.shape
+            )
         self.resized += prediction.mask.shape != truth.shape
         self.rows.append(row | {NATIVE + key: value for key, value in native.items()})
 
@@ -104,16 +118,18 @@ _KEYS = ("dice", "iou", "nsd", "hd95", "lesion_f1", "tp", "fp", "fn", "tn")
 
 
 def _score(
-    prediction: BoolArray, truth: BoolArray, options: ScoringOptions, native: tuple[int, ...]
+    prediction: BoolArray,
+    truth: BoolArray,
+    tolerance: float,
+    spacing: Spacing | None,
+    native: tuple[int, ...],
 ) -> Row:
     """One image at one size; the spacing is scaled from the native size to this one."""
     counts = confusion(prediction, truth)
-    rows, columns = options.spacing or (1.0, 1.0)
-    if options.spacing is not None:
+    rows, columns = spacing or (1.0, 1.0)
+    if spacing is not None:
         rows, columns = rows * native[0] / truth.shape[0], columns * native[1] / truth.shape[1]
-    surface = surface_scores(
-        prediction, truth, tolerance=options.tolerance, spacing=(rows, columns)
-    )
+    surface = surface_scores(prediction, truth, tolerance=tolerance, spacing=(rows, columns))
     return {
         "dice": float(dice_from_counts(counts.tp, counts.fp, counts.fn)),
         "iou": float(iou_from_counts(counts.tp, counts.fp, counts.fn)),
