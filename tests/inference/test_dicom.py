@@ -233,6 +233,30 @@ def test_found_by_content_and_without_preamble(make_dicom, tmp_path):
     assert read_study(bare).modality == "CR"
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MR_small_RLE",
+        "MR_small_jp2klossless",
+        "MR_small_jpeg_ls_lossless",
+        "MR_small_bigendian",
+        "MR_small_implicit",
+        "MR_small_expb",
+        "MR_small_padded",
+    ],
+)
+def test_pydicoms_own_files_agree(name):
+    """One real slice in many transfer syntaxes."""
+    from pydicom.data import get_testdata_file
+
+    expected = read_study(get_testdata_file("MR_small.dcm", download=False))
+    study = read_study(get_testdata_file(f"{name}.dcm", download=False))
+    assert np.array_equal(study.frames[0], expected.frames[0])
+    assert study.modality == "MR"
+    assert study.oriented
+    assert study.spacing == (0.3125, 0.3125)
+
+
 @pytest.mark.parametrize("implicit", [False, True])
 def test_old_files_without_any_preamble(make_dicom, radiograph, tmp_path, implicit):
     path = make_dicom(radiograph)

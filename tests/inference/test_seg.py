@@ -9,6 +9,7 @@ import pytest
 highdicom = pytest.importorskip("highdicom")
 pydicom = pytest.importorskip("pydicom")
 
+from pydicom.data import get_testdata_file  # noqa: E402
 from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, generate_uid  # noqa: E402
 
@@ -167,14 +168,23 @@ def test_codes_from_the_command_line():
 
 
 @pytest.mark.parametrize("seg_type", ["binary", "fractional"])
-@pytest.mark.parametrize("source", ["radiograph", "ct"])
+@pytest.mark.parametrize(
+    "source", ["radiograph", "unoriented", "ct", "CT_small", "examples_palette"]
+)
 def test_validator_finds_no_error(make_dicom, radiograph, tmp_path, seg_type, source):
     """dciodvfy of dicom3tools checks the modules of the standard."""
     dciodvfy = shutil.which("dciodvfy")
     if dciodvfy is None:
         pytest.skip("dciodvfy is absent: install the package dicom3tools")
-    attributes = ct_attributes(0, generate_uid()) if source == "ct" else {}
-    study = read_study(make_dicom(radiograph, **attributes))
+    made = {
+        "radiograph": {},
+        "unoriented": {"PatientOrientation": None},
+        "ct": ct_attributes(0, generate_uid()),
+    }
+    if source in made:
+        study = read_study(make_dicom(radiograph, **made[source]))
+    else:
+        study = read_study(get_testdata_file(f"{source}.dcm", download=False))
     path = tmp_path / "seg.dcm"
     prompts = PROMPTS[:2]
     write_seg(study, prompts, answers(study.shape, seg_type)[:2], path, seg_type=seg_type)

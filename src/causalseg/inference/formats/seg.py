@@ -203,8 +203,8 @@ def _save(
             segmentation.decode()
             segmentation.SpecificCharacterSet = "ISO_IR 192"
             segmentation.SeriesDescription = "causalseg (research only)"
-            if study.source.get("PatientOrientation"):
-                segmentation.PatientOrientation = study.source.PatientOrientation
+            if not study.source.get("ImageOrientationPatient"):
+                segmentation.PatientOrientation = study.source.get("PatientOrientation") or ""
             segmentation.save_as(path)
         except Exception as error:
             # highdicom's own checks raise several kinds, whose messages quote the header.
