@@ -188,6 +188,15 @@ def test_evaluate_agrees_with_the_segmenter(small_set, tiny_checkpoint, tmp_path
     assert metrics["model_size"]["micro_iou_from_dice"] == pytest.approx(micro["iou"]["estimate"])
 
 
+def test_what_cannot_work_is_told_before_the_work(small_set, perfect, tiny_checkpoint, capsys):
+    blocked = tiny_checkpoint / "out"
+    assert run("score", perfect, "--data", small_set, "--out", blocked) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    arguments = ["--data", small_set, "--out", perfect / "out", "--device"]
+    assert run("evaluate", tiny_checkpoint, *arguments, "nonsense") == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
 def test_controls_by_hand(small_set):
     train, test = read_lvit(small_set, "train"), read_lvit(small_set, "test")
     templates = mean_masks(train, 96)

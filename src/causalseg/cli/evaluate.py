@@ -39,11 +39,13 @@ def main(argv: list[str]) -> int:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
 
     from causalseg.data.lvit import read_lvit
+    from causalseg.evaluation.files import check_folder
     from causalseg.evaluation.results import write_results
     from causalseg.evaluation.running import evaluate, predict_record
     from causalseg.evaluation.summary import summarise, summarise_controls, summarise_text_controls
     from causalseg.inference.segmenter import Segmenter
 
+    check_folder(args.out)
     segmenter = Segmenter.load(args.checkpoint, device=args.device)
     size = segmenter.preprocessing.size
     options = scoring_options(args, size)

@@ -42,9 +42,10 @@ def main(argv: list[str]) -> int:
     from causalseg.evaluation.faithfulness.adapter import load_adapter
     from causalseg.evaluation.faithfulness.report import faithfulness_report
     from causalseg.evaluation.faithfulness.suite import run_suite, summarise_suite
-    from causalseg.evaluation.files import write_csv, write_json
+    from causalseg.evaluation.files import check_folder, write_csv, write_json
     from causalseg.version import __version__
 
+    check_folder(args.out)
     model = load_adapter(args.model, args.device)
     cases = _cases(args)
     with progress("asking", len(cases)) as tick:

@@ -43,11 +43,13 @@ def main(argv: list[str]) -> int:
 
     from causalseg.data.lvit import read_lvit
     from causalseg.data.manifest import Record
+    from causalseg.evaluation.files import check_folder
     from causalseg.evaluation.predictions import Prediction, find_predictions, read_prediction
     from causalseg.evaluation.results import write_results
     from causalseg.evaluation.scoring import score
     from causalseg.evaluation.summary import summarise, summarise_controls
 
+    check_folder(args.out)
     manifest = read_lvit(args.data, args.split, allow_problems=args.allow_problems)
     files = find_predictions(args.predictions, manifest.records)
 

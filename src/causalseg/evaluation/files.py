@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,22 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None
+
+
+def check_folder(out: Path) -> Path:
+    """Tell before the work, not after it, that results cannot be written to `out`.
+
+    Raises:
+        InputError: `out`, or the nearest folder above it that exists, is a file or read-only.
+
+    """
+    nearest = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"{out} cannot be written: {nearest} is a file or is read-only.")
+    return out
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

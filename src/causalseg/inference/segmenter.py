@@ -71,10 +71,10 @@ class Segmenter:
         device: str = "cpu",
         provenance: dict[str, Any] | None = None,
     ) -> None:
-        self.model = model.eval().to(device)
+        self.device = usable_device(device)
+        self.model = model.eval().to(self.device)
         self.preprocessing = preprocessing
         self.threshold = threshold
-        self.device = torch.device(device)
         self.provenance = provenance or {}
 
     @classmethod
@@ -165,6 +165,16 @@ class Segmenter:
         probability = _resize(output.logits[index : index + 1].sigmoid(), pixels.shape[:2])
         mask = (probability >= self.threshold).astype(np.uint8)
         return Segmentation(pixels, text, mask, probability, self.threshold, maps)
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name; InputError where there is none such on this machine."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"there is no device {name!r} here: use cpu, or a GPU's name.") from None
+    return device
 
 
 def as_pixels(image: ImageLike) -> NDArray[np.uint8]:
