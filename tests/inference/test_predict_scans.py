@@ -49,6 +49,19 @@ def test_cine_is_answered_in_numbered_pictures(predict, make_dicom, tmp_path):
     assert predict(path, "--text", "x", "--format", "seg", out="other") == 2
 
 
+def test_a_header_that_cannot_be_referred_to_is_answered_in_png(predict, make_dicom, radiograph):
+    path = make_dicom(radiograph, StudyInstanceUID=None, PatientOrientation=["R", "F"])
+    assert predict(path, "--text", "x") == 0
+    (folder,) = (path.parent / "out").glob("scan-*")
+    mask = np.asarray(Image.open(folder / "1_mask.png"))
+    overlay = np.asarray(Image.open(folder / "1_overlay.png"))
+    shown = read_study(path).frames[0][:, ::-1]
+    assert np.array_equal(overlay[..., 0][mask == 0], shown[mask == 0])
+    assert not (folder / "segmentation.dcm").exists()
+    assert any("in place of DICOM SEG" in note for note in result(folder)["warnings"])
+    assert predict(path, "--text", "x", "--format", "seg", out="other") == 2
+
+
 @pytest.mark.filterwarnings("ignore:Invalid value for VR")  # of making the files
 def test_patient_data_stays_in_dicom(predict, make_dicom, radiograph, tmp_path, capfd, secret):
     """Not in the output, file names, pictures' metadata or the index; only in the SEG itself."""

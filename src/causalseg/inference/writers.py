@@ -8,6 +8,7 @@ import numpy as np
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
+from causalseg.inference.formats.seg import LESION, UnfitSourceError, parse_concept, write_seg
 from causalseg.inference.outputs import (
     mask_pixels,
     pictures,
@@ -18,9 +19,11 @@ from causalseg.inference.outputs import (
 if TYPE_CHECKING:
     from causalseg.inference.predict import Answer, PredictOptions
 
+_SEG = "segmentation.dcm"
 
-def chosen_format(study: Study, wanted: str) -> tuple[str, list[str]]:
-    """The format to write, and a warning where the source's own one is impossible.
+
+def chosen_format(study: Study, wanted: str) -> str:
+    """The format to write: png, seg or nifti.
 
     Raises:
         InputError: the format asked for does not fit the source.
@@ -29,21 +32,14 @@ def chosen_format(study: Study, wanted: str) -> tuple[str, list[str]]:
     if study.kind == "nifti":
         if wanted not in ("auto", "nifti"):
             raise InputError(f"a NIfTI volume is answered in NIfTI, not --format {wanted}.")
-        return "nifti", []
+        return "nifti"
     if wanted == "nifti":
         raise InputError("--format nifti needs a NIfTI volume: use --format auto.")
     if study.kind == "raster":
         if wanted == "seg":
             raise InputError("--format seg needs a DICOM image: use --format png.")
-        return "png", []
-    from causalseg.inference.formats.seg import can_write
-
-    if wanted == "auto" and not can_write(study):
-        return "png", [
-            "this multi-frame object has no frame of reference, so that DICOM SEG cannot refer to "
-            "its frames: one PNG a frame was written."
-        ]
-    return ("seg" if wanted == "auto" else wanted), []
+        return "png"
+    return "seg" if wanted == "auto" else wanted
 
 
 def write_results(
@@ -63,10 +59,18 @@ def write_results(
         InputError: the format does not fit the source, or a written file reads back differently.
 
     """
-    form, notes = chosen_format(study, options.format)
+    form = chosen_format(study, options.format)
     shared: list[str] = []
+    notes: list[str] = []
     if form == "seg":
-        shared = [_write_seg(study, answers, folder, options)]
+        try:
+            shared = [_write_seg(study, answers, folder, options)]
+        except UnfitSourceError as error:
+            if options.format == "seg":
+                raise
+            (folder / _SEG).unlink(missing_ok=True)
+            form = "png"
+            notes = [f"PNG was written in place of DICOM SEG: {error}"]
     masks = []
     for number, answer in enumerate(answers, start=1):
         files = list(shared)
@@ -136,20 +140,18 @@ def text_warnings(segmenter: Any, study: Study, texts: Sequence[str]) -> list[st
 def _write_seg(
     study: Study, answers: Sequence["Answer"], folder: Path, options: "PredictOptions"
 ) -> str:
-    from causalseg.inference.formats.seg import LESION, parse_concept, write_seg
-
     binary = options.seg_type == "binary"
     write_seg(
         study,
         [answer.track.description for answer in answers],
         [answer.mask if binary else answer.probability for answer in answers],
-        folder / "segmentation.dcm",
+        folder / _SEG,
         seg_type=options.seg_type,
         finding=parse_concept(options.finding, "--finding") if options.finding else LESION,
         anatomy=parse_concept(options.anatomy, "--anatomy") if options.anatomy else None,
         model=options.model,
     )
-    return "segmentation.dcm"
+    return _SEG
 
 
 def _write_volume(study: Study, answer: "Answer", folder: Path, number: int) -> list[str]:

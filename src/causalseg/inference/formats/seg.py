@@ -18,6 +18,11 @@ from causalseg.inference.formats.dicom_pixels import frame_attribute
 from causalseg.inference.formats.study import Study
 from causalseg.version import __version__
 
+
+class UnfitSourceError(InputError):
+    """The source's header lacks what a DICOM SEG must refer to or copy."""
+
+
 SegType = Literal["binary", "fractional"]
 _SERIES_NUMBER = 9000
 
@@ -109,7 +114,7 @@ def _fit_source(source: Any) -> None:
         source.setdefault(name, "")
     for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
         if not source.get(name):
-            raise InputError(
+            raise UnfitSourceError(
                 f"a DICOM SEG must refer to its source, whose header has no {name}: "
                 "use --format png."
             )
@@ -147,14 +152,14 @@ def write_seg(
         model: identity of the checkpoint, kept as a parameter of the algorithm.
 
     Raises:
-        InputError: the source cannot be referred to, a prompt is too long, or the file read back
-            differs from the masks.
+        UnfitSourceError: the source cannot be referred to.
+        InputError: a prompt is too long, or the file read back differs from the masks.
 
     """
     if study.kind != "dicom":
         raise InputError("--format seg needs a DICOM image: use --format png or nifti.")
     if not can_write(study):
-        raise InputError(
+        raise UnfitSourceError(
             "this multi-frame DICOM object has no frame of reference, so a DICOM SEG cannot "
             "refer to its frames: use --format png."
         )
@@ -208,7 +213,7 @@ def _save(
             segmentation.save_as(path)
         except Exception as error:
             # highdicom's own checks raise several kinds, whose messages quote the header.
-            raise InputError(
+            raise UnfitSourceError(
                 "a DICOM SEG cannot be made for this source, whose header lacks what the standard "
                 f"asks for ({type(error).__name__}): use --format png."
             ) from None
