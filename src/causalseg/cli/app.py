@@ -1,0 +1,57 @@
+"""`causalseg app`: the web page."""
+
+import argparse
+import signal
+import sys
+import threading
+from importlib.util import find_spec
+
+from causalseg.errors import InputError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="causalseg app",
+        description="Open the web page on this machine. Nothing leaves it. Research software, not "
+        "a medical device.",
+    )
+    parser.add_argument("--checkpoint", default="default", help="a .safetensors file")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: this host)")
+    parser.add_argument("--port", type=int, help="by default the first free one from 7860")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Serve the page until SIGTERM or Ctrl-C, then remove what was uploaded."""
+    options = _parser().parse_args(argv)
+    # Looked for, not imported: gradio settles on its folder for uploads when it is imported.
+    if find_spec("gradio") is None:
+        raise InputError("the page needs an extra: pip install 'causalseg[app]'.")
+    from causalseg.apps.limits import Limits
+    from causalseg.apps.page import Page, private_folder
+    from causalseg.inference.segmenter import Segmenter
+
+    if options.host not in ("127.0.0.1", "localhost"):
+        print(
+            "causalseg app: warning: others can reach this page, and it asks for no password.",
+            file=sys.stderr,
+        )
+    segmenter = Segmenter.load(options.checkpoint, device=options.device)
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with private_folder() as folder:
+        page = Page(segmenter, folder, Limits(), options.checkpoint)
+        try:
+            url = page.launch(options.host, options.port)
+        except OSError as error:
+            raise InputError(
+                f"--host {options.host} --port {options.port} cannot be bound ({error}): "
+                "choose another."
+            ) from None
+        print(f"causalseg's page is at {url} (not a medical device); Ctrl-C ends it", flush=True)
+        try:
+            stop.wait()
+        finally:
+            page.close()
+    return 0
