@@ -122,10 +122,10 @@ def print_summary(metrics: Mapping[str, Any], out: Path) -> None:
     from causalseg.evaluation.summary import interval_text
 
     data, options = metrics["data"], metrics["options"]
-    table = Table(
-        title=f"{data['root']} {data['split']}: {metrics['images']} images, "
-        f"{metrics['subjects']} subjects; 95 % intervals"
-    )
+    lone = metrics["images_without_known_subject"]
+    title = f"{data['root']} {data['split']}: {metrics['images']} images, "
+    title += f"{metrics['subjects']} subjects" + (f" ({lone} images name none)" if lone else "")
+    table = Table(title=f"{title}; 95 % intervals")
     for name in ("measure", f"at {options['size']} px", "at native size"):
         table.add_column(name)
     small, native = metrics["model_size"], metrics["native_size"]
