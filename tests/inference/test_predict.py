@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -104,11 +105,13 @@ def test_one_bad_file_never_stops_the_rest(predict, tmp_path, capsys):
         ["IMAGE", "--text", "x", "--device", "cuda:99"],
         ["IMAGE", "--text", "x", "--format", "seg"],
         ["IMAGE", "--text", "x", "--format", "nifti"],
+        ["FOLDER", "--text", "x"],
     ],
 )
 def test_nothing_usable_is_code_2_and_one_sentence(predict, tmp_path, capsys, words):
     image = picture(tmp_path / "a.png")
-    assert predict(*(image if word == "IMAGE" else word for word in words)) == 2
+    named = {"IMAGE": image, "FOLDER": tmp_path}  # --out lies inside the folder
+    assert predict(*(named.get(word, word) for word in words)) == 2
     error = capsys.readouterr().err.strip()
     assert "error:" in error
     assert "Traceback" not in error
@@ -209,3 +212,38 @@ def test_real_chest_images(predict, qata_root, tmp_path):
     for image in images:
         mask = Image.open(tmp_path / "out" / image.stem / "1_mask.png")
         assert mask.size == Image.open(image).size
+
+
+def test_items_and_options_travel_to_workers(segmenter, tmp_path):
+    """predict_one is a plain function of picklable arguments, as worker processes need."""
+    item = Item(1, str(picture(tmp_path / "a.png")), (Prompt("x"),), "a")
+    work = pickle.loads(pickle.dumps((predict_one, item, tmp_path, PredictOptions(resume=True))))
+    assert work[0](segmenter, *work[1:])["status"] == "done"
+    assert work[0](segmenter, *work[1:])["status"] == "kept"
+
+
+def test_base_install_without_dicom_and_nifti(tmp_path, make_dicom):
+    """Pictures need no extra; a scan says which one it needs."""
+    picture(tmp_path / "a.png")
+    make_dicom(np.zeros((9, 9), np.uint8)).rename(tmp_path / "a.dcm")
+    (tmp_path / "v.nii").write_bytes(bytes(344) + b"n+1\0" + bytes(99))
+    code = """
+import sys
+for name in ("pydicom", "highdicom", "nibabel"):
+    sys.modules[name] = None
+from causalseg.inference.formats import read_study
+for path in sys.argv[1:]:
+    try:
+        print(read_study(path).kind)
+    except ValueError as error:
+        print(error)
+import causalseg.inference.predict
+"""
+    files = [str(tmp_path / name) for name in ("a.png", "a.dcm", "v.nii")]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *files], capture_output=True, text=True, check=True
+    )
+    picture_line, *others = run.stdout.splitlines()
+    assert picture_line == "raster"
+    assert len(others) == 2
+    assert all("pip install 'causalseg[dicom]'" in line for line in others)

@@ -113,6 +113,17 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
         return read_table(arguments.prompts)
     if not arguments.images:
         raise InputError("there is nothing to segment: name an image, a folder, or --prompts FILE.")
+    out = arguments.out.absolute()
+    for image in arguments.images:
+        if (
+            "\0" not in image
+            and os.path.isdir(image)
+            and out.is_relative_to(Path(image).absolute())
+        ):
+            raise InputError(
+                f"--out {arguments.out} lies inside {image}, whose images are to be segmented: "
+                "choose a folder outside, so that results are never taken for images."
+            )
     return plan_images(arguments.images, arguments.text)
 
 
