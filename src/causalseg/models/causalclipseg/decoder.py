@@ -1,9 +1,17 @@
 """Text-pixel alignment: S = D(tau, F) = W_tau * up(F) + b_tau (Eq. 1)."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
-from causalseg.layers.upsample_conv import UpsampleConv
+from causalseg.layers.upsample_conv import UpsampleConv, upsample_conv_phases
+
+CHUNK = 64
+"""Channels of the upsampled features that exist at a time."""
 
 
 def correlate(features: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
@@ -51,48 +59,138 @@ class Decoder(nn.Module):
         self.kernel = nn.Linear(embedding, second * kernel_size**2 + 1)
 
     def upsample(self, fused: Tensor, size: tuple[int, int]) -> Tensor:
-        """Fused features (B, C, h, w) to (B, C_2, *size): all of up(F) but its last 1x1."""
+        """The text-free part of up(F) that is worth keeping: the first of its two steps.
+
+        The second step makes the network's largest tensor. `respond` makes it piece by piece.
+
+        Args:
+            fused: (B, C, h, w).
+            size: (H, W) of the image.
+
+        Returns:
+            (B, C_1, ceil(H / 4), ceil(W / 4)).
+
+        """
         quarter = (-(-size[0] // 4), -(-size[1] // 4))
-        x = F.relu(self.norm1(self.up1(fused, quarter)))
-        return F.relu(self.norm2(self.up2(x, size)))
+        return F.relu(self.norm1(self.up1(fused, quarter)))
 
     def text_kernel(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """tau (B, T) -> W_tau (B, C_2, K, K), b_tau (B,)."""
         d = self.kernel(tau)
         return d[:, :-1].view(len(d), -1, self.kernel_size, self.kernel_size), d[:, -1]
 
-    def respond(self, pixels: Tensor, tau: Tensor) -> Tensor:
-        """The response map of a text.
-
-        The last 1x1 convolution u = P f + p is folded into the kernel: each tap's response is
-        (W_tap P) f + W_tap p, a matrix product; the taps are then shifted and added. The constant
-        is added before the zero padding, as the convolution would see it.
+    def respond(self, x: Tensor, tau: Tensor, size: tuple[int, int]) -> Tensor:
+        """The response map of a text, S = W_tau * up(F) + b_tau.
 
         Args:
-            pixels: (B, C_2, H, W), or (1, C_2, H, W) to be shared by all texts.
+            x: of `upsample`; (B, C_1, h, w), or (1, C_1, h, w) to be shared by all texts.
             tau: (B, T).
+            size: (H, W).
 
         Returns:
             (B, 1, H, W) logits.
 
         """
         kernel, bias = self.text_kernel(tau)
-        if not self.fast:
-            pixels = pixels.expand(len(tau), -1, -1, -1)
-            return correlate(self.project(pixels), kernel, bias)
-        size = self.kernel_size
+        if self.fast:
+            return self._respond_fast(x, kernel, bias, size)
+        pixels = self.project(F.relu(self.norm2(self.up2(x, size))))
+        return correlate(pixels.expand(len(tau), -1, -1, -1), kernel, bias)
+
+    def _respond_fast(
+        self, x: Tensor, kernel: Tensor, bias: Tensor, size: tuple[int, int]
+    ) -> Tensor:
+        """Fold, and never hold all of up(F).
+
+        The last 1x1 convolution u = P f + p is folded into the kernel: each tap's response is
+        (W_tap P) f + W_tap p, a matrix product; the taps are then shifted and added. The constant
+        is added before the zero padding, as the convolution would see it. The product is summed
+        over groups of channels of f; in training each group is computed again in the backward
+        pass instead of being kept.
+        """
         taps = kernel.flatten(2).transpose(1, 2)  # (B, K*K, C)
         constant = taps @ self.project.bias.unsqueeze(1)  # type: ignore[union-attr]
         folded = taps @ self.project.weight.flatten(1)
-        if len(pixels) == 1:  # one product for all texts
-            maps = folded.flatten(0, 1) @ pixels[0].flatten(1)
-            maps = maps.view(len(tau), size**2, -1)
-        else:
-            maps = folded @ pixels.flatten(2)
-        height, width = pixels.shape[2:]
-        maps = F.pad((maps + constant).view(len(tau), -1, height, width), [size // 2] * 4)
+        maps: Tensor | None = None
+        for channels in self._chunks():
+            if torch.is_grad_enabled():
+                part: Tensor = checkpoint(
+                    _Once(self._partial),
+                    x,
+                    folded,
+                    channels,
+                    size,
+                    use_reentrant=False,
+                    preserve_rng_state=False,
+                )
+            else:
+                part = self._partial(x, folded, channels, size, True)
+            maps = part if maps is None else maps + part
+        assert maps is not None
+        if self.norm2.training:
+            self.norm2.num_batches_tracked += 1  # as its own forward would
         out = bias.view(-1, 1, 1)
-        for i in range(size):
-            for j in range(size):
-                out = out + maps[:, i * size + j, i : i + height, j : j + width]
+        length = self.kernel_size
+        padded = F.pad(maps + constant.unsqueeze(3), [length // 2] * 4)
+        for i in range(length):
+            for j in range(length):
+                window = padded[:, i * length + j, i : i + size[0], j : j + size[1]]
+                out = out + window
         return out.unsqueeze(1)
+
+    def _chunks(self) -> Iterator[slice]:
+        count = self.up2.out_channels
+        step = count if torch.compiler.is_compiling() else CHUNK
+        return (slice(i, min(i + step, count)) for i in range(0, count, step))
+
+    def _partial(
+        self,
+        x: Tensor,
+        folded: Tensor,
+        channels: slice,
+        size: tuple[int, int],
+        update_statistics: bool,
+    ) -> Tensor:
+        """Tap responses (B, K * K, H, W) of some of the channels of f."""
+        bias = None if self.up2.bias is None else self.up2.bias[channels]
+        phases, scale = upsample_conv_phases(x, self.up2.weight[channels], bias, size)
+        batch, count, _, h, w = phases.shape
+        flat = phases.view(batch, count, -1)
+        features = F.relu(_normalise(flat, self.norm2, channels, update_statistics))
+        taps = folded[:, :, channels]
+        if batch == 1:  # one product for all texts
+            maps = F.conv1d(features, taps.flatten(0, 1).unsqueeze(2))
+        else:
+            maps = taps @ features
+        shuffled = F.pixel_shuffle(maps.reshape(-1, scale**2, h, w), scale)
+        return shuffled.view(len(folded), -1, *size)
+
+
+class _Once:
+    """Tells a function whether it is called for the first time (and not to be recomputed)."""
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self.function = function
+        self.first = True
+
+    def __call__(self, *arguments: Any) -> Tensor:
+        first, self.first = self.first, False
+        return self.function(*arguments, first)
+
+
+def _normalise(x: Tensor, norm: nn.Module, channels: slice, update_statistics: bool) -> Tensor:
+    """Batch norm of some of its channels; `norm` is an identity once it has been folded."""
+    if not isinstance(norm, nn.BatchNorm2d):
+        return x
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return F.batch_norm(
+        x,
+        norm.running_mean[channels],
+        norm.running_var[channels],
+        norm.weight[channels],
+        norm.bias[channels],
+        norm.training,
+        norm.momentum if update_statistics else 0.0,  # type: ignore[arg-type]
+        norm.eps,
+    )

@@ -26,9 +26,11 @@ class ImageFeatures:
     """All that the decoder needs of an image; the text enters after it."""
 
     pixels: Tensor
-    """(B, C, H, W): up(F^c) before its last 1x1."""
+    """(B, C_1, H / 4, W / 4): F^c after the first of the decoder's two upsampling steps."""
     confounder_pixels: Tensor | None
     """The same of F^s, where asked for."""
+    size: tuple[int, int]
+    """(H, W) of the image, in pixels."""
     attention: dict[int, Tensor]
     """Stage -> causal mask M."""
 
@@ -105,7 +107,7 @@ class CausalCLIPSeg(nn.Module):
         confounding = None
         if confounder and self.confounding is not None:
             confounding = self.confounding(self._confounding(features, masks), size)
-        return ImageFeatures(self.causal(causal, size), confounding, masks)
+        return ImageFeatures(self.causal(causal, size), confounding, size, masks)
 
     def _confounding(
         self, features: dict[int, Tensor], masks: dict[int, Tensor]
@@ -129,9 +131,11 @@ class CausalCLIPSeg(nn.Module):
         confounder = None
         if features.confounder_pixels is not None and self.confounding is not None:
             own = tau if self.config.adversary == "literal" else tau.detach()
-            confounder = self.confounding.decoder.respond(features.confounder_pixels, own)
+            confounder = self.confounding.decoder.respond(
+                features.confounder_pixels, own, features.size
+            )
         return SegmentationOutput(
-            logits=self.causal.decoder.respond(features.pixels, tau),
+            logits=self.causal.decoder.respond(features.pixels, tau, features.size),
             confounder_logits=confounder,
             attention=features.attention,
         )
