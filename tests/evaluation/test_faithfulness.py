@@ -162,8 +162,22 @@ def test_command_writes_one_page(tiny_checkpoint, small_set, tmp_path):
     assert "correct" not in content["tests"]["paraphrase"]["measures"]
     page = (out / "report.html").read_text()
     assert not re.search(r"""(src|href)=["'](?!data:)""", page)
-    assert page.count("Before: ") == 2 * 3 * len(content["tests"])
+    # Alternative text and caption of three examples a test; the own caption has no "before".
+    pictured = [t for t in content["tests"].values() if t["measure"] in t["measures"]]
+    assert page.count("Before: ") == page.count("After: ") == 2 * 3 * (len(pictured) - 1)
     assert len((out / "answers.csv").read_text().splitlines()) > 4 * 8
+
+
+def test_a_model_that_never_segments_gets_a_report_too(tmp_path):
+    file, out = tmp_path / "foreign.py", tmp_path / "out"
+    file.write_text(ADAPTER)
+    arguments = ["--phantoms", "3", "--out", str(out), "--resamples", "20"]
+    assert main(["faithfulness", f"{file}:Silent", *arguments]) == 0
+    tests = json.loads((out / "faithfulness.json").read_text())["tests"]
+    assert "gone" not in tests["side swap"]["measures"]
+    assert tests["absent finding"]["measures"]["empty"]["estimate"] == 1
+    assert tests["own caption"]["measures"]["empty"]["estimate"] == 1
+    assert "undefined" in (out / "report.html").read_text()
 
 
 ADAPTER = """
@@ -172,6 +186,8 @@ class Model:
     def encode(self, image): return image.shape[:2]
     def probabilities(self, encoded, texts): return np.ones((len(texts), *encoded), np.float32)
     def threshold(self): return 0.5
+class Silent(Model):
+    def probabilities(self, encoded, texts): return np.zeros((len(texts), *encoded), np.float32)
 class Half:
     def encode(self, image): return image
 """

@@ -84,18 +84,14 @@ def _print(tests: dict[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from causalseg.evaluation.faithfulness.report import verdict
-    from causalseg.evaluation.summary import interval_text
+    from causalseg.evaluation.faithfulness.report import line
 
     table = Table(title="Does the mask follow the text? 95 % intervals by subject")
     for header in ("test", "measure", "result", "perfect", "ignored", "images", "in words"):
         table.add_column(header, no_wrap=header == "result")
     for name, test in tests.items():
-        found = test["measures"][test["measure"]]
-        ends = ("-" if test[key] is None else f"{test[key]:g}" for key in ("perfect", "blind"))
-        words = verdict(found["estimate"], test["perfect"], test["blind"])
-        cells = (interval_text(found), *ends, str(test["images"]), words)
-        table.add_row(name, test["measure"], *cells)
+        _, _, *cells = line(name, test)
+        table.add_row(name, test["measure"].replace("_", " "), *cells)
     console = Console()
     console.print(table)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
+from causalseg.evaluation.faithfulness.measures import WORDS
 from causalseg.evaluation.faithfulness.probes import Case
 from causalseg.evaluation.faithfulness.suite import Answer, Cases, ask_again
 from causalseg.evaluation.files import Row
@@ -41,13 +42,17 @@ def faithfulness_report(
     )
     report.table(
         ("test", "measure", "result", "perfect", "text ignored", "images", "in words"),
-        [_line(name, test) for name, test in tests.items()],
+        [line(name, test) for name, test in tests.items()],
         "In words: the result's place between a model that ignores the text (0) and a perfect one "
         f"(1); from {_FOLLOWS:g} on it follows, up to {_IGNORES:g} it hardly follows.",
     )
-    shown = [(n, t["measures"][t["measure"]]) for n, t in tests.items()]
+    shown = {
+        f"{name}: {test['measure'].replace('_', ' ')}": test["measures"][test["measure"]]
+        for name, test in tests.items()
+        if test["measure"] in test["measures"]
+    }
     report.figure(
-        forest([f"{n}: {tests[n]['measure']}" for n, _ in shown], [i for _, i in shown], "result"),
+        forest(list(shown), list(shown.values()), "result"),
         "All headline measures with their intervals.",
     )
     _correctness(report, tests)
@@ -57,17 +62,18 @@ def faithfulness_report(
     return report
 
 
-def _line(name: str, test: Mapping[str, Any]) -> tuple[object, ...]:
-    found = test["measures"][test["measure"]]
+def line(name: str, test: Mapping[str, Any]) -> tuple[str, ...]:
+    """A test's row: test, measure, result, perfect, text ignored, images, in words."""
+    found = test["measures"].get(test["measure"])
     perfect, blind = test["perfect"], test["blind"]
     return (
         name,
-        found["words"],
-        interval_text(found),
+        WORDS[test["measure"]],
+        "undefined: no mask before the edit" if found is None else interval_text(found),
         "-" if perfect is None else f"{perfect:g}",
         "-" if blind is None else f"{blind:g}",
-        test["images"],
-        verdict(found["estimate"], perfect, blind),
+        str(test["images"]),
+        "-" if found is None else verdict(found["estimate"], perfect, blind),
     )
 
 
@@ -117,6 +123,9 @@ def _test_section(
     )
     key = test["measure"]
     rows = [row for row in rows if row[key] != ""]
+    if not rows:
+        report.paragraph("The masks were empty before the edit, so that nothing could change.")
+        return
     values = column(rows, key)
     report.figure(_spread(values, test), f"{test['measures'][key]['words']}: every answer.")
     order = np.argsort(values, kind="stable")
@@ -136,11 +145,11 @@ def _pair(case: Case, answer: Answer) -> list[Picture]:
     if answer.probe.mirrored:
         shown, after = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(after[:, ::-1])
         words = f"Mirrored. {words}"
-    return [
-        (image, "Image"),
-        (case_picture(image, case.truth, before), f"Before: {case.caption}"),
-        (case_picture(shown, edited, after), words),
-    ]
+    pictures = [(image, "Image"), (case_picture(image, case.truth, before), case.caption)]
+    if answer.probe.edited != case.caption or answer.probe.mirrored:
+        pictures[1] = (pictures[1][0], f"Before: {case.caption}")
+        pictures.append((case_picture(shown, edited, after), words))
+    return pictures
 
 
 def _spread(values: Any, test: Mapping[str, Any]) -> Figure:
