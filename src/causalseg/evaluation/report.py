@@ -30,7 +30,8 @@ th, td { padding: .35rem .6rem; border-bottom: 1px solid #d8d8d8; text-align: le
   vertical-align: top; }
 th { border-bottom: 2px solid #888; } .note { color: #4d4d4d; font-size: .9rem; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; }
-.row { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 15rem), 1fr)); gap: .8rem; }
+.row { display: grid; gap: .8rem;
+  grid-template-columns: repeat(auto-fill, minmax(min(46%, 15rem), 1fr)); }
 .row figure { margin: 0; } .row img { width: 100%; image-rendering: auto; }
 figcaption { font-size: .88rem; color: #333; }
 footer { margin-top: 3rem; border-top: 1px solid #ccc; padding-top: .6rem; color: #4d4d4d;
