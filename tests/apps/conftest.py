@@ -42,25 +42,25 @@ def png(pixels) -> bytes:
     return png_of(pixels)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run_command() -> Iterator[Callable[..., tuple[subprocess.Popen, str]]]:
     """Start `causalseg ARGUMENTS`; returns the process and the address that it prints."""
     started: list[subprocess.Popen] = []
 
-    def run(*arguments: str) -> tuple[subprocess.Popen, str]:
+    def run(*arguments: str, **variables: str) -> tuple[subprocess.Popen, str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "causalseg.cli.main", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **variables},
         )
         started.append(process)
         assert process.stdout is not None
         said = []
         for line in process.stdout:
             said.append(line)
-            if found := re.search(r"http://\S+", line):
+            if found := re.search(r"http://[^\s;]+", line):
                 return process, found[0]
         raise AssertionError(f"it ended with {process.wait()}: {''.join(said)}")
 

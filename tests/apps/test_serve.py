@@ -22,7 +22,7 @@ def test_a_kill_loses_nothing_and_sigterm_answers_what_is_in_work(
     run_command, tiny_checkpoint, png
 ):
     # A batch that waits a second holds the request in work while the signal comes.
-    options = ["serve", "--checkpoint", str(tiny_checkpoint), "--wait-ms", "1000"]
+    options = ["serve", "--model", str(tiny_checkpoint), "--wait-ms", "1000"]
     process, url = run_command(*options, "--port", "0")
     port = url.rsplit(":", 1)[1]
     first = ask(url, png)
@@ -49,12 +49,12 @@ def test_a_kill_loses_nothing_and_sigterm_answers_what_is_in_work(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--checkpoint", "no/such.safetensors"], "no/such.safetensors"),
+        (["--model", "no/such.safetensors"], "no/such.safetensors"),
         (["--queue", "0"], "queue must be at least 1"),
         (["--timeout-s", "0"], "timeout_s must be above 0"),
         (["--token-file", "no/such/token"], "--token-file no/such/token cannot be read"),
-        (["--host", "203.0.113.7", "--checkpoint", "CHECKPOINT"], "--host 203.0.113.7"),
-        (["--port", "99999", "--checkpoint", "CHECKPOINT"], "--port 99999"),
+        (["--host", "203.0.113.7", "--model", "CHECKPOINT"], "--host 203.0.113.7"),
+        (["--port", "99999", "--model", "CHECKPOINT"], "--port 99999"),
     ],
 )
 def test_options_that_cannot_be_used_end_in_one_sentence(

@@ -77,7 +77,7 @@ class Page:
             The page's address.
 
         Raises:
-            OSError: the address cannot be bound.
+            OSError, OverflowError: the address cannot be bound.
 
         """
         theme = self.gr.themes.Base(

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from importlib.util import find_spec
+from pathlib import Path
 
 from causalseg.errors import InputError
 
@@ -15,7 +16,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Open the web page on this machine. Nothing leaves it. Research software, not "
         "a medical device.",
     )
-    parser.add_argument("--checkpoint", default="default", help="a .safetensors file")
+    parser.add_argument(
+        "--model", default="default", metavar="CHECKPOINT", help="a .safetensors file"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: this host)")
     parser.add_argument("--port", type=int, help="by default the first free one from 7860")
@@ -37,14 +40,14 @@ def main(argv: list[str]) -> int:
             "causalseg app: warning: others can reach this page, and it asks for no password.",
             file=sys.stderr,
         )
-    segmenter = Segmenter.load(options.checkpoint, device=options.device)
+    segmenter = Segmenter.load(options.model, device=options.device)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with private_folder() as folder:
-        page = Page(segmenter, folder, Limits(), options.checkpoint)
+        page = Page(segmenter, folder, Limits(), Path(options.model).name)
         try:
             url = page.launch(options.host, options.port)
-        except OSError as error:
+        except (OSError, OverflowError) as error:
             raise InputError(
                 f"--host {options.host} --port {options.port} cannot be bound ({error}): "
                 "choose another."

@@ -21,7 +21,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve a model over HTTP: POST /segment, /health, /ready, /metrics, "
         "/openapi.json. Research software, not a medical device.",
     )
-    parser.add_argument("--checkpoint", default="default", help="a .safetensors file")
+    parser.add_argument(
+        "--model", default="default", metavar="CHECKPOINT", help="a .safetensors file"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: this host)")
     parser.add_argument("--port", type=int, default=8080, help="0 picks a free one")
@@ -80,7 +82,7 @@ def main(argv: list[str]) -> int:
             "(--token-file).",
             file=sys.stderr,
         )
-    app = create_app(Segmenter.load(options.checkpoint, device=options.device), limits, token)
+    app = create_app(Segmenter.load(options.model, device=options.device), limits, token)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
