@@ -124,6 +124,6 @@ class TextTower(nn.Module):
             )
         x = self.token_embedding(tokens) + self.positional_embedding[:length]
         x = self.ln_final(self.transformer(x, causal=True))
-        at_eos = x[torch.arange(len(x), device=x.device), tokens.argmax(dim=1)]
+        at_eos = x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
         tau: Tensor = at_eos @ self.text_projection
         return tau

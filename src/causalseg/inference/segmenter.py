@@ -15,7 +15,9 @@ from torch.nn import functional as F
 from causalseg.data.images import read_image
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
+from causalseg.inference.backends import is_exported, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.tokenizer import tokenize
@@ -76,17 +78,42 @@ class Segmenter:
         self.preprocessing = preprocessing
         self.threshold = threshold
         self.provenance = provenance or {}
+        self._encode_text = TextCache(self.model)
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> Self:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        precision: Precision = "fp32",
+        compile: bool = False,  # noqa: A002
+    ) -> Self:
         """Load a checkpoint; the name `default` means the model that comes with the package.
 
+        Batch norms are folded into their convolutions, so `model` is for inference only.
+
+        Args:
+            path: a `.safetensors` checkpoint, or what `causalseg export` made of one (`.onnx`, or
+                OpenVINO's `.xml`).
+            device: as PyTorch names it, e.g. "cpu" or "cuda"; exported files run on the CPU.
+            precision: "bf16" computes the image path in bfloat16, for processors that are faster
+                at it (docs/performance.md has what it costs in Dice).
+            compile: compile the image path with `torch.compile`, on the first call, which takes
+                a minute and a C++ compiler.
+
         Raises:
-            InputError: there is no such file, or it is no checkpoint.
+            InputError: there is no such file, it is no checkpoint, or the options do not fit it.
 
         """
         path = default_checkpoint() if str(path) == DEFAULT else Path(path)
-        saved = load_checkpoint(path)
+        if is_exported(path):
+            saved = load_exported(path, device=device, precision=precision, compile=compile)
+        else:
+            saved = load_checkpoint(path)
+            optimise(saved.model, precision)
+            if compile:
+                compiled(saved.model)
         return cls(
             saved.model,
             Preprocessing(**saved.preprocessing),
@@ -150,7 +177,7 @@ class Segmenter:
         batch = torch.stack([self.preprocessing.image(image) for image in images])
         tokens = tokenize(list(texts), self.preprocessing.context_length)
         features = self.model.encode_image(batch.to(self.device))  # type: ignore[operator]
-        tau = self.model.encode_text(tokens.to(self.device))  # type: ignore[operator]
+        tau = self._encode_text(tokens.to(self.device))
         output: SegmentationOutput = self.model.segment(features, tau)  # type: ignore[operator]
         return output
 

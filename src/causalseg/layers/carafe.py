@@ -26,7 +26,7 @@ def reassemble(x: Tensor, kernels: Tensor, scale: int) -> Tensor:
     # The s * s output pixels of one source pixel share its neighbourhood, so that each source
     # pixel is one matrix product (C, k * k) @ (k * k, s * s).
     columns = F.unfold(x, size, padding=size // 2).view(batch, channels, taps, height * width)
-    kernels = kernels.view(batch, taps, height, scale, width, scale)
+    kernels = kernels.reshape(batch, taps, height, scale, width, scale)
     kernels = kernels.permute(0, 2, 4, 1, 3, 5).reshape(batch, height * width, taps, scale**2)
     out = columns.permute(0, 3, 1, 2) @ kernels
     out = out.view(batch, height, width, channels, scale, scale).permute(0, 3, 1, 4, 2, 5)

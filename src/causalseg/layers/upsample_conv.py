@@ -94,8 +94,14 @@ def _regions(
 def _expand(taps: Tensor, scale: int) -> Tensor:
     """Tap maps (N, 9, h, w) -> output phases (N, s * s, h, w)."""
     count, _, height, width = taps.shape
+    regions = _regions(height, width, scale, taps.dtype, taps.device)
+    if torch.compiler.is_compiling():  # graphs are better off without writes in place
+        parts = [F.conv2d(taps[:, :, r.read[0], r.read[1]], r.kernel) for r in regions]
+        columns = min(width, 3)
+        rows = [torch.cat(parts[i : i + columns], 3) for i in range(0, len(parts), columns)]
+        return torch.cat(rows, 2)
     out = taps.new_empty(count, scale**2, height, width)
-    for region in _regions(height, width, scale, taps.dtype, taps.device):
+    for region in regions:
         (y, x), (v, u) = region.out, region.read
         out[:, :, y, x] = F.conv2d(taps[:, :, v, u], region.kernel)
     return out
@@ -137,12 +143,19 @@ def _blocks(x: Tensor, channels: int, scale: int) -> Iterator[tuple[slice, slice
 def _phases(x: Tensor, weight: Tensor, bias: Tensor | None, scale: int) -> Tensor:
     """(B, C, h, w) -> (B, D, s * s, h, w)."""
     batch, _, height, width = x.shape
-    out = x.new_empty(batch, len(weight), scale**2, height, width)
+    shape = (len(weight), scale**2, height, width)
+
+    def block(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        taps = F.conv2d(x, _tap_weight(weight), _tap_bias(bias))
+        part = _expand(taps.view(-1, 9, height, width), scale)
+        return part.view(-1, len(weight), *shape[1:])
+
+    if torch.compiler.is_compiling():
+        return block(x, weight, bias)
+    out = x.new_empty(batch, *shape)
     for samples, channels in _blocks(x, len(weight), scale):
         own = None if bias is None else bias[channels]
-        taps = F.conv2d(x[samples], _tap_weight(weight[channels]), _tap_bias(own))
-        part = _expand(taps.view(-1, 9, height, width), scale)
-        out[samples, channels] = part.view(len(taps), -1, scale**2, height, width)
+        out[samples, channels] = block(x[samples], weight[channels], own)
     return out
 
 
@@ -226,6 +239,7 @@ def upsample_conv_phases(
     if scale is None:
         return _dense(x, weight, bias, size, False).unsqueeze(2), 1
     if torch.is_grad_enabled():
+        weight = weight.to(x.dtype)  # autocast hands over features of another type
         phases: Tensor = _UpsampleConv.apply(x, weight, bias, scale)  # type: ignore[no-untyped-call]
         return phases, scale
     return _phases(x, weight, bias, scale), scale

@@ -77,7 +77,7 @@ class Decoder(nn.Module):
     def text_kernel(self, tau: Tensor) -> tuple[Tensor, Tensor]:
         """tau (B, T) -> W_tau (B, C_2, K, K), b_tau (B,)."""
         d = self.kernel(tau)
-        return d[:, :-1].view(len(d), -1, self.kernel_size, self.kernel_size), d[:, -1]
+        return d[:, :-1].view(d.shape[0], -1, self.kernel_size, self.kernel_size), d[:, -1]
 
     def respond(self, x: Tensor, tau: Tensor, size: tuple[int, int]) -> Tensor:
         """The response map of a text, S = W_tau * up(F) + b_tau.
@@ -108,9 +108,10 @@ class Decoder(nn.Module):
         over groups of channels of f; in training each group is computed again in the backward
         pass instead of being kept.
         """
+        dtype = x.dtype  # lower than the kernel's where the image path has reduced precision
         taps = kernel.flatten(2).transpose(1, 2)  # (B, K*K, C)
         constant = taps @ self.project.bias.unsqueeze(1)  # type: ignore[union-attr]
-        folded = taps @ self.project.weight.flatten(1)
+        folded = (taps @ self.project.weight.flatten(1)).to(dtype)
         maps: Tensor | None = None
         for channels in self._chunks():
             if torch.is_grad_enabled():
@@ -125,9 +126,10 @@ class Decoder(nn.Module):
                 )
             else:
                 part = self._partial(x, folded, channels, size, True)
+            part = part.to(kernel.dtype)
             maps = part if maps is None else maps + part
         assert maps is not None
-        if self.norm2.training:
+        if isinstance(self.norm2, nn.BatchNorm2d) and self.norm2.training:
             self.norm2.num_batches_tracked += 1  # as its own forward would
         out = bias.view(-1, 1, 1)
         length = self.kernel_size
@@ -163,7 +165,7 @@ class Decoder(nn.Module):
         else:
             maps = taps @ features
         shuffled = F.pixel_shuffle(maps.reshape(-1, scale**2, h, w), scale)
-        return shuffled.view(len(folded), -1, *size)
+        return shuffled.view(folded.shape[0], -1, *size)
 
 
 class _Once:

@@ -51,10 +51,12 @@ class Fusion(nn.Module):
         parts = []
         for (stage, _), weight in zip(self.channels.items(), weights, strict=True):
             x = features[stage]
+            # There is a bias only once the batch norm has been folded; it is added once.
+            bias = self.conv.bias if stage == self.unified_stage else None
             if self.fast:
-                part = self._rescale(stage, x, F.conv2d(x, weight))
+                part = self._rescale(stage, x, F.conv2d(x, weight, bias))
             else:
-                part = F.conv2d(self._rescale(stage, x, x), weight)
+                part = F.conv2d(self._rescale(stage, x, x), weight, bias)
             # An image side that is no multiple of 32 leaves stages a row or column apart.
             parts.append(part if part.shape[2:] == target else _fit(part, target))
         return F.relu(self.norm(sum(parts)))

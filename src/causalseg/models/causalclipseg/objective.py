@@ -1,5 +1,6 @@
 """The min-max loss of CausalCLIPSeg (Eq. 3 and 4)."""
 
+import warnings
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -8,6 +9,8 @@ from torch.nn import functional as F
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
 from causalseg.models.output import SegmentationOutput
 
+CONFOUNDER_BOUND = 5.0
+"""L_s above this means that D_s is being driven to be confidently wrong (chance is ln 2 = 0.69)."""
 SATURATED = 0.01
 """A mask value within this of 0 or 1 counts as saturated."""
 
@@ -37,6 +40,7 @@ class Objective:
 
     def __init__(self, config: CausalCLIPSegConfig) -> None:
         self.config = config
+        self._warned = False
 
     def masker_turn(self, step: int) -> bool:
         """Whether this step is the masker's (only in the `alternating` form)."""
@@ -69,6 +73,7 @@ class Objective:
         if output.confounder_logits is not None:
             adverse = F.binary_cross_entropy_with_logits(output.confounder_logits, target)
             parts["confounding"] = adverse
+            self._watch(adverse.detach())
             form = self.config.adversary
             against = form == "literal" or self.masker_turn(step)
             loss = loss - self.config.adversary_weight * adverse if against else loss + adverse
@@ -78,6 +83,16 @@ class Objective:
             extreme = (m < SATURATED) | (m > 1 - SATURATED)
             parts[f"mask{stage}_saturated"] = extreme.float().mean()
         return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
+
+    def _watch(self, adverse: Tensor) -> None:
+        if not self._warned and adverse > CONFOUNDER_BOUND:
+            self._warned = True
+            warnings.warn(
+                f"L_s is {float(adverse):.1f}, above {CONFOUNDER_BOUND:g}: the confounding decoder "
+                "inflates its logits instead of the masker hiding the lesion. The literal form of "
+                "Eq. 3 has no lower bound; use adversary 'reversal' or 'alternating'.",
+                stacklevel=3,
+            )
 
     def _segmentation_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         loss = F.binary_cross_entropy_with_logits(logits, target)
