@@ -107,3 +107,17 @@ def test_a_stream_that_claims_another_size_is_not_decoded(make_dicom, radiograph
     dataset.save_as(path)
     with pytest.raises(InputError, match="claims 40 x 60000"):
         read_study(path)
+
+
+@pytest.mark.parametrize("length", [0, 7])
+def test_boxes_that_go_nowhere_do_not_hang(make_dicom, radiograph, length):
+    path = make_dicom(radiograph, syntax=JPEG2000Lossless)
+    dataset = pydicom.dcmread(path)
+    (stream,) = generate_frames(dataset.PixelData, number_of_frames=1)
+    start = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
+    sound = start + (8 + len(stream)).to_bytes(4, "big") + b"jp2c" + stream
+    assert stream_size(sound) == radiograph.shape
+    dataset.PixelData = encapsulate([start + length.to_bytes(4, "big") + b"ftyp" + stream])
+    dataset.save_as(path)
+    with pytest.raises(InputError, match="boxes"):
+        read_study(path)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalseg.cli import predict_ray
 from causalseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,14 +40,20 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
     add("--text", action="append", default=[], help="what to segment; may be given several times")
-    add("--prompts", type=Path, metavar="FILE", help="table image,text[,slice]: CSV or JSON lines")
+    add(
+        "--prompts",
+        "--input",
+        type=Path,
+        metavar="FILE",
+        help="table image,text[,slice]: CSV or JSON lines",
+    )
     add(
         "--model",
         default="default",
         metavar="CHECKPOINT",
         help="a .safetensors file (default: %(default)s)",
     )
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
+    add("--out", "--output", type=Path, required=True, metavar="DIR", help="folder of the results")
     add("--device", default="auto", help="cpu, cuda, cuda:1... (default: a GPU if there is one)")
     add(
         "--format",
@@ -86,12 +93,15 @@ def _parser() -> argparse.ArgumentParser:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="keep results that are already whole")
     again.add_argument("--overwrite", action="store_true", help="replace results of the same name")
+    predict_ray.add_options(parser)
     return parser
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is explained in its help."""
     arguments = _parser().parse_args(argv)
+    if arguments.engine == "ray":
+        return predict_ray.run(arguments, *_options(arguments))
     plan = _plan(arguments)
     options, checkpoint = _options(arguments)
     out: Path = arguments.out
@@ -162,10 +172,6 @@ def _device(name: str) -> str:
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=name)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"--device {name} is not to be had on this machine: try cpu.") from None
     return name
 
 

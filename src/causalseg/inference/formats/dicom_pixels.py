@@ -160,11 +160,36 @@ def colour_frame(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
     return to_bytes(np.clip(stored.astype(np.float64) / float(2**bits - 1), 0.0, 1.0))
 
 
+def _codestream(stream: bytes) -> bytes:
+    """The JPEG 2000 codestream inside JP2 boxes; any other stream as it is.
+
+    Raises:
+        InputError: a box that goes nowhere, on which parsers have been seen to loop for ever.
+
+    """
+    if not stream.startswith(b"\x00\x00\x00\x0cjP  "):
+        return stream
+    at = 12
+    while at < len(stream):
+        length = int.from_bytes(stream[at : at + 4], "big")
+        if stream[at + 4 : at + 8] == b"jp2c":
+            return stream[at + 8 :]
+        if length < 8:
+            break
+        at += length
+    raise InputError("the JPEG 2000 boxes of a frame are damaged.")
+
+
 def stream_size(stream: bytes) -> tuple[int, int] | None:
     """(rows, columns) that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None if not found.
 
     The header's size is checked before decoding, but a decoder allocates what the stream claims.
+
+    Raises:
+        InputError: JP2 boxes that hold no codestream.
+
     """
+    stream = _codestream(stream)
     if stream[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000: start, then the size segment
         extent = [int.from_bytes(stream[at : at + 4], "big") for at in (8, 12, 16, 20)]
         return extent[1] - extent[3], extent[0] - extent[2]

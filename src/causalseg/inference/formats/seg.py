@@ -165,7 +165,6 @@ def write_seg(
         )
     if any(len(prompt) > 1024 for prompt in prompts):
         raise InputError("a prompt has more than the 1024 characters that DICOM SEG can keep.")
-    _fit_source(study.source)
     stack = _stack(study, arrays)
     if seg_type == "binary":
         stack = np.asarray(stack != 0, dtype=np.uint8)
@@ -173,8 +172,19 @@ def write_seg(
         # Quantised here, so that what is stored is known exactly: highdicom keeps multiples.
         stack = np.rint(np.asarray(stack, dtype=np.float64) * 255.0) / 255.0
     region = anatomy or ANATOMY.get(study.body_part or "")
-    _save(study, stack, _segments(prompts, finding, region, model), seg_type, path)
     with quiet():
+        segments = _segments(prompts, finding, region, model)
+        try:
+            _fit_source(study.source)
+            _save(study, stack, segments, seg_type, path)
+        except InputError:
+            raise
+        except Exception as error:
+            # highdicom's own checks raise several kinds, whose messages quote the header.
+            raise UnfitSourceError(
+                "a DICOM SEG cannot be made for this source, whose header lacks what the standard "
+                f"asks for ({type(error).__name__}): use --format png."
+            ) from None
         _verify(path, stack, seg_type, prompts)
 
 
@@ -184,39 +194,31 @@ def _save(
     import highdicom
     from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
-    with quiet():
-        try:
-            segmentation = highdicom.seg.Segmentation(
-                source_images=[study.source],
-                pixel_array=stack,
-                segmentation_type=seg_type.upper(),
-                segment_descriptions=segments,
-                series_instance_uid=generate_uid(),
-                series_number=_SERIES_NUMBER,
-                sop_instance_uid=generate_uid(),
-                instance_number=1,
-                manufacturer="causalseg",
-                manufacturer_model_name="causalseg",
-                software_versions=__version__,
-                device_serial_number="0",
-                content_label="CAUSALSEG",
-                content_description="Research only, not for diagnosis",
-                transfer_syntax_uid=UID(ExplicitVRLittleEndian),
-                omit_empty_frames=False,
-            )
-            # Whatever the source's character set: a prompt may be in any script.
-            segmentation.decode()
-            segmentation.SpecificCharacterSet = "ISO_IR 192"
-            segmentation.SeriesDescription = "causalseg (research only)"
-            if not study.source.get("ImageOrientationPatient"):
-                segmentation.PatientOrientation = study.source.get("PatientOrientation") or ""
-            segmentation.save_as(path)
-        except Exception as error:
-            # highdicom's own checks raise several kinds, whose messages quote the header.
-            raise UnfitSourceError(
-                "a DICOM SEG cannot be made for this source, whose header lacks what the standard "
-                f"asks for ({type(error).__name__}): use --format png."
-            ) from None
+    segmentation = highdicom.seg.Segmentation(
+        source_images=[study.source],
+        pixel_array=stack,
+        segmentation_type=seg_type.upper(),
+        segment_descriptions=segments,
+        series_instance_uid=generate_uid(),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="causalseg",
+        manufacturer_model_name="causalseg",
+        software_versions=__version__,
+        device_serial_number="0",
+        content_label="CAUSALSEG",
+        content_description="Research only, not for diagnosis",
+        transfer_syntax_uid=UID(ExplicitVRLittleEndian),
+        omit_empty_frames=False,
+    )
+    # Whatever the source's character set: a prompt may be in any script.
+    segmentation.decode()
+    segmentation.SpecificCharacterSet = "ISO_IR 192"
+    segmentation.SeriesDescription = "causalseg (research only)"
+    if not study.source.get("ImageOrientationPatient"):
+        segmentation.PatientOrientation = study.source.get("PatientOrientation") or ""
+    segmentation.save_as(path)
 
 
 def read_seg(path: Path) -> npt.NDArray[np.float64]:
