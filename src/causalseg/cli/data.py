@@ -1,4 +1,4 @@
-"""`causalseg data`: check a data set, make phantoms."""
+"""`causalseg data`: check a data set, make phantoms, make corrupted copies."""
 
 import argparse
 import json
@@ -47,6 +47,18 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--seed", metavar="S", type=int, default=0, help="default: 0")
     make.add_argument("--size", metavar="PX", type=int, default=224, help="default: 224")
     make.set_defaults(run=_make_phantoms)
+    corrupt = commands.add_parser(
+        "corrupt",
+        help="make copies with a known confounder",
+        description="Copy a data set once for each corruption, into OUT/<corruption>: blur, dark, "
+        "bright, uneven (light), nbi (hue), specular, blood, noise. Masks and texts stay as they "
+        "are. The same seed gives the same files.",
+    )
+    corrupt.add_argument("root", metavar="ROOT", type=Path, help="folder with Train_Folder etc.")
+    corrupt.add_argument("--out", metavar="DIR", type=Path, required=True)
+    corrupt.add_argument("--kinds", metavar="A,B", help="some of them (all)")
+    corrupt.add_argument("--seed", metavar="S", type=int, default=0, help="default: 0")
+    corrupt.set_defaults(run=_corrupt)
     return parser
 
 
@@ -83,6 +95,19 @@ def _make_phantoms(arguments: argparse.Namespace) -> int:
             progress=lambda _: advance(),
         )
     print(f"{arguments.count} phantoms are in {arguments.out}")
+    return 0
+
+
+def _corrupt(arguments: argparse.Namespace) -> int:
+    from causalseg.data.corrupt import CORRUPTIONS, corrupt_dataset
+
+    kinds = arguments.kinds.split(",") if arguments.kinds else list(CORRUPTIONS)
+    with _progress("corrupting") as (advance, _):
+        made = corrupt_dataset(
+            arguments.root, arguments.out, kinds, arguments.seed, advance=advance
+        )
+    for folder in made:
+        print(folder)
     return 0
 
 

@@ -69,7 +69,7 @@ def specular(image: Pixels, rng: Rng) -> Pixels:
         ry, rx = rng.uniform(0.015, 0.06, size=2)
         distance = ((y - cy) / ry) ** 2 + ((x - cx) / rx) ** 2
         light = np.maximum(light, np.clip(1.5 - distance, 0, 1))
-    cover = _spread(light, image)
+    cover = _spread(light * _lit(image), image)
     return _to_pixels(_unit(image) * (1 - cover) + cover)
 
 
@@ -78,7 +78,7 @@ def blood(image: Pixels, rng: Rng) -> Pixels:
     field = _smooth_noise(image.shape[:2], rng)
     share = rng.uniform(0.15, 0.35)
     edge = np.quantile(field, 1 - share)
-    cover = (0.7 * np.clip((field - edge) / 0.04 + 0.5, 0, 1))[..., None]
+    cover = (0.7 * np.clip((field - edge) / 0.04 + 0.5, 0, 1) * _lit(image))[..., None]
     red = np.array([0.45, 0.03, 0.03])
     return _to_pixels(_unit(_colour(image)) * (1 - cover) + red * cover)
 
@@ -176,6 +176,12 @@ def _folder(split: Split) -> str:
 
 def _unit(image: Pixels) -> Floats:
     return image.astype(np.float64) / 255
+
+
+def _lit(image: Pixels) -> Floats:
+    """(H, W) in 0..1: 0 in the black frame around an endoscope's view, where nothing is seen."""
+    brightest = _unit(image) if image.ndim == 2 else _unit(image).max(axis=2)
+    return np.clip(brightest * 12, 0, 1)
 
 
 def _to_pixels(values: Floats) -> Pixels:

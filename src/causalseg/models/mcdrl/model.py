@@ -156,7 +156,7 @@ class MCDRL(nn.Module):
     def _prior(self) -> Tensor | None:
         if self.config.prior is None or self.config.attend == "self":
             return None
-        prior = torch.tensor(self.config.prior, device=self.confounders.device)
+        prior = torch.tensor(self.config.prior, dtype=torch.float32, device=self.confounders.device)
         if len(prior) != len(self.confounders):
             raise InputError(
                 f"prior has {len(prior)} weights for {len(self.confounders)} confounders; "

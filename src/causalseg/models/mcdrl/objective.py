@@ -73,12 +73,12 @@ class Objective:
         if config.causal_weight and "pooled" in given:
             normalised = config.causal_scale == "normalised"
             parts["causal"] = causal_loss(
-                given["pooled"], given["causal_target"], normalised=normalised
+                given["pooled"].float(), given["causal_target"], normalised=normalised
             )
             loss = loss + config.causal_weight * parts["causal"]
         if config.contrast_weight:
             parts["contrast"] = contrast_loss(
-                given["image"], given["classes"], config.lesion_index, config.temperature
+                given["image"].float(), given["classes"], config.lesion_index, config.temperature
             )
             loss = loss + config.contrast_weight * parts["contrast"]
         return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}

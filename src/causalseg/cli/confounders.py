@@ -1,0 +1,92 @@
+"""`causalseg confounders`: build or show MCDRL's confounder dictionary."""
+
+import argparse
+from pathlib import Path
+
+
+def main(argv: list[str]) -> int:
+    """Run `causalseg confounders build` or `show`."""
+    parser = argparse.ArgumentParser(
+        prog="causalseg confounders",
+        description="The confounder dictionary: domain prompts through CLIP's text encoder, as "
+        "readable JSON (prompt -> vector) with the encoder's fingerprint.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    build = commands.add_parser("build", help="encode the domain prompts of a modality")
+    build.add_argument("--encoder", default="RN50", help="whose text encoder (RN50)")
+    build.add_argument(
+        "--weights", required=True, help="openai:RN50, a local file, or random (a control)"
+    )
+    build.add_argument(
+        "--prompts", default="endoscopy", help="endoscopy, chest_xray, or a YAML file of your own"
+    )
+    build.add_argument(
+        "--template",
+        choices=("domain", "class-domain"),
+        default="domain",
+        help="a sentence for each domain, or for each class and domain",
+    )
+    build.add_argument("--seed", type=int, default=0, help="of random weights")
+    build.add_argument("--out", type=Path, required=True, metavar="FILE")
+    build.set_defaults(run=_build)
+    show = commands.add_parser("show", help="list the prompts and how near they are to each other")
+    show.add_argument("file", type=Path)
+    show.set_defaults(run=_show)
+    arguments = parser.parse_args(argv)
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from causalseg.encoders.config import encoder_config
+    from causalseg.encoders.dense import dense_tower
+    from causalseg.encoders.transformer import TextTower
+    from causalseg.encoders.weights import initialise
+    from causalseg.models.mcdrl.dictionary import build_dictionary, save_dictionary
+    from causalseg.models.mcdrl.prompts import read_prompts
+
+    clip = encoder_config(arguments.encoder)
+    prompts = read_prompts(arguments.prompts)
+    torch.manual_seed(arguments.seed)
+    image, text = dense_tower(clip), TextTower(clip.text, clip.embedding)
+    initialise(image, text, arguments.weights)
+    dictionary = build_dictionary(
+        arguments.encoder, arguments.weights, text, prompts, arguments.template
+    )
+    save_dictionary(arguments.out, dictionary)
+    print(f"{len(dictionary.prompts)} prompts are in {arguments.out}")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from causalseg.models.mcdrl.dictionary import load_dictionary
+
+    dictionary = load_dictionary(arguments.file)
+    unit = torch.nn.functional.normalize(dictionary.vectors, dim=1)
+    cosines = unit @ unit.T
+    others = cosines - 2 * torch.eye(len(unit))
+    table = Table("prompt", "norm", "nearest other prompt", "cosine")
+    for i, prompt in enumerate(dictionary.prompts):
+        nearest = int(others[i].argmax())
+        norm = float(dictionary.vectors[i].norm())
+        table.add_row(
+            prompt, f"{norm:.3f}", dictionary.prompts[nearest], f"{cosines[i, nearest]:.4f}"
+        )
+    console = Console()
+    console.print(
+        f"encoder {dictionary.encoder}, weights {dictionary.weights}, "
+        f"text encoder {dictionary.fingerprint}",
+        markup=False,
+        soft_wrap=True,
+    )
+    console.print(table)
+    if len(unit) > 1:
+        mean = float((cosines.sum() - len(unit)) / (len(unit) * (len(unit) - 1)))
+        console.print(f"mean cosine between prompts: {mean:.4f}", highlight=False)
+    return 0
