@@ -31,6 +31,7 @@ from causalseg.inference.formats.orientation import (
 from causalseg.inference.formats.study import MAX_PIXELS, Display, Pixels, Study
 
 _IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
+_RLE = "1.2.840.10008.1.2.5"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _DIRECTION = re.compile(r"[LRAPHF]{1,3}")
@@ -147,6 +148,9 @@ def _check_streams(dataset: Any, frames: int) -> None:
 def _decode(dataset: Any, frames: int) -> Any:
     """Stored values (frames, H, W) or (frames, H, W, 3); YBR comes back as RGB."""
     _check_streams(dataset, frames)
+    if dataset.file_meta.TransferSyntaxUID == _RLE:
+        # pydicom's own decoder: a faster plugin panics on damaged files and prints a traceback.
+        dataset.pixel_array_options(decoding_plugin="pydicom")
     try:
         stored = dataset.pixel_array
     except (KeyboardInterrupt, SystemExit):
