@@ -40,7 +40,7 @@ def parse(argv: list[str], prog: str) -> dict[str, Any]:
     parser.add_class_arguments(architecture(_architecture(argv)).config, "model")
     parsed = parser.parse_args(argv)
     parsed.pop("config", None)
-    instances = parser.instantiate_classes(parsed).as_dict()
+    instances: dict[str, Any] = parser.instantiate_classes(parsed).as_dict()
     instances["model"] = asdict(instances["model"])
     return instances
 

@@ -53,7 +53,8 @@ class Bottleneck(nn.Module):
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.relu(self.bn2(self.conv2(x)))
         x = self.bn3(self.conv3(self.avgpool(x)))
-        return self.relu(x + shortcut)
+        out: Tensor = self.relu(x + shortcut)
+        return out
 
 
 class ResNetTower(nn.Module):
@@ -133,7 +134,7 @@ class ResNetTower(nn.Module):
             stage = self.get_submodule(f"layer{index + 1}")
             x = checkpoint(stage, x, use_reentrant=False) if recompute else stage(x)
             if index > 0:
-                maps[index + 1] = x
+                maps[index + 1] = x.contiguous()  # the tower may run in channels_last
         return maps
 
 

@@ -66,6 +66,8 @@ def build(config: RunConfig) -> SegmentationModule:
                 f"init: {config.init} holds another model than the config describes; "
                 "use a checkpoint of the same architecture and options."
             ) from error
+    if config.trainer.channels_last:
+        model.image_tower.to(memory_format=torch.channels_last)
     objective = architecture(config.architecture).objective(model.config)
     return SegmentationModule(model, objective, config.optimizer)
 

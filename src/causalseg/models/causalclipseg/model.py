@@ -7,6 +7,7 @@ Causal Intervention", MICCAI 2024, https://doi.org/10.1007/978-3-031-72384-1_8
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from causalseg.encoders.config import encoder_config
@@ -102,20 +103,26 @@ class CausalCLIPSeg(nn.Module):
         """
         features = self.image_tower(images)
         size = (images.shape[2], images.shape[3])
-        masks = {int(stage): masker(features[int(stage)]) for stage, masker in self.maskers.items()}
+        masks = self._masks(features)
         causal = {i: masks[i] * x if masks else x for i, x in features.items()}
         confounding = None
         if confounder and self.confounding is not None:
             confounding = self.confounding(self._confounding(features, masks), size)
         return ImageFeatures(self.causal(causal, size), confounding, size, masks)
 
+    def _masks(self, features: Mapping[int, Tensor]) -> dict[int, Tensor]:
+        return {int(i): masker(features[int(i)]) for i, masker in self.maskers.items()}
+
     def _confounding(
         self, features: dict[int, Tensor], masks: dict[int, Tensor]
     ) -> dict[int, Tensor]:
         """F^s = (1 - M) * F, with the gradient routed as the adversary's form demands."""
         form = self.config.adversary
-        if form != "literal":  # only the masker plays against D_s; the towers do not
+        if form != "literal" and torch.is_grad_enabled():
+            # Only the masker plays against D_s. The same masks are made once more from features
+            # cut off from the towers, which would otherwise be reached through the masker's input.
             features = {i: x.detach() for i, x in features.items()}
+            masks = self._masks(features)
         if form == "reversal":
             weight = self.config.adversary_weight
             masks = {i: reverse_gradient(m, weight) for i, m in masks.items()}

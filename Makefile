@@ -1,0 +1,43 @@
+# The two commands of the README are `make demo` and `make test`; both make .venv on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# Several processes share the cores; spinning OpenMP threads would starve each other.
+export OMP_WAIT_POLICY := passive
+
+.PHONY: demo test check bench table2 docs clean
+
+demo: $(VENV)/.installed-base
+	$(BIN)/causalseg demo --out demo
+
+test: check
+	$(BIN)/python -m pytest -n 2
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks.run
+
+# The paper's Table 2 on real data; resumes where it was stopped: make table2 DATA=path/QaTa-COV19
+table2: $(VENV)/.installed-base
+	$(BIN)/causalseg ablate --config configs/causalclipseg/table2.yaml --data.root "$(DATA)" --out runs/table2
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/pip install -q -e '.[docs]'
+	$(BIN)/zensical build
+
+$(VENV)/.installed-base: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist site
