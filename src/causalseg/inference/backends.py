@@ -1,6 +1,152 @@
-def is_exported(path):
-    return False
+"""Models that `causalseg export` wrote, run without PyTorch's arithmetic."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from causalseg.errors import InputError
+from causalseg.models.checkpoint import Checkpoint
+from causalseg.models.output import SegmentationOutput
+
+FORMAT = "causalseg-export-1"
+KEY = "causalseg"
+# ONNX Runtime's default optimisation once gave wrong logits, silently, through this fusion.
+DISABLED_OPTIMIZERS = ["MatmulTransposeFusion"]
+
+Run = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 
 
-def load_exported(*a, **k):
-    raise NotImplementedError
+class ExportedModel(nn.Module):
+    """An exported file behind the methods of a model: image and tokens to logits.
+
+    The file holds one graph, so that the image is encoded again for each text, and attention maps
+    are not available.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self._run = run
+
+    def encode_image(self, images: Tensor) -> Tensor:
+        """Return the images: (B, 3, S, S)."""
+        return images
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """Return the tokens: (B, L)."""
+        return tokens
+
+    def segment(self, features: Tensor, tau: Tensor) -> SegmentationOutput:
+        """Run the file on B images, or on one image for all texts."""
+        rows = [(features[i % features.shape[0]], text) for i, text in enumerate(tau)]
+        images = torch.stack([image for image, _ in rows]).numpy()
+        logits = self._run(images, tau.numpy())
+        return SegmentationOutput(torch.from_numpy(logits))
+
+    def forward(self, images: Tensor, tokens: Tensor) -> SegmentationOutput:
+        """(B, 3, S, S), (B, L) -> logits (B, 1, S, S)."""
+        return self.segment(images, tokens)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    header: str | None
+    run: Run
+
+
+def is_exported(path: Path) -> bool:
+    """Whether the file's name says that it is an export: .onnx or .xml."""
+    return path.suffix.lower() in (".onnx", ".xml")
+
+
+def load_exported(
+    path: Path,
+    *,
+    device: str = "cpu",
+    precision: str = "fp32",
+    compile: bool = False,
+) -> Checkpoint:
+    """Open an exported file.
+
+    Args:
+        path: `.onnx`, run by ONNX Runtime, or `.xml`, run by OpenVINO.
+        device: "cpu".
+        precision: "fp32"; OpenVINO also takes "bf16".
+        compile: must be False; these files are compiled as they are opened.
+
+    Raises:
+        InputError: no such file, not written by `causalseg export`, its runtime is not installed,
+            or an option does not apply to it.
+
+    """
+    if not path.is_file():
+        raise InputError(f"there is no exported model {path}.")
+    openvino = path.suffix.lower() == ".xml"
+    if device != "cpu" or compile or precision not in (("fp32", "bf16") if openvino else ("fp32",)):
+        raise InputError(
+            f"{path.name} runs on the CPU{'' if openvino else ' in fp32'} and is not compiled; "
+            "use the .safetensors checkpoint for other devices, precisions and compile."
+        )
+    opened = _open_openvino(path, precision) if openvino else _open_onnx(path)
+    header = json.loads(opened.header) if opened.header else {}
+    if header.get("format") != FORMAT:
+        raise InputError(f"{path} was not written by 'causalseg export'.")
+    return Checkpoint(
+        ExportedModel(opened.run).eval(),
+        header["architecture"],
+        header["preprocessing"],
+        header["threshold"],
+        header["provenance"],
+    )
+
+
+def _open_onnx(path: Path) -> _Opened:
+    ort = _runtime("onnxruntime")
+    try:
+        session = ort.InferenceSession(
+            path, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED_OPTIMIZERS
+        )
+    except Exception as error:
+        raise InputError(f"{path} is no ONNX file that ONNX Runtime can run ({error}).") from error
+
+    def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = session.run(None, {"images": images, "tokens": tokens})[0]
+        return logits
+
+    return _Opened(session.get_modelmeta().custom_metadata_map.get(KEY), run)
+
+
+def _open_openvino(path: Path, precision: str) -> _Opened:
+    ov = _runtime("openvino")
+    try:
+        core = ov.Core()
+        model = core.read_model(path)
+        header = model.get_rt_info(KEY).astype(str) if model.has_rt_info(KEY) else None
+        # Left to itself it takes bfloat16 where the processor has it.
+        hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
+        compiled = core.compile_model(model, "CPU", {**hint, "PERFORMANCE_HINT": "LATENCY"})
+    except Exception as error:
+        raise InputError(f"{path} is no model that OpenVINO can run ({error}).") from error
+
+    def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+        logits: NDArray[np.float32] = compiled({"images": images, "tokens": tokens})[0]
+        return np.array(logits)
+
+    return _Opened(header, run)
+
+
+def _runtime(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise InputError(
+            f"{name} is not installed; install it with: pip install 'causalseg[export]'."
+        ) from error

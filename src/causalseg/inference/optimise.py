@@ -103,8 +103,9 @@ def cut_at_eos(tokens: Tensor) -> Tensor:
 class TextCache:
     """Text features by content, computed once for each distinct text.
 
-    A model without a text tower is asked every time. Entries are keyed by the token ids and by the state of the weights, so that changed weights
-    never meet old features; the oldest entries make room.
+    A model without a text tower is asked every time. Entries are keyed by the token ids and by the
+    state of the weights, so that changed weights never meet old features; the oldest entries make
+    room.
 
     Args:
         model: with `encode_text(tokens) -> (B, T)`.

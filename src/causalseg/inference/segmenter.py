@@ -87,7 +87,7 @@ class Segmenter:
         *,
         device: str = "cpu",
         precision: Precision = "fp32",
-        compile: bool = False,  # noqa: A002
+        compile: bool = False,
     ) -> Self:
         """Load a checkpoint; the name `default` means the model that comes with the package.
 
