@@ -1,15 +1,20 @@
 """What a stranger's upload may cost: checked before anything is decoded."""
 
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from causalseg.data.images import check_size
+from causalseg.data.images import FORMATS, check_size, decode_image
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study, kind_of, read_study
 
 NAME = "the image"
 """What messages call an upload, whose own name may hold a patient's."""
+
+# The DICOM reader silences its parser, which would quote patients, by settings of the whole
+# process: two at once would switch each other's silence off.
+_ONE_DICOM = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -65,23 +70,33 @@ def read_upload(content: bytes, limits: Limits) -> Study:
 
 def read_file(path: Path, limits: Limits) -> Study:
     """As `read_upload`, for a file that the caller keeps; messages do not name it."""
+    try:
+        return _read(path, limits)
+    except InputError:
+        raise
+    except Exception as error:
+        # Whatever a decoder stumbled over, its message may quote the file: name the kind alone.
+        raise InputError(
+            f"{NAME} cannot be read ({type(error).__name__}): is it damaged?"
+        ) from None
+
+
+def _read(path: Path, limits: Limits) -> Study:
     if path.stat().st_size > limits.max_bytes:
         raise TooLargeError(f"{NAME} has more than {limits.max_bytes} bytes: shrink it.")
     kind = kind_of(path)
     if kind == "raster":
         return _read_raster(path, limits)
     if kind == "dicom":
-        _check_dicom(path, limits)
-        return read_study(path)
+        with _ONE_DICOM:
+            _check_dicom(path, limits)
+            return read_study(path)
     if kind == "nifti":
         raise InputError("a NIfTI volume is segmented by 'causalseg predict', not here.")
     raise InputError(f"{NAME} is none of PNG, JPEG, TIFF, BMP and DICOM.")
 
 
 def _read_raster(path: Path, limits: Limits) -> Study:
-    from causalseg.data.images import decode_image
-    from causalseg.inference.formats import Study
-
     content = path.read_bytes()
     size = _raster_size(content)
     if size is not None:
@@ -95,8 +110,6 @@ def _raster_size(content: bytes) -> tuple[int, int] | None:
     import warnings
 
     from PIL import Image
-
-    from causalseg.data.images import FORMATS
 
     try:
         with warnings.catch_warnings():
