@@ -19,6 +19,7 @@ from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.evaluation.files import read_csv, read_json
 from causalseg.text.tokenizer import tokenize
+from causalseg.training.lodo import Frames
 from causalseg.training.lodo_plan import ROWS, LodoConfig, model_options
 
 # The command under an audit hook, which sees every file that Python opens or lists.
@@ -159,6 +160,14 @@ def test_sources_train_on_all_but_their_hold_out(roots):
 def test_the_limit_holds_for_each_domain(roots):
     few = pool(roots, "train", "none", limit=3, seed=1)
     assert [sum(r.domain == name for r in few.records) for name in "ABC"] == [3, 3, 3]
+
+
+@pytest.mark.realdata
+def test_frames_without_a_polyp_are_known(data_root):
+    centre = data_root / "polyp_multicentre" / "PolypGen_C4_Oslo"
+    frames = Frames(pool([centre], "target", "none"), Preprocessing(size=64))
+    assert len(frames.images) == 227
+    assert sum(frames.empty) == 81
 
 
 def test_domains_that_cannot_be_used_are_refused(roots, tmp_path):
