@@ -21,19 +21,18 @@ from causalseg.data.domains import DomainDataModule, DomainDataset, find_domains
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Split
 from causalseg.data.preprocessing import Preprocessing
-from causalseg.errors import InputError
 from causalseg.evaluation.domains import CellScores, markdown, summarise
 from causalseg.evaluation.files import read_csv, read_json, write_bytes, write_csv, write_json
 from causalseg.evaluation.metrics import EMPTY_RULE, confusion, dice_from_counts, iou_from_counts
 from causalseg.inference.segmenter import Segmenter
 from causalseg.text.tokenizer import tokenize
+from causalseg.training.cells import check_stamp, plain, write_stamp
 from causalseg.training.config import RunConfig
 from causalseg.training.fit import fit
 from causalseg.training.lodo_plan import (
     ROWS,
     Cell,
     LodoConfig,
-    digest,
     model_options,
     plan,
     settings,
@@ -62,7 +61,7 @@ def run(config: LodoConfig, say: Say = print) -> dict[str, Any]:
     folds = plan(config, domains)
     out = Path(config.out)
     for cell in (cell for cells in folds.values() for cell in cells):
-        _check(cell, out, settings(config, cell, domains))
+        check_stamp(cell.folder(out), settings(config, cell, domains))
     for fold, cells in folds.items():
         _run_fold(config, fold, cells, domains, say)
     return report(out, [cell for cells in folds.values() for cell in cells])
@@ -86,14 +85,6 @@ def report(out: Path, cells: Iterable[Cell]) -> dict[str, Any]:
     start = f"Initial weights: {first['initial_weights']['source']}."
     write_bytes(out / "table.md", f"{start}\n\n{markdown(summary)}".encode())
     return summary
-
-
-def _check(cell: Cell, out: Path, wanted: Mapping[str, Any]) -> None:
-    stamp = cell.folder(out) / "cell.json"
-    if stamp.exists() and read_json(stamp)["digest"] != digest(wanted):
-        raise InputError(
-            f"{stamp.parent} holds a run with other options; name another folder with --out."
-        )
 
 
 def _run_fold(
@@ -151,7 +142,7 @@ def _fit(
     chosen: Mapping[str, Any],
 ) -> None:
     row, folder = ROWS[cell.row], cell.folder(Path(config.out))
-    write_json(folder / "cell.json", {"digest": digest(chosen), "settings": _plain(chosen)})
+    write_stamp(folder, chosen)
     work = folder / "fit"
     if work.exists():  # a fit that was stopped
         shutil.rmtree(work)
@@ -251,7 +242,7 @@ def _score(config: LodoConfig, cell: Cell, frames: Frames, chosen: Mapping[str, 
     write_csv(folder / SCORES, rows)
     shown = [row["dice"] for row in rows if not row["empty"]]
     metrics = {
-        "settings": _plain(chosen),
+        "settings": plain(chosen),
         "initial_weights": segmenter.provenance["initial_weights"],
         "selected": segmenter.provenance["selected"],
         "threshold": segmenter.threshold,
@@ -264,11 +255,3 @@ def _score(config: LodoConfig, cell: Cell, frames: Frames, chosen: Mapping[str, 
         "dice": float(np.mean(shown)) if shown else None,
     }
     write_json(folder / DONE, metrics)
-
-
-def _plain(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Paths and tuples as JSON has them."""
-    import json
-
-    plain: dict[str, Any] = json.loads(json.dumps(content, default=str))
-    return plain

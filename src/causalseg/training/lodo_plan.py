@@ -1,11 +1,9 @@
 """Which runs a leave-one-domain-out grid is made of."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from causalseg.data.domains import Sharing
 from causalseg.errors import InputError
@@ -90,10 +88,10 @@ class LodoConfig:
     model: dict[str, Any] = field(default_factory=dict)
     """Options of MCDRL in the row `full`; the other rows change some of them."""
     causalclipseg: dict[str, Any] = field(default_factory=dict)
-    """Options of CausalCLIPSeg beside encoder and weights, which are those of `model`."""
+    """Options of CausalCLIPSeg; encoder and weights are those of `model` unless given here."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=1e-3))
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
-    select: str = "holdout"
+    select: Literal["holdout", "last"] = "holdout"
     """`holdout`: the epoch with the best Dice on the sources' hold-out; `last`: the last epoch."""
     rows: list[str] = field(default_factory=lambda: list(PAPER_ROWS))
     """Names from the table of rows."""
@@ -178,9 +176,3 @@ def settings(config: LodoConfig, cell: Cell, domains: Mapping[str, Path]) -> dic
         "trainer": asdict(config.trainer),
         "select": config.select,
     }
-
-
-def digest(content: Mapping[str, Any]) -> str:
-    """SHA-256 of plain data."""
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
