@@ -1,0 +1,309 @@
+"""Write docs/reference/{command-line,configuration,python-api}.md from the code.
+
+python scripts/make_reference.py            write the pages
+python scripts/make_reference.py --check    exit code 1 where a page is out of date
+
+The command line comes from each command's own parser, configuration from the dataclasses and the
+docstrings under their fields, Python from signatures and docstrings.
+"""
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+
+from causalseg.cli.main import COMMANDS, main
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ROOT / "docs" / "reference"
+NOTE = "<!-- Written by scripts/make_reference.py; edit the code instead. -->\n"
+
+MODELS = "causalseg.models"
+CONFIGS = (
+    ("A run (`fit`)", "causalseg.training.config", "RunConfig", ""),
+    ("data", "causalseg.data.datamodule", "DataConfig", "data."),
+    ("model: CausalCLIPSeg", f"{MODELS}.causalclipseg.config", "CausalCLIPSegConfig", "model."),
+    ("model: MCDRL", f"{MODELS}.mcdrl.config", "MCDRLConfig", "model."),
+    ("optimizer", "causalseg.training.config", "OptimizerConfig", "optimizer."),
+    ("trainer", "causalseg.training.config", "TrainerConfig", "trainer."),
+    ("A grid (`ablate`), beside a run's", "causalseg.training.ablation_plan", "AblationConfig", ""),
+    ("Leave one domain out (`lodo`)", "causalseg.training.lodo_plan", "LodoConfig", ""),
+    ("data of `lodo`", "causalseg.training.lodo_plan", "DomainsConfig", "data."),
+)  # fmt: skip
+
+PYTHON = {
+    "Use a model": (
+        "causalseg.inference.segmenter:Segmenter",
+        "causalseg.inference.segmenter:Segmentation",
+    ),
+    "Build a model": (
+        "causalseg.models.registry:build_model",
+        "causalseg.text.tokenizer:tokenize",
+        "causalseg.models.output:SegmentationOutput",
+        "causalseg.models.causalclipseg.model:CausalCLIPSeg",
+        "causalseg.models.mcdrl.model:MCDRL",
+        "causalseg.models.checkpoint:save_checkpoint",
+        "causalseg.models.checkpoint:load_checkpoint",
+        "causalseg.models.checkpoint:Checkpoint",
+        "causalseg.training.fit:fit",
+    ),
+    "Data": (
+        "causalseg.data.lvit:read_lvit",
+        "causalseg.data.manifest:Manifest",
+        "causalseg.data.manifest:Record",
+        "causalseg.data.preprocessing:Preprocessing",
+        "causalseg.data.images:read_image",
+        "causalseg.data.images:read_mask",
+        "causalseg.data.phantom:draw_phantom",
+    ),
+    "Captions": (
+        "causalseg.text.captions:parse",
+        "causalseg.text.captions:swap_sides",
+        "causalseg.text.derive:derive_lung",
+    ),
+    "Evidence": (
+        "causalseg.evaluation.metrics:dice",
+        "causalseg.evaluation.metrics:iou",
+        "causalseg.evaluation.statistics:cluster_bootstrap",
+        "causalseg.evaluation.statistics:paired_test",
+        "causalseg.evaluation.faithfulness.adapter:TextSegmenter",
+    ),
+    "Errors": ("causalseg.errors:InputError",),
+}
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error
+    """A command has reached its parser, or passed it."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        super().__init__(parser.prog)
+        self.parser = parser
+
+
+@contextmanager
+def stopping(*, after: bool) -> Iterator[None]:
+    """Within, commands raise `Stopped` where they parse: before it, or after it succeeded."""
+    classes = (argparse.ArgumentParser, jsonargparse.ArgumentParser)
+    originals = [cls.parse_args for cls in classes]
+
+    def replacement(original: Any) -> Any:
+        def parse_args(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if after:
+                original(self, *args, **kwargs)
+            raise Stopped(self)
+
+        return parse_args
+
+    for cls, original in zip(classes, originals, strict=True):
+        cls.parse_args = replacement(original)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for cls, original in zip(classes, originals, strict=True):
+            cls.parse_args = original  # type: ignore[method-assign]
+
+
+def parser_of(*words: str) -> argparse.ArgumentParser:
+    """The parser that a command builds."""
+    try:
+        with stopping(after=False):
+            main([*words, "--anything"])
+    except Stopped as stopped:
+        return stopped.parser
+    raise SystemExit(f"causalseg {' '.join(words)} builds no parser.")
+
+
+def command_line() -> str:
+    """The page of all commands."""
+    parts = [
+        "# Commands\n\nExit codes: 0 done, 1 done with findings (problems in a data set, failed "
+        "images), 2 an input that cannot be used, told in one sentence, 130 interrupted.\n"
+    ]
+    for name, summary in COMMANDS.items():
+        if not (ROOT / f"src/causalseg/cli/{name}.py").exists():
+            continue  # TODO drop
+        parts += _command(parser_of(name), f"## {name}", summary)
+        if name == "lodo":
+            parts += _command(parser_of("lodo", "mechanism"), "### lodo mechanism", "")
+    return "\n".join(parts)
+
+
+def _command(parser: argparse.ArgumentParser, heading: str, summary: str) -> Iterator[str]:
+    groups = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    text = _one_line(parser.description or "").removeprefix(f"`{parser.prog}`: ") or summary
+    yield f"{heading}\n\n`{parser.prog}`: {text}\n"
+    rows, dotted = [], []
+    for action in parser._actions:
+        names = action.option_strings
+        if action in groups or action.help == argparse.SUPPRESS or {"-h", "--config"} & {*names}:
+            continue
+        if any("." in option for option in names) or "--print_config" in names:
+            dotted.append(action)
+            continue
+        if isinstance(parser, jsonargparse.ArgumentParser):
+            continue  # typed options: the configuration page has them, with what they mean
+        rows.append(f"| {_names(action)} | {_default(action)} | {_one_line(action.help or '')} |")
+    if rows:
+        yield "\n".join(["| option | default | |", "|---|---|---|", *rows, ""])
+    if dotted:
+        yield (
+            "`--config FILE.yaml` gives the options; each may also stand on the command line, "
+            "which wins: [configuration](configuration.md). `--print_config` shows the whole.\n"
+        )
+    if parser.epilog and "\n" not in parser.epilog:
+        yield f"{_one_line(parser.epilog)}\n"
+    elif parser.epilog:
+        yield f"```text\n{parser.epilog.strip()}\n```\n"
+    for group in groups:
+        helps = {choice.dest: choice.help or "" for choice in group._choices_actions}
+        for name, sub in group.choices.items():
+            title = f"#{heading.partition(' ')[0]} {sub.prog.partition(' ')[2]}"
+            yield from _command(sub, title, helps[name])
+
+
+def _names(action: argparse.Action) -> str:
+    value = action.metavar or ("" if action.nargs == 0 else action.dest.upper())
+    if isinstance(value, tuple):
+        value = " ".join(value)
+    if action.choices and not action.metavar:
+        value = "{" + ", ".join(str(choice) for choice in action.choices) + "}"
+    value = value.replace("|", "\\|")
+    if not action.option_strings:
+        return f"`{value}`"
+    return ", ".join(f"`{option}`" for option in action.option_strings) + (
+        f" {value}" if value and action.nargs != 0 else ""
+    )
+
+
+def _default(action: argparse.Action) -> str:
+    if action.required and action.nargs not in ("*", "?"):
+        return "required"
+    nothing = (None, False, argparse.SUPPRESS)
+    empty = any(action.default is value for value in nothing) or action.nargs == 0
+    return "" if empty or action.default == [] else f"`{action.default}`"
+
+
+def _one_line(text: str) -> str:
+    text = re.sub(r" \((default:? )?%\(default\)s\)", "", text)  # it has its own column
+    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
+
+
+def configuration() -> str:
+    """The page of all options of a config."""
+    parts = [
+        "# Configuration\n\nEvery option may stand in the YAML given by `--config` or on the "
+        "command line (`--trainer.max_epochs 3`), which wins. Each run writes the complete config "
+        "that it used into `run.json`. Configs to start from are in `configs/`.\n"
+    ]
+    for title, module, name, prefix in CONFIGS:
+        cls = getattr(import_module(module), name)
+        parts.append(f"## {title}\n\n{inspect.getdoc(cls).splitlines()[0]}\n")
+        parts += ["| option | default | |", "|---|---|---|"]
+        parts += [f"| `{prefix}{n}` | {d} | {t} |" for n, _, d, t in _fields(cls) if t]
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _fields(cls: type) -> Iterator[tuple[str, str, str, str]]:
+    """(name, type, default, docstring) of the fields that a dataclass itself declares."""
+    body = ast.parse(inspect.getsource(cls)).body[0].body  # type: ignore[attr-defined]
+    for node, after in zip(body, [*body[1:], None], strict=True):
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            continue
+        documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+        text = _one_line(str(after.value.value)) if documented else ""
+        default = "required" if node.value is None else _source(node.value)
+        yield node.target.id, ast.unparse(node.annotation), default, text
+
+
+def _source(node: ast.expr) -> str:
+    """A default as YAML has it."""
+    if isinstance(node, ast.Call):  # field(default_factory=lambda: ...)
+        factory = node.keywords[0].value
+        text = ast.unparse(factory.body if isinstance(factory, ast.Lambda) else factory)
+        return f"`{'{}' if text == 'dict' else text}`"
+    if isinstance(node, ast.Constant):
+        constants = {None: "null", True: "true", False: "false", "": "''"}
+        is_word = node.value is None or isinstance(node.value, bool) or node.value == ""
+        return f"`{constants[node.value] if is_word else node.value}`"
+    return f"`{ast.unparse(node)}`"
+
+
+def python_api() -> str:
+    """The page of public names."""
+    parts = [
+        "# Python\n\n`from causalseg import Segmenter, build_model, tokenize`; the rest from the "
+        "modules named. Sizes: B images, H x W pixels, S the model's side, L tokens.\n"
+    ]
+    for title, names in PYTHON.items():
+        parts.append(f"## {title}\n")
+        for path in names:
+            module, _, name = path.partition(":")
+            parts += _object(module, name, getattr(import_module(module), name))
+    return "\n".join(parts)
+
+
+def _object(module: str, name: str, thing: Any) -> Iterator[str]:
+    yield f"### {name}\n\n`{module}.{name}`\n"
+    if not inspect.isclass(thing):
+        yield f"```text\n{_signature(name, thing)}\n\n{_indented(thing)}\n```\n"
+        return
+    lines = [inspect.getdoc(thing) or ""]
+    for field, annotation, _, text in _fields(thing):
+        about = textwrap.fill(text, 96, initial_indent="    ", subsequent_indent="    ")
+        lines.append(f"{field}: {annotation}" + (f"\n{about}" if text else ""))
+    for key, member in vars(thing).items():
+        function = getattr(member, "__func__", member)
+        shown = not key.startswith("_") or key == "__call__"
+        if shown and inspect.isfunction(function) and inspect.getdoc(function):
+            lines.append(f"{_signature(key, function)}\n{_indented(function)}")
+    yield "```text\n" + "\n\n".join(lines) + "\n```\n"
+
+
+def _signature(name: str, function: Any) -> str:
+    node = ast.parse(inspect.cleandoc("\n" + inspect.getsource(function))).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    node.args.args = [arg for arg in node.args.args if arg.arg not in ("self", "cls")]
+    returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+    return f"{name}({ast.unparse(node.args)}){returns}"
+
+
+def _indented(thing: Any) -> str:
+    return "\n".join(f"    {line}".rstrip() for line in (inspect.getdoc(thing) or "").splitlines())
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page and its text."""
+    made = {
+        "command-line.md": command_line(),
+        "configuration.md": configuration(),
+        "python-api.md": python_api(),
+    }
+    return {PAGES / name: NOTE + "\n" + text.rstrip() + "\n" for name, text in made.items()}
+
+
+def run(argv: list[str]) -> int:
+    """Write or check."""
+    stale = [
+        path for path, text in pages().items() if not path.exists() or path.read_text() != text
+    ]
+    if "--check" in argv:
+        for path in stale:
+            print(f"{path.relative_to(ROOT)} is out of date: python scripts/make_reference.py")
+        return 1 if stale else 0
+    for path, text in pages().items():
+        path.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
