@@ -216,6 +216,9 @@ def test_official_scale_pools_the_finer_stage() -> None:
         ({"encoder": "RN1"}, "no encoder 'RN1'"),
         ({"encoder": "ViT-B-16"}, "is a ViT"),
         ({"encoder": "tiny", "masker": False}, "set adversary to 'none'"),
+        ({"encoder": "tiny", "adversary": "literl"}, "adversary must be one of .* not 'literl'"),
+        ({"encoder": "tiny", "masker": "of"}, "masker must be one of"),
+        ({"encoder": "tiny", "masker": "additive"}, "set adversary to 'none'"),
         ({"encoder": "tiny", "unified_stage": 5}, "unified_stage"),
         ({"encoder": "tiny", "kernel_size": 2}, "odd"),
         ({"encoder": "tiny", "lamda": 1}, "no option 'lamda'"),
@@ -224,6 +227,19 @@ def test_official_scale_pools_the_finer_stage() -> None:
 def test_wrong_options_are_named(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         build_model("causalclipseg", **options)
+
+
+def test_the_additive_control_has_the_masker_s_parameters_and_hides_nothing() -> None:
+    control = tiny(masker="additive", adversary="none").eval()
+    gated = tiny(adversary="none").eval()
+    control.load_state_dict(gated.state_dict())  # the same parameters, name by name
+    images, tokens, _ = inputs()
+    output = control(images, tokens)
+    assert output.attention == {}
+    features = control.image_tower(images)
+    masks = gated(images, tokens).attention
+    expected = control.causal({i: x + masks[i] for i, x in features.items()}, (64, 64))
+    torch.testing.assert_close(control.encode_image(images).pixels, expected)
 
 
 def test_config_is_frozen_and_replaceable() -> None:

@@ -23,20 +23,28 @@ def parse(argv: list[str], prog: str) -> dict[str, Any]:
         The fields of `RunConfig`, with `model` as a plain dictionary.
 
     """
+    from causalseg.training.config import RunConfig
+
+    description = (
+        "Train a model. Every option may stand in the YAML given by --config; "
+        "options on the command line win. Continue a run with --ckpt_path last."
+    )
+    return parse_run(argv, prog, description, RunConfig)
+
+
+def parse_run(
+    argv: list[str], prog: str, description: str, config: type[Any], skip: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """As `parse`, for any config that extends `RunConfig`, without the options in `skip`."""
     from dataclasses import asdict
 
     from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
     from causalseg.models.registry import architecture
-    from causalseg.training.config import RunConfig
 
-    parser = ArgumentParser(
-        prog=prog,
-        description="Train a model. Every option may stand in the YAML given by --config; "
-        "options on the command line win. Continue a run with --ckpt_path last.",
-    )
+    parser = ArgumentParser(prog=prog, description=description)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
-    parser.add_class_arguments(RunConfig, None, skip={"model"})
+    parser.add_class_arguments(config, None, skip={"model", *skip})
     parser.add_class_arguments(architecture(_architecture(argv)).config, "model")
     parsed = parser.parse_args(argv)
     parsed.pop("config", None)

@@ -123,10 +123,22 @@ def compare(
     methods: Sequence[Method], measures: Sequence[str], *, resamples: int = 10_000, seed: int = 0
 ) -> list[Comparison]:
     """Test all pairs of methods on all measures; the methods' runs must be aligned."""
-    clusters = cluster_codes(methods[0].runs[0].subjects)
+    pairs = list(combinations(methods, 2))
+    return compare_pairs(pairs, measures, resamples=resamples, seed=seed)
+
+
+def compare_pairs(
+    pairs: Sequence[tuple[Method, Method]],
+    measures: Sequence[str],
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Test the given pairs on all measures, corrected together; all runs must be aligned."""
+    clusters = cluster_codes(pairs[0][0].runs[0].subjects) if pairs else np.zeros(0, np.int64)
     tests = []
     for measure in measures:
-        for a, b in combinations(methods, 2):
+        for a, b in pairs:
             ours, theirs = a.mean(measure), b.mean(measure)
             test = paired_test(ours, theirs, clusters, resamples=resamples, seed=seed)
             tests.append((measure, a, b, float(ours.mean()), float(theirs.mean()), test))

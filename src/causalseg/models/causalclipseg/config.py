@@ -1,7 +1,7 @@
 """Options of CausalCLIPSeg."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from causalseg.encoders.config import ResNetConfig, encoder_config
 from causalseg.errors import InputError
@@ -21,8 +21,9 @@ class CausalCLIPSegConfig:
     """Towers: RN101 (the paper's), RN50, compact or tiny."""
     weights: str = "random"
     """Initial weights of the towers: `random`, `openai:RN101`, `imagenet:FILE` or a local file."""
-    masker: bool = True
-    """Split the features into causal and confounding (Eq. 2). Off: all features are causal."""
+    masker: bool | Literal["additive"] = True
+    """Split the features into causal and confounding (Eq. 2). Off: all features are causal.
+    `additive`: a control with the same parameters that hides nothing, F^c = F + M."""
     mask_hidden: int = 32
     """Channels between the masker's two convolutions."""
     per_channel_mask: bool = False
@@ -55,9 +56,19 @@ class CausalCLIPSegConfig:
                 f"causalclipseg reads a ResNet's stages, and encoder {self.encoder!r} is a ViT; "
                 "choose RN101, RN50, compact or tiny."
             )
-        if not self.masker and self.adversary != "none":
+        for name, known in (
+            ("adversary", get_args(Adversary)),
+            ("masker", (True, False, "additive")),
+        ):
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"{name} must be one of {', '.join(map(str, known))}, not "
+                    f"{getattr(self, name)!r}."
+                )
+        if self.masker is not True and self.adversary != "none":
             raise InputError(
-                "without the masker there are no confounding features; set adversary to 'none'."
+                f"with masker {str(self.masker).lower()} there are no confounding features; "
+                "set adversary to 'none'."
             )
         if self.unified_stage not in self.stages:
             raise InputError(
@@ -66,6 +77,12 @@ class CausalCLIPSegConfig:
             )
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise InputError(f"kernel_size must be odd and positive, not {self.kernel_size}.")
+
+    @property
+    def idle(self) -> tuple[str, ...]:
+        """Options that change nothing beside the others, as lambda without an adversary."""
+        without_adversary = ("adversary_weight",) if self.adversary == "none" else ()
+        return without_adversary + (() if self.masker else ("mask_hidden", "per_channel_mask"))
 
     @property
     def image(self) -> ResNetConfig:

@@ -104,11 +104,15 @@ class CausalCLIPSeg(nn.Module):
         features = self.image_tower(images)
         size = (images.shape[2], images.shape[3])
         masks = self._masks(features)
-        causal = {i: masks[i] * x if masks else x for i, x in features.items()}
+        additive = self.config.masker == "additive"
+        causal = dict(features)
+        for i, mask in masks.items():
+            causal[i] = features[i] + mask if additive else mask * features[i]
         confounding = None
         if confounder and self.confounding is not None:
             confounding = self.confounding(self._confounding(features, masks), size)
-        return ImageFeatures(self.causal(causal, size), confounding, size, masks)
+        attention = {} if additive else masks  # what is added is no mask
+        return ImageFeatures(self.causal(causal, size), confounding, size, attention)
 
     def _masks(self, features: Mapping[int, Tensor]) -> dict[int, Tensor]:
         return {int(i): masker(features[int(i)]) for i, masker in self.maskers.items()}
