@@ -18,13 +18,21 @@ def main(argv: list[str]) -> int:
     )
 
     from rich.console import Console
-    from rich.markdown import Markdown
+    from rich.table import Table
 
-    from causalseg.evaluation.ablation import markdown
+    from causalseg.evaluation.ablation import DICE_HEADER, compared_cells, dice_rows
     from causalseg.training.ablation import run
 
     config = AblationConfig(**options)
-    table = run(config, say=lambda text: print(text, flush=True))
-    Console().print(Markdown(markdown(table)))
-    print(f"Report: {config.out}/report.html")
+    found = run(config, say=lambda text: print(text, flush=True))
+    shown = [DICE_HEADER.index(name) for name in ("cell", "seeds", "Dice [95 %]", "p (Holm)")]
+    shown.insert(-1, DICE_HEADER.index("difference to the reference [95 %]"))
+    table = Table(*(DICE_HEADER[i] for i in shown))
+    for row in dice_rows(found):
+        table.add_row(*(row[i] for i in shown))
+    console = Console()
+    console.print(table)
+    for cell, comparison in compared_cells(found):
+        console.print(f"{cell['name']}: {comparison['claim']}", markup=False, highlight=False)
+    console.print(f"Report: {config.out}/report.html", soft_wrap=True)
     return 0
