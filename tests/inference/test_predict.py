@@ -16,8 +16,9 @@ from PIL import Image
 from causalseg.cli.main import main
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study
-from causalseg.inference.predict import PredictOptions, predict_one, tracks_of
+from causalseg.inference.predict import predict_one
 from causalseg.inference.requests import Item, Prompt
+from causalseg.inference.tracks import PredictOptions, tracks_of
 
 TEXT = "one infected area, lower left lung."
 

@@ -15,8 +15,8 @@ from causalseg.cli import predict_ray
 from causalseg.errors import InputError
 
 if TYPE_CHECKING:
-    from causalseg.inference.predict import PredictOptions
     from causalseg.inference.requests import Plan
+    from causalseg.inference.tracks import PredictOptions
 
 _EPILOG = """\
 Each image gets a folder OUT/NAME with result.json and, numbered by prompt, the mask, the
@@ -140,7 +140,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
 def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     from causalseg.inference.default import DEFAULT, default_checkpoint
     from causalseg.inference.formats.seg import parse_concept
-    from causalseg.inference.predict import PredictOptions
+    from causalseg.inference.tracks import PredictOptions
 
     for option in ("finding", "anatomy"):
         if getattr(arguments, option):

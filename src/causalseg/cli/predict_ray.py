@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from causalseg.errors import InputError
 
 if TYPE_CHECKING:
-    from causalseg.inference.predict import PredictOptions
+    from causalseg.inference.tracks import PredictOptions
 
 _SHOWN = 20
 

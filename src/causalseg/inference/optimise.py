@@ -34,7 +34,7 @@ def optimise(model: nn.Module, precision: Precision = "fp32") -> None:
 
 def compiled(model: nn.Module) -> None:
     """Have `torch.compile` translate the image path on its first use, in place."""
-    model.encode_image = torch.compile(model.encode_image)  # type: ignore[assignment]
+    model.encode_image = torch.compile(model.encode_image)  # type: ignore[arg-type, assignment]
 
 
 @torch.no_grad()

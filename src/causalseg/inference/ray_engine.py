@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
-from causalseg.inference.predict import PredictOptions, predict_one
+from causalseg.inference.predict import predict_one
 from causalseg.inference.requests import Row, plan_rows
 from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.shards import (
@@ -17,6 +17,7 @@ from causalseg.inference.shards import (
     shard_folder,
     write_index,
 )
+from causalseg.inference.tracks import PredictOptions
 
 
 @dataclass(frozen=True)

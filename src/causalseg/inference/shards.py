@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
-from causalseg.inference.predict import PredictOptions
+from causalseg.inference.tracks import PredictOptions
 
 INDEX = "index.parquet"
 JOB = "job.json"

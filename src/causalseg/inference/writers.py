@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,7 @@ from causalseg.inference.outputs import (
     probability_pixels,
     write_png,
 )
-
-if TYPE_CHECKING:
-    from causalseg.inference.predict import Answer, PredictOptions
+from causalseg.inference.tracks import Answer, PredictOptions
 
 _SEG = "segmentation.dcm"
 
@@ -45,9 +43,9 @@ def chosen_format(study: Study, wanted: str) -> str:
 def write_results(
     segmenter: Any,
     study: Study,
-    answers: Sequence["Answer"],
+    answers: Sequence[Answer],
     folder: Path,
-    options: "PredictOptions",
+    options: PredictOptions,
 ) -> dict[str, Any]:
     """Write masks, probabilities and pictures into `folder`.
 
@@ -106,7 +104,7 @@ def write_results(
     }
 
 
-def _measures(study: Study, answer: "Answer") -> dict[str, Any]:
+def _measures(study: Study, answer: Answer) -> dict[str, Any]:
     pixels = int(answer.mask.sum())
     found: dict[str, Any] = {"text": answer.track.description, "pixels": pixels}
     if len(study.frames) > 1 and len(answer.track.texts) < len(study.frames):
@@ -138,7 +136,7 @@ def text_warnings(segmenter: Any, study: Study, texts: Sequence[str]) -> list[st
 
 
 def _write_seg(
-    study: Study, answers: Sequence["Answer"], folder: Path, options: "PredictOptions"
+    study: Study, answers: Sequence[Answer], folder: Path, options: PredictOptions
 ) -> str:
     binary = options.seg_type == "binary"
     write_seg(
@@ -154,7 +152,7 @@ def _write_seg(
     return _SEG
 
 
-def _write_volume(study: Study, answer: "Answer", folder: Path, number: int) -> list[str]:
+def _write_volume(study: Study, answer: Answer, folder: Path, number: int) -> list[str]:
     from causalseg.inference.formats.nifti import write_nifti
 
     names = [f"{number}_mask.nii.gz", f"{number}_probability.nii.gz"]
@@ -164,7 +162,7 @@ def _write_volume(study: Study, answer: "Answer", folder: Path, number: int) -> 
 
 
 def _write_pictures(
-    study: Study, answer: "Answer", folder: Path, number: int, *, plain: bool
+    study: Study, answer: Answer, folder: Path, number: int, *, plain: bool
 ) -> list[str]:
     """Pictures of a single frame; `plain`: mask and probability too, which SEG holds already."""
     result, undo = answer.result, study.display.undo
@@ -176,7 +174,7 @@ def _write_pictures(
     return files
 
 
-def _write_frames(study: Study, answer: "Answer", folder: Path, number: int) -> list[str]:
+def _write_frames(study: Study, answer: Answer, folder: Path, number: int) -> list[str]:
     files = []
     for frame in sorted(answer.track.texts):
         for kind, pixels in (

@@ -67,7 +67,8 @@ def build(config: RunConfig) -> SegmentationModule:
                 "use a checkpoint of the same architecture and options."
             ) from error
     if config.trainer.channels_last:
-        model.image_tower.to(memory_format=torch.channels_last)
+        tower = model.get_submodule("image_tower")
+        tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective = architecture(config.architecture).objective(model.config)
     return SegmentationModule(model, objective, config.optimizer)
 

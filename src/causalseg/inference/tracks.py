@@ -1,0 +1,115 @@
+"""What is asked of one image, and the model's answer to it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from causalseg.errors import InputError
+from causalseg.inference.formats import Study
+from causalseg.inference.outputs import Result
+from causalseg.inference.requests import Prompt
+
+Format = Literal["auto", "png", "seg", "nifti"]
+# Prompts that are decoded together; each group encodes its image once.
+_PROMPTS_AT_ONCE = 32
+# Mask and probability of all prompts of an item, in pixels: about 10 GB.
+_MAX_ANSWERS = 2**31
+
+
+class Segmenter(Protocol):
+    """What is used of `causalseg.inference.segmenter.Segmenter`."""
+
+    def prompts(self, image: Any, texts: Sequence[str]) -> Sequence[Any]:
+        """One result a text; the image is encoded once."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How to read and write; picklable, the same for all items."""
+
+    format: Format = "auto"
+    seg_type: Literal["binary", "fractional"] = "binary"
+    axis: str = "axial"
+    window: tuple[float, float] | None = None
+    finding: str | None = None
+    """`SCHEME:VALUE:MEANING` of the segments; by default SCT 52988006, lesion."""
+    anatomy: str | None = None
+    """`SCHEME:VALUE:MEANING`; by default from the header's body part."""
+    model: str = ""
+    """Identity of the checkpoint, such as its SHA-256: another model's results are not reused."""
+    resume: bool = False
+    """Leave results alone that the same request has made already."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One mask to be made: the text for each frame that has one."""
+
+    texts: Mapping[int, str]
+    description: str
+
+
+@dataclass
+class Answer:
+    """Masks and probabilities (n, H, W) of a track, in the standard display."""
+
+    track: Track
+    mask: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+    result: Result | None = None
+    """Of the only frame, for pictures; None for volumes."""
+
+
+def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
+    """The masks that an item's prompts ask for.
+
+    A prompt without a slice is for all frames and makes a mask of its own; all prompts with a
+    slice make one more mask together.
+
+    Raises:
+        InputError: a slice that is not there, or two prompts for one slice.
+
+    """
+    tracks = [
+        Track(dict.fromkeys(range(frames), prompt.text), prompt.text)
+        for prompt in prompts
+        if prompt.slice is None
+    ]
+    sliced: dict[int, str] = {}
+    for prompt in prompts:
+        if prompt.slice is None:
+            continue
+        if prompt.slice >= frames:
+            raise InputError(f"there is no slice {prompt.slice}: it has {frames}, from 0.")
+        if prompt.slice in sliced:
+            raise InputError(f"slice {prompt.slice} has two prompts: keep one.")
+        sliced[prompt.slice] = prompt.text
+    if sliced:
+        parts = (f"slice {number}: {text}" for number, text in sorted(sliced.items()))
+        tracks.append(Track(sliced, "; ".join(parts)))
+    return tracks
+
+
+def segment(segmenter: Segmenter, study: Study, tracks: Sequence[Track]) -> list[Answer]:
+    """Run the model frame by frame; frames without a prompt stay empty (probability 0)."""
+    shape = (len(study.frames), *study.shape)
+    if len(tracks) * np.prod([float(size) for size in shape]) > _MAX_ANSWERS:
+        raise InputError(f"{len(tracks)} masks of this size are too many at once: ask for fewer.")
+    answers = [
+        Answer(track, np.zeros(shape, np.uint8), np.zeros(shape, np.float32)) for track in tracks
+    ]
+    for number, frame in enumerate(study.frames):
+        asked = [answer for answer in answers if number in answer.track.texts]
+        for start in range(0, len(asked), _PROMPTS_AT_ONCE):
+            group = asked[start : start + _PROMPTS_AT_ONCE]
+            results = segmenter.prompts(frame, [answer.track.texts[number] for answer in group])
+            for answer, result in zip(group, results, strict=True):
+                if not np.isfinite(result.probability).all():
+                    raise InputError("the model's output is not finite: is the checkpoint sound?")
+                answer.mask[number] = result.mask
+                answer.probability[number] = result.probability
+                answer.result = result if len(study.frames) == 1 else None
+    return answers
