@@ -169,7 +169,7 @@ class _UpsampleConv(torch.autograd.Function):
         return _phases(x, weight, bias, scale)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor | None, None]:
         x, weight = ctx.saved_tensors
         scale: int = ctx.scale

@@ -130,7 +130,8 @@ class Decoder(nn.Module):
             maps = part if maps is None else maps + part
         assert maps is not None
         if isinstance(self.norm2, nn.BatchNorm2d) and self.norm2.training:
-            self.norm2.num_batches_tracked += 1  # as its own forward would
+            assert self.norm2.num_batches_tracked is not None
+            self.norm2.num_batches_tracked.add_(1)  # as its own forward would
         out = bias.view(-1, 1, 1)
         length = self.kernel_size
         padded = F.pad(maps + constant.unsqueeze(3), [length // 2] * 4)

@@ -1,0 +1,61 @@
+"""One inference or training step, for its peak memory: `python -m benchmarks.once train fast 8`."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Callable
+
+import torch
+
+from benchmarks.variants import calibrated, tokens
+from causalseg import build_model
+from causalseg.inference.optimise import optimise
+from causalseg.models.registry import architecture
+
+
+def training_step(form: str, batch: int) -> Callable[[], float]:
+    """A step of both branches with Adam; `form` is dense, fast or checkpointed."""
+    torch.manual_seed(0)
+    model = build_model(
+        "causalclipseg",
+        encoder="RN101",
+        fast=form != "dense",
+        gradient_checkpointing=form == "checkpointed",
+    ).train()
+    objective = architecture("causalclipseg").objective(model.config)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-5)
+    images, text = torch.randn(batch, 3, 224, 224), tokens(batch)
+    target = {"mask": (torch.rand(batch, 1, 224, 224) > 0.8).float()}
+
+    def step() -> float:
+        optimizer.zero_grad(set_to_none=True)
+        loss = objective(model(images, text), target)["loss"]
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def main() -> None:
+    """Arguments: `train` or `infer`; `dense`, `fast` or `checkpointed`; the batch."""
+    kind, form, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    torch.set_num_threads(2)
+    if kind == "train":
+        step = training_step(form, batch)
+        for _ in range(2):  # the optimiser's state exists from the second step on
+            step()
+    else:
+        model = calibrated(fast=form != "dense")
+        if form == "fast":
+            optimise(model)
+        with torch.inference_mode():
+            model(torch.randn(batch, 3, 224, 224), tokens(batch), confounder=form == "dense")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(json.dumps({"peak_gib": peak}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Measure and write docs/benchmarks.json, .md and .svg: `python -m benchmarks.run`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks import measure, report
+from benchmarks.once import training_step
+from benchmarks.peers import peers
+from benchmarks.variants import Variant, calibrated, compact, own, tokens
+from causalseg.inference.optimise import TextCache, optimise
+
+
+def inference(options: argparse.Namespace) -> dict[str, Any]:
+    """Every form and every peer, batch 1 and 8, with operations and difference of logits."""
+    variants = own(compile=options.compile, exported=options.exported) + compact()
+    others, missing = peers() if options.peers else ([], {})
+    with torch.inference_mode():
+        first = _inference(variants + others, 1, options.rounds)
+        fewer = [v for v in variants if v.group != "exact" or "branch" not in v.name]
+        eighth = _inference(fewer, 8, max(2, options.rounds // 3))
+    return {"batch 1": first, "batch 8": eighth, "missing": missing}
+
+
+def _inference(variants: list[Variant], batch: int, rounds: int) -> dict[str, Any]:
+    torch.manual_seed(1)
+    images, text = torch.randn(batch, 3, 224, 224), tokens(batch)
+    calls = {v.name: v.prepare(images, text) for v in variants}
+    reference = calls[variants[0].name]()
+    assert isinstance(reference, torch.Tensor)
+    result = measure.interleaved(calls, rounds)
+    for variant in variants:
+        row = result[variant.name]
+        row["group"] = variant.group
+        try:
+            row["gflop"] = measure.flops(calls[variant.name]) / batch
+        except Exception:  # a compiled graph does not let itself be counted
+            row["gflop"] = 0.0
+        found = calls[variant.name]()
+        if variant.group != "peer" and "compact" not in variant.name:
+            assert isinstance(found, torch.Tensor)
+            row["logit_difference"] = float((found.float() - reference).abs().max())
+    result[variants[0].name]["logit_std"] = float(reference.std())
+    return result
+
+
+def training(options: argparse.Namespace) -> dict[str, Any]:
+    """A step of both branches, dense against reordered, and the difference of their gradients."""
+    result: dict[str, Any] = {"gradient_difference": _gradient_difference()}
+    for batch in options.training_batches:
+        steps = {form: training_step(form, batch) for form in ("dense", "fast")}
+        result[f"batch {batch}"] = measure.interleaved(steps, options.training_rounds)
+    return result
+
+
+def _gradient_difference() -> float:
+    """Worst relative difference of a parameter's gradient in evaluation mode, float32."""
+    gradients = []
+    torch.manual_seed(2)
+    images, text = torch.randn(1, 3, 224, 224), tokens(1)
+    weight = torch.randn(1, 1, 224, 224)
+    for fast in (False, True):
+        model = calibrated(fast=fast)
+        out = model(images, text, confounder=True)
+        ((out.logits + out.confounder_logits) * weight).sum().backward()
+        gradients.append([p.grad for p in model.parameters()])
+    return max(
+        float((a - b).norm() / a.norm())
+        for a, b in zip(*gradients, strict=True)
+        if a is not None and b is not None and a.norm() > 0
+    )
+
+
+def memory(_: argparse.Namespace) -> dict[str, float]:
+    """Peak resident GiB, a process each."""
+    cases = [("train", form, 8) for form in ("dense", "fast", "checkpointed")]
+    cases += [("infer", form, batch) for form in ("dense", "fast") for batch in (1, 8)]
+    return {f"{a} {b} {c}": measure.peak_memory(a, b, str(c)) for a, b, c in cases}
+
+
+def growth(options: argparse.Namespace) -> dict[str, Any]:
+    """How the reordered form grows with the image's side, the batch, and the prompts."""
+    model = calibrated()
+    optimise(model)
+    cache = TextCache(model)
+
+    def call(side: int, batch: int, prompts: int) -> Callable[[], object]:
+        images = torch.randn(batch, 3, side, side)
+        text = tokens(max(batch, prompts))
+        text[:, 2] += torch.arange(len(text))  # distinct texts
+        return lambda: _segment(model, cache, images, text)
+
+    rounds = max(3, options.rounds // 2)
+    with torch.inference_mode():
+        return {
+            "side": measure.interleaved({str(s): call(s, 1, 1) for s in (224, 448, 896)}, rounds),
+            "batch": measure.interleaved(
+                {str(b): call(224, b, 1) for b in (1, 2, 4, 8, 16, 32)}, rounds
+            ),
+            "prompts": measure.interleaved(
+                {str(p): call(224, 1, p) for p in (1, 2, 4, 8, 16, 32, 64)}, rounds
+            ),
+        }
+
+
+def _segment(
+    model: nn.Module, cache: TextCache, images: torch.Tensor, text: torch.Tensor
+) -> object:
+    return model.segment(model.encode_image(images), cache(text)).logits  # type: ignore[operator]
+
+
+SECTIONS: dict[str, Callable[[argparse.Namespace], Any]] = {
+    "memory": memory,
+    "inference": inference,
+    "training": training,
+    "growth": growth,
+}
+
+
+def main() -> None:
+    """Run the sections and write the three files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the results")
+    parser.add_argument("--only", choices=SECTIONS, action="append", help="sections to measure")
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of inference")
+    parser.add_argument("--training-rounds", type=int, default=2)
+    parser.add_argument("--training-batches", type=int, nargs="+", default=[4, 8])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="also torch.compile")
+    parser.add_argument("--no-peers", dest="peers", action="store_false")
+    parser.add_argument("--no-exported", dest="exported", action="store_false")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    file = options.out / "benchmarks.json"
+    data = json.loads(file.read_text()) if options.only and file.is_file() else {}
+    for name in options.only or SECTIONS:
+        print(f"measuring {name} ...", flush=True)
+        data[name] = {"machine": measure.machine(), "result": SECTIONS[name](options)}
+        options.out.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(data, indent=1))
+    report.write(data, options.out)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""What is done for speed changes no number: reordering, folding, caching, cutting, precision."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from causalseg import build_model, tokenize
+from causalseg.errors import InputError
+from causalseg.inference.optimise import TextCache, cut_at_eos, fold_batch_norms, optimise
+from causalseg.inference.segmenter import Segmenter
+from causalseg.models.causalclipseg import decoder
+
+TEXTS = ["one infected area, lower left lung.", "left", "bilateral pulmonary infection, all lung."]
+
+
+def randomised(**options):
+    torch.manual_seed(0)
+    model = build_model("causalclipseg", encoder="tiny", **options).double()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+            nn.init.uniform_(module.weight, 0.5, 2)
+            nn.init.uniform_(module.bias, -0.5, 0.5)
+    return model
+
+
+def pair():
+    fast, plain = randomised(), randomised(fast=False)
+    plain.load_state_dict(fast.state_dict())
+    return fast, plain
+
+
+def images(batch=3, side=64):
+    torch.manual_seed(1)
+    return torch.randn(batch, 3, side, side, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("side", [64, 70])
+def test_reordered_and_plain_agree_in_value_gradient_and_statistics(training, side, monkeypatch):
+    monkeypatch.setattr(decoder, "CHUNK", 12)  # several groups of channels, the last one smaller
+    fast, plain = pair()
+    x, tokens, results = images(side=side), tokenize(TEXTS), []
+    for model in (fast, plain):
+        model.train(training)
+        out = model(x, tokens, confounder=True)
+        loss = out.logits.square().mean() + out.confounder_logits.sin().mean()
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+        results.append((out, dict(zip(names, grads, strict=True)), model.state_dict()))
+    (out, grads, state), (expected, expected_grads, expected_state) = results
+    torch.testing.assert_close(out.logits, expected.logits, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(
+        out.confounder_logits, expected.confounder_logits, rtol=1e-9, atol=1e-9
+    )
+    for name, grad in expected_grads.items():
+        if grad is not None:
+            torch.testing.assert_close(grads[name], grad, rtol=1e-6, atol=1e-10, msg=name)
+    for name, value in expected_state.items():  # running statistics are updated once a step
+        torch.testing.assert_close(state[name], value, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_folding_leaves_no_batch_norm_and_the_same_logits():
+    for model in pair():
+        model.eval()
+        x, tokens = images(), tokenize(TEXTS)
+        with torch.no_grad():
+            expected = model(x, tokens, confounder=True)
+            count = sum(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+            assert fold_batch_norms(model) == count
+            found = model(x, tokens, confounder=True)
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+        torch.testing.assert_close(found.logits, expected.logits, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(
+            found.confounder_logits, expected.confounder_logits, rtol=1e-9, atol=1e-9
+        )
+
+
+def test_many_texts_on_one_image_equal_one_text_at_a_time():
+    model = randomised().eval()
+    x, tokens = images(1), tokenize(TEXTS)
+    with torch.no_grad():
+        together = model.segment(model.encode_image(x), model.encode_text(tokens)).logits
+        apart = torch.cat([model(x, tokens[i : i + 1]).logits for i in range(len(TEXTS))])
+    torch.testing.assert_close(together, apart, rtol=1e-9, atol=1e-9)
+
+
+def test_a_sequence_may_end_at_its_longest_eos():
+    model, tokens = randomised().eval(), tokenize(TEXTS)
+    cut = cut_at_eos(tokens)
+    assert cut.shape[1] < tokens.shape[1]
+    assert (tokens[:, cut.shape[1] :] == 0).all()
+    torch.testing.assert_close(model.encode_text(cut), model.encode_text(tokens))
+
+
+class Counting(nn.Module):
+    """A text tower's rows, counted."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.text_tower = model.text_tower
+        self.rows = 0
+
+    def encode_text(self, tokens):
+        self.rows += len(tokens)
+        return self.text_tower(tokens)
+
+
+def test_text_features_are_computed_once_for_each_content_and_state_of_the_weights():
+    model = Counting(randomised().eval())
+    cache, tokens = TextCache(model), tokenize([*TEXTS, TEXTS[0]])
+    with torch.no_grad():
+        torch.testing.assert_close(cache(tokens), model.text_tower(tokens))
+        assert model.rows == 3
+        cache(tokens[[3, 1]])
+        cache(tokens[:, :15])  # the padding is no part of the content
+        assert model.rows == 3
+        model.text_tower.text_projection.mul_(2)
+        torch.testing.assert_close(cache(tokens), model.text_tower(tokens))
+    assert model.rows == 6
+
+
+def test_the_text_cache_is_bounded():
+    model = Counting(randomised().eval())
+    cache = TextCache(model, capacity=2)
+    with torch.no_grad():
+        cache(tokenize(TEXTS))
+        assert len(cache) == 2
+        cache(tokenize(TEXTS[1:]))
+        assert model.rows == 3
+        cache(tokenize(TEXTS[:1]))
+        assert model.rows == 4
+
+
+def test_reduced_precision_stays_near_and_text_stays_in_full(tiny_checkpoint):
+    full, half = (Segmenter.load(tiny_checkpoint, precision=p) for p in ("fp32", "bf16"))
+    assert half.model.text_tower.text_projection.dtype == torch.float32
+    assert half.model.image_tower.conv1.weight.dtype == torch.bfloat16
+    image = (torch.rand(64, 64, 3) * 255).byte().numpy()
+    a, b = (s.probabilities([image], [TEXTS[0]]) for s in (full, half))
+    assert b.dtype == a.dtype
+    assert 0 < abs(a - b).max() < 0.02
+
+
+def test_the_segmenter_s_folded_model_gives_the_checkpoint_s_probabilities(tiny_checkpoint):
+    from causalseg.models.checkpoint import load_checkpoint
+
+    segmenter = Segmenter.load(tiny_checkpoint)
+    model = load_checkpoint(tiny_checkpoint).model
+    image = (torch.rand(80, 64, 3) * 255).byte().numpy()
+    batch = segmenter.preprocessing.image(image).unsqueeze(0)
+    with torch.no_grad():
+        expected = model(batch, tokenize(TEXTS[:1])).logits.sigmoid()[:, 0].numpy()
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in segmenter.model.modules())
+    assert abs(segmenter.probabilities([image], TEXTS[:1]) - expected).max() < 1e-5
+
+
+def test_an_unknown_precision_is_refused(tiny_checkpoint):
+    with pytest.raises(InputError, match="fp32 or bf16"):
+        Segmenter.load(tiny_checkpoint, precision="int4")
+
+
+def test_operations_of_the_paper_s_network():
+    """At 224 px: what the reordered causal branch takes, and what it saves on the dense form."""
+    with torch.device("meta"):
+        fast = build_model("causalclipseg", encoder="RN101", adversary="none").eval()
+        dense = copy.deepcopy(fast)
+        for module in dense.modules():
+            if hasattr(module, "fast"):
+                module.fast = False
+        x, tokens = torch.empty(1, 3, 224, 224), torch.zeros(1, 20, dtype=torch.long)
+    counts = []
+    for model in (fast, dense):
+        optimise(model)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(x, tokens)
+        counts.append(counter.get_total_flops() / 1e9)
+    assert counts[0] < 40
+    assert counts[1] > 160
