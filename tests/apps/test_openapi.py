@@ -11,7 +11,7 @@ pytest.importorskip("fastapi")
 
 TOKEN = "s3cret"
 OPERATIONS = (("/segment", "POST"), ("/health", "GET"), ("/ready", "GET"), ("/metrics", "GET"))
-EXAMPLES = {"/segment": 60}
+EXAMPLES = {"/segment": 40}
 
 
 @pytest.fixture
