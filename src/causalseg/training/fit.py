@@ -1,10 +1,12 @@
 """Run a training from its config."""
 
 import json
+import logging
 import os
 import platform
 import subprocess
 import sys
+import warnings
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -91,6 +93,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
         InputError: data, weights, model options or checkpoint cannot be used.
 
     """
+    _quiet()
     L.seed_everything(config.seed, verbose=False)
     folder = Path(config.out)
     resume = _resume_from(config, folder)
@@ -105,12 +108,26 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
         "command": sys.argv,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "run.json").write_text(json.dumps(record, indent=2, default=str))
-    trainer = _trainer(config, folder, record)
-    trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+    text = json.dumps(record, indent=2, default=str)  # paths as text
+    (folder / "run.json").write_text(text)
+    trainer = _trainer(config, folder, json.loads(text))
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+    except SystemExit:  # how Lightning ends an interrupted run, after saving
+        raise KeyboardInterrupt from None
     return folder / "best.safetensors"
+
+
+def _quiet() -> None:
+    """Silence Lightning's advertisements and remarks that are no news to anyone here."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        r".*isinstance\(treespec, LeafSpec\)",
+        r"Checkpoint directory .* exists",
+        r".*smaller than the logging interval",
+        r".*does not have many workers",
+    ):
+        warnings.filterwarnings("ignore", message)
 
 
 def _resume_from(config: RunConfig, folder: Path) -> Path | None:
