@@ -1,0 +1,35 @@
+"""`causalseg models`: the models that come with the package, and the encoders to build with."""
+
+import argparse
+import json
+
+
+def main(argv: list[str]) -> int:
+    """Print name, size, training data and scores of the packaged model."""
+    parser = argparse.ArgumentParser(
+        prog="causalseg models",
+        description="List the models that come with the package. Wherever a command takes a "
+        "checkpoint, the name 'default' means the packaged one.",
+    )
+    parser.add_argument("--json", action="store_true", help="print the whole header as JSON")
+    args = parser.parse_args(argv)
+
+    from causalseg.encoders.config import ENCODERS
+    from causalseg.encoders.weights import sha256_of
+    from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.models.checkpoint import read_header
+
+    path = default_checkpoint()
+    header = read_header(path) | {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+    if args.json:
+        print(json.dumps(header, indent=2))
+        return 0
+    card = header["provenance"].get("card", {})
+    size = header["preprocessing"]["size"]
+    print(f"{DEFAULT}: {header['architecture']}, encoder {header['config']['encoder']}")
+    print(f"  {header['bytes'] / 1e6:.1f} MB, {size} x {size} px, threshold {header['threshold']}")
+    for name, text in card.items():
+        print(f"  {name}: {text}")
+    print(f"  sha256: {header['sha256']}")
+    print(f"\nEncoders for training your own: {', '.join(ENCODERS)}")
+    return 0
