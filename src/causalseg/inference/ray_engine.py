@@ -1,5 +1,6 @@
 """Archives: the same `predict_one` in a pool of Ray actors, one shard of the manifest a task."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -71,8 +72,8 @@ def run_job(
         return
     started = _start(ray, pool)
     try:
-        context = ray.data.DataContext.get_current()
-        context.enable_progress_bars = False
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         results = ray.data.from_arrow(pending).map_batches(
             _Worker,
             fn_constructor_args=(str(manifest.parent), str(out), str(checkpoint), options, pool),
@@ -145,8 +146,6 @@ class _Worker:
 
 def _start(ray: Any, pool: Pool) -> bool:
     """Join or start a cluster, unless this process is in one already."""
-    import logging
-
     if ray.is_initialized():
         return False
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
