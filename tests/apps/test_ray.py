@@ -13,6 +13,7 @@ from PIL import Image
 
 from causalseg.cli.main import main
 from causalseg.inference import shards
+from causalseg.inference.predict import PredictOptions
 
 pytest.importorskip("ray")
 pa = pytest.importorskip("pyarrow")
@@ -144,6 +145,19 @@ def test_another_job_in_the_folder_is_left_alone(archive, tiny_checkpoint, tmp_p
     assert main(command(archive, out, tiny_checkpoint, "--resume")) == 2
     assert "another manifest, model or options" in capsys.readouterr().err
     assert [path.name for path in Path(out).iterdir()] == [shards.JOB]
+
+
+def test_overwrite_begins_from_nothing_and_only_when_it_is_asked_for(archive, tmp_path):
+    manifest, options = archive / "manifest.parquet", PredictOptions()
+    assert shards.open_job(manifest, tmp_path, options, 5, again="") == 2
+    old = shards.shard_folder(tmp_path, 0) / "0" / "result.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{}")
+    (tmp_path / "notes").mkdir()
+    assert shards.open_job(manifest, tmp_path, options, 5, again="resume") == 2
+    assert old.exists()
+    assert shards.open_job(manifest, tmp_path, options, 4, again="overwrite") == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == [shards.JOB, "notes"]
 
 
 def test_options_that_cannot_be_used_are_said(archive, tiny_checkpoint, tmp_path, capsys):

@@ -8,6 +8,7 @@ by one rename. A killed run therefore leaves whole shards, or shards without an 
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -75,8 +76,8 @@ def open_job(
                 "--overwrite or another --output."
             )
     if again == "overwrite":
-        for index in out.glob(f"shard-*/{INDEX}"):
-            index.unlink()
+        for folder in out.glob("shard-[0-9]*[0-9]"):
+            shutil.rmtree(folder)
     part = out / f".{JOB}.{os.getpid()}.part"
     part.write_text(json.dumps(job, indent=1) + "\n", encoding="utf-8")
     os.replace(part, path)
