@@ -25,7 +25,7 @@ def inference(options: argparse.Namespace) -> dict[str, Any]:
     with torch.inference_mode():
         first = _inference(variants + others, 1, options.rounds)
         fewer = [v for v in variants if v.group != "exact" or "branch" not in v.name]
-        eighth = _inference(fewer, 8, max(2, options.rounds // 3))
+        eighth = _inference(fewer, 8, max(1, options.rounds // 3))
     return {"batch 1": first, "batch 8": eighth, "missing": missing}
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import logging
 import os
 import tempfile
 import warnings
@@ -161,6 +162,8 @@ def _header(saved: Checkpoint) -> str:
 def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) -> None:
     if saved.architecture != "causalclipseg":
         raise InputError(f"{saved.architecture} cannot be exported; causalclipseg can.")
+    for name in ("_registration", "_compat"):  # torchvision is absent on purpose
+        logging.getLogger(f"torch.onnx._internal.exporter.{name}").setLevel(logging.ERROR)
     model = copy.deepcopy(saved.model)
     fold_batch_norms(model)
     # A batch of one would be written into the graph as a constant.
