@@ -18,7 +18,7 @@ from causalseg.evaluation.ablation import (
 )
 from causalseg.evaluation.files import Row, write_bytes, write_csv, write_json
 from causalseg.evaluation.plots import forest
-from causalseg.evaluation.report import Picture, Report
+from causalseg.evaluation.report import Report
 
 
 def write_ablation(out: Path, table: Mapping[str, Any], sheets: Mapping[str, Path]) -> None:
@@ -101,10 +101,7 @@ def _report(table: Mapping[str, Any], sheets: Mapping[str, Path]) -> Report:
             "(orange); the mask M of each stage, orange where features are let through; the "
             "prediction with all masks forced to 1."
         )
-        report.pictures(_sheet(name, path) for name, path in sheets.items())
+        for name, path in sheets.items():
+            with Image.open(path) as picture:
+                report.picture(np.asarray(picture.convert("RGB")), name)
     return report
-
-
-def _sheet(name: str, path: Path) -> Picture:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB")), name

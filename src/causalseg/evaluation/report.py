@@ -83,6 +83,10 @@ class Report:
         cells = "".join(_image(_png(array), caption) for array, caption in pictures)
         self._parts.append(f'<div class="row">{cells}</div>')
 
+    def picture(self, array: NDArray[np.uint8], caption: str) -> None:
+        """Add one uint8 picture (H, W[, 3]) as wide as the page allows."""
+        self._parts.append(_image(_png(array), caption))
+
     def html(self) -> str:
         """The whole page."""
         return (
