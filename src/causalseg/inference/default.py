@@ -7,6 +7,7 @@ from causalseg.errors import InputError
 
 DEFAULT = "default"
 """Wherever a checkpoint is taken, this name means the packaged model."""
+ASSET = Path(str(files("causalseg") / "assets" / "default.safetensors"))
 
 
 def default_checkpoint() -> Path:
@@ -16,10 +17,9 @@ def default_checkpoint() -> Path:
         InputError: this installation has none.
 
     """
-    path = Path(str(files("causalseg") / "assets" / "default.safetensors"))
-    if not path.is_file():
+    if not ASSET.is_file():
         raise InputError(
             "this installation has no packaged model; train one with 'causalseg fit' and give "
             "its .safetensors file."
         )
-    return path
+    return ASSET
