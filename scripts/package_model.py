@@ -1,6 +1,6 @@
 """Turn a trained checkpoint into the packaged model: half precision, with its card inside.
 
-    python scripts/package_model.py runs/compact/best.safetensors --hours 0.6 --hardware "2 CPU cores"
+    python scripts/package_model.py runs/compact/best.safetensors --hours 1 --hardware "2 cores"
 
 Records of the run's machine (paths) are left out; what a reader needs is kept. The threshold and
 the weights are those that validation chose.
