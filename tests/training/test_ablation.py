@@ -140,13 +140,37 @@ def test_the_table_is_what_a_hand_would_compute(tmp_path: Path) -> None:
     assert b["comparison"]["difference"]["estimate"] == pytest.approx(difference)
     by_seed = np.mean(better, axis=1) - np.mean(base[:2], axis=1)
     assert b["comparison"]["difference_by_seed"] == pytest.approx(by_seed.tolist())
+    half = 12.706 * np.std(by_seed, ddof=1) / np.sqrt(2)  # Student's t, one degree of freedom
+    over_seeds = b["comparison"]["over_seeds"]
+    assert over_seeds["low"] == pytest.approx(difference - half, abs=1e-5)
     # Four subjects, all better: two of the sixteen sign patterns are as extreme.
     assert b["comparison"]["p"] == pytest.approx(2 / 16)
     assert b["comparison"]["difference"]["clusters"] == 4
     assert a["dice_with_other_text"] == 0.3
+    assert not b["comparison"]["holds"]  # four subjects are too few
     assert f"{np.mean(base):.3f} [" in markdown(table)
     with pytest.raises(InputError, match="nothing to tabulate"):
         tabulate([CellRuns("c", {}, {})], "c")
+
+
+def test_a_difference_that_other_seeds_may_turn_is_not_claimed(tmp_path: Path) -> None:
+    def cell(name: str, means: list[float]) -> CellRuns:
+        folders = {
+            seed: score_folder(tmp_path / f"{name}{seed}", [m + i / 1000 for i in range(24)])
+            for seed, m in enumerate(means)
+        }
+        return CellRuns(name, {}, folders)
+
+    cells = [cell("base", [0.5, 0.5, 0.5]), cell("luck", [0.8, 0.5, 0.49])]
+    cells.append(cell("sure", [0.6, 0.61, 0.6]))
+    _, luck, sure = tabulate(cells, "base", resamples=2000)["cells"]
+    # Every subject is better by 0.097, and yet one seed of three carries it.
+    assert luck["comparison"]["difference"]["low"] > 0
+    assert luck["comparison"]["p_holm"] < 0.05
+    assert not luck["comparison"]["holds"]
+    assert "another training run may turn it" in luck["comparison"]["claim"]
+    assert sure["comparison"]["holds"]
+    assert "sure is better than base" in sure["comparison"]["claim"]
 
 
 def test_masks_are_measured_as_defined(phantoms: Path, tiny_checkpoint: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from causalseg.errors import InputError
 from causalseg.evaluation.comparison import (
+    LEVEL,
     Comparison,
     Method,
     Run,
@@ -24,6 +25,7 @@ from causalseg.evaluation.comparison import (
     seed_spread,
 )
 from causalseg.evaluation.files import read_json
+from causalseg.evaluation.statistics import seed_interval
 
 MEASURE, ALSO = "native_dice", "native_iou"
 OTHER_TEXT = ("text of another image, where it reads differently", "text of another image")
@@ -127,8 +129,23 @@ def _cell(
             for s in cell.folders
             if (reference, s) in runs
         ]
-        row["comparison"] = asdict(compared) | {"difference_by_seed": by_seed}
+        row["comparison"] = _verdict(compared, by_seed)
     return row
+
+
+def _verdict(compared: Comparison, by_seed: Sequence[float]) -> dict[str, Any]:
+    """A comparison, with a claim on methods only where it also holds across training runs."""
+    seeds, subjects = seed_interval(by_seed), compared.difference
+    on_images = compared.p_holm < LEVEL and not subjects.low <= 0 <= subjects.high
+    holds = on_images and seeds is not None and not seeds.low <= 0 <= seeds.high
+    found = asdict(compared) | {"difference_by_seed": list(by_seed), "holds": holds}
+    found["over_seeds"] = None if seeds is None else asdict(seeds)
+    if on_images and seeds is not None and not holds:
+        found["claim"] = (
+            f"These runs differ on these images, but another training run may turn it: over "
+            f"{seeds.clusters} seeds anything from {seeds.low:+.3f} to {seeds.high:+.3f} fits."
+        )
+    return found
 
 
 def _other_text(metrics: Mapping[str, Any]) -> float | None:
@@ -164,7 +181,7 @@ def _masks(paths: Sequence[Path]) -> dict[str, Any] | None:
 
 DICE_HEADER = (
     "cell", "parameters", "seeds", "Dice [95 %]", "SD of seeds", "micro Dice", "other text",
-    "difference to the reference [95 %]", "by seed", "p (Holm)",
+    "difference to the reference [95 %]", "p (Holm)", "difference by seed [95 %]",
 )  # fmt: skip
 MASK_HEADER = (
     "cell", "mass in the lesion", "lesion's area", "lift", "mean M by stage",
@@ -187,7 +204,10 @@ def dice_rows(table: Mapping[str, Any]) -> list[list[str]]:
             words += ["reference" if cell["name"] == table["reference"] else "", "", ""]
         else:
             seeds = " ".join(f"{d:+.3f}" for d in compared["difference_by_seed"])
-            words += [_interval(compared["difference"], "+.3f"), seeds, f"{compared['p_holm']:.4f}"]
+            if compared["over_seeds"]:
+                low, high = (compared["over_seeds"][end] for end in ("low", "high"))
+                seeds += f" [{low:+.3f}, {high:+.3f}]"
+            words += [_interval(compared["difference"], "+.3f"), f"{compared['p_holm']:.4f}", seeds]
         rows.append(words)
     return rows
 
@@ -226,8 +246,9 @@ def notes(table: Mapping[str, Any]) -> list[str]:
         "Dice is macro at the masks' native size; brackets: subjects drawn with replacement "
         f"{table['resamples']} times, seeds averaged per image. They say how the mean would vary "
         "with other patients; the standard deviation of seeds says how it varies with another "
-        "training run. Holm's correction runs over all comparisons. Other text: Dice when each "
-        "image gets another image's caption, where that reads differently.",
+        "training run, and so does the last column's t interval over seeds. Better or worse is "
+        "said only where both leave out 0. Holm's correction runs over all comparisons. Other "
+        "text: Dice when each image gets another image's caption, where that reads differently.",
         "Lift is the masks' mass in the lesion over the lesion's share of the area, mean of the "
         "stages: 1 is what a mask that selects nothing would have. The masks are computed from "
         "the image alone, so their change under do(text) is 0 by construction; it was measured "

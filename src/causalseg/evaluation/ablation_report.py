@@ -56,6 +56,9 @@ def _flat(cell: Mapping[str, Any]) -> Row:
         "difference_high": difference.get("high", ""),
         "p": compared.get("p", ""),
         "p_holm": compared.get("p_holm", ""),
+        "over_seeds_low": (compared.get("over_seeds") or {}).get("low", ""),
+        "over_seeds_high": (compared.get("over_seeds") or {}).get("high", ""),
+        "holds": compared.get("holds", ""),
         "mask_mass_in_lesion": _mean(masks.get("inside")),
         "lesion_area": masks.get("lesion_area") or "",
         "mask_change_under_do_text": masks.get("do_text", ""),
@@ -70,8 +73,8 @@ def _mean(values: Any) -> float | str:
 
 def _report(table: Mapping[str, Any], sheets: Mapping[str, Path]) -> Report:
     compared = compared_cells(table)
-    better = sum(c["p_holm"] < 0.05 and c["difference"]["low"] > 0 for _, c in compared)
-    worse = sum(c["p_holm"] < 0.05 and c["difference"]["high"] < 0 for _, c in compared)
+    better = sum(c["holds"] and c["difference"]["estimate"] > 0 for _, c in compared)
+    worse = sum(c["holds"] and c["difference"]["estimate"] < 0 for _, c in compared)
     report = Report(
         "Ablation",
         f"{len(compared)} cells were compared with the reference ({table['reference']}): {better} "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
 
 from causalseg.evaluation.metrics import FloatArray, dice_from_counts, iou_from_counts
 
@@ -155,6 +156,19 @@ def paired_test(
         cluster_bootstrap(difference, clusters, resamples=resamples, seed=seed),
         sign_flip_p(difference, clusters, permutations=resamples, seed=seed),
     )
+
+
+def seed_interval(differences: Sequence[float], level: float = 0.95) -> Interval | None:
+    """Mean difference over training seeds with Student's t interval; None for one seed.
+
+    Unlike an interval over subjects, it says what other training runs would give.
+    """
+    count = len(differences)
+    if count < 2:
+        return None
+    mean = float(np.mean(differences))
+    half = float(np.std(differences, ddof=1) / np.sqrt(count) * stdtrit(count - 1, 0.5 + level / 2))
+    return Interval(mean, mean - half, mean + half, level, count)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
