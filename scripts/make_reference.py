@@ -129,8 +129,6 @@ def command_line() -> str:
         "images), 2 an input that cannot be used, told in one sentence, 130 interrupted.\n"
     ]
     for name, summary in COMMANDS.items():
-        if not (ROOT / f"src/causalseg/cli/{name}.py").exists():
-            continue  # TODO drop
         parts += _command(parser_of(name), f"## {name}", summary)
         if name == "lodo":
             parts += _command(parser_of("lodo", "mechanism"), "### lodo mechanism", "")
