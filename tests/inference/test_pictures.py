@@ -81,3 +81,8 @@ def test_saved_pictures_read_back(tmp_path):
     assert not np.array_equal(read["causal"], read["confounder"])
     result.attention = {}
     assert len(save_pictures(result, tmp_path / "plain", "x")) == 3
+
+
+def test_a_stage_of_one_position_is_drawn_as_an_even_map() -> None:
+    one = np.full((1, 1), 0.25, np.float32)
+    assert np.array_equal(attention_map({"stage4": one}, (5, 7)), np.full((5, 7), 0.25, np.float32))

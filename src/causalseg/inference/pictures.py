@@ -51,7 +51,7 @@ def attention_map(
     """
     if not attention:
         raise InputError("this model keeps no causal masks, so there is no heat map to draw.")
-    maps = [resize_map(np.asarray(values).squeeze(), shape) for values in attention.values()]
+    maps = [resize_map(values, shape) for values in attention.values()]
     mean: npt.NDArray[np.float32] = np.clip(np.mean(maps, axis=0), 0.0, 1.0).astype(np.float32)
     return mean
 
