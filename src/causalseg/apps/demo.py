@@ -43,16 +43,16 @@ def edited_scores(checkpoint: Path, count: int, seed: int, size: int) -> tuple[f
     return float(own_text), float(edited_text), float(blind)
 
 
-def picture(checkpoint: Path, count: int, seed: int, size: int, path: Path, cases: int = 4) -> None:
+def picture(checkpoint: Path, count: int, seed: int, size: int, path: Path, cases: int = 3) -> None:
     """Draw held-out cases: the image, its text's mask, an edited text's mask, the causal map."""
     segmenter = Segmenter.load(checkpoint)
-    figure = Figure(figsize=(11, 3.1 * cases), layout="constrained")
+    figure = Figure(figsize=(10, 2.9 * cases), layout="constrained")
     axes = figure.subplots(cases, 4, squeeze=False)
     chosen = [case for _, case in zip(range(cases), edited_cases(count, seed, size), strict=False)]
     for row, (case, edited) in zip(axes, chosen, strict=True):
         image = case.phantom.image
         first, second = segmenter.prompts(image, [case.caption, edited])
-        stage = max(first.attention)
+        stage = min(first.attention)  # the finest
         panels = (
             (image, "image"),
             (overlay(image, first.mask), _wrapped(case.caption)),
@@ -65,7 +65,7 @@ def picture(checkpoint: Path, count: int, seed: int, size: int, path: Path, case
         row[3].set_title(f"causal mask M, {stage}", fontsize=8)
     for axis in axes.flat:
         axis.set_axis_off()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=100)
 
 
 def _wrapped(text: str, width: int = 44) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from causalseg.errors import InputError
 
-COUNT, SEED, SIZE = 1200, 0, 80
+COUNT, SEED, SIZE = 1000, 0, 80
 MARK = ".causalseg-demo"
 EPOCHS = 16
 TRAINING = (
