@@ -1,4 +1,4 @@
-"""Shared fixtures: one small phantom set for the whole session, and real data where there is any."""
+"""Shared fixtures: a tiny checkpoint, and real data where there is any."""
 
 import os
 from pathlib import Path

@@ -6,9 +6,9 @@ from typing import Any
 def main(argv: list[str]) -> int:
     """Run a grid, or `causalseg lodo mechanism ...`; see `--help` of each."""
     if argv[:1] == ["mechanism"]:
-        from causalseg.cli import lodo_mechanism
+        from causalseg.cli.lodo_mechanism import main as mechanism
 
-        return lodo_mechanism.main(argv[1:])
+        return mechanism(argv[1:])
     options = _parse(argv)
 
     from rich.console import Console
