@@ -38,8 +38,8 @@ FILES = {
     "scores": "metrics.json",
     "faithfulness": "faithfulness.json",
     "comparisons": "comparison.json",
-    "ablations": "table.json",
-    "lodo": "results.json",
+    "ablations": "table.md",
+    "lodo": "table.md",
 }
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NOTE = "<!-- Written by scripts/make_results.py from docs/results/; edit neither by hand. -->"
@@ -51,7 +51,7 @@ TEXT_TESTS = (
     "absent finding",
     "paraphrase",
 )
-_ABSOLUTE = re.compile(r"(?:(?<=^)|(?<=[=:, ]))/(?:[^/=:, ]+/)*")
+_ABSOLUTE = re.compile(r"(?<![^=:, ])/(?:[^/=:, ]+/)+")
 
 
 def entries(plan: Mapping[str, Any]) -> Iterator[tuple[str, Json]]:
@@ -69,12 +69,26 @@ def stored(data: Path, kind: str, entry: Mapping[str, Any]) -> Path:
 
 
 def collect(plan: Mapping[str, Any], source: Path, data: Path) -> None:
-    """Copy the JSON behind every entry, stripped of paths and of long curves."""
+    """Copy what is behind every entry, stripped of paths and of long curves."""
     for kind, entry in entries(plan):
-        content = read_json(source / entry["folder"] / FILES[kind])
+        content = read_result(source / entry["folder"] / FILES[kind])
         for curve in ("coverage", "selective_risk"):
             content.get("risk_coverage", {}).pop(curve, None)
+        record = next(iter(sorted((source / entry["folder"]).glob("cells/**/run.json"))), None)
+        if record is not None:  # a grid's table does not say how it was made; its runs do
+            run = read_json(record)
+            content["run"] = {key: run.get(key) for key in ("command", "environment")}
         write_json(stored(data, kind, entry), without_paths(content))
+
+
+def read_result(path: Path) -> Json:
+    """A JSON file, or a grid's own tables in Markdown."""
+    if path.suffix == ".json":
+        return read_json(path)
+    try:
+        return {"markdown": path.read_text(encoding="utf-8")}
+    except OSError:
+        raise InputError(f"{path} is missing: is {path.parent} a finished grid?") from None
 
 
 def without_paths(value: Any) -> Any:

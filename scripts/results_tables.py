@@ -70,8 +70,7 @@ def _origin(name: str, entry: Json, m: Json, size: int) -> str:
     command += ["--limit", str(run["limit"])] if run.get("limit") else []
     lines = [f"`{' '.join(command)}`"]
     if trained.get("command"):
-        words = ["causalseg", *map(str, trained["command"][1:])]
-        lines.append(f"trained by `{' '.join(words)}`")
+        lines.append(f"trained by `{' '.join(['causalseg', *trained['command'][1:]])}`")
     if trained.get("config"):
         selected, config = trained.get("selected", {}), trained["config"]
         lines.append(
@@ -157,26 +156,28 @@ def _spread(method: Mapping[str, Any], measure: str) -> str:
     return "one seed" if value is None else f"{value:.4f}"
 
 
-def ablations(found: Sequence[tuple[Json, Json]]) -> list[str]:
-    """The grid's own tables."""
-    from causalseg.evaluation.ablation import markdown
-
-    return [f"**Ablation: {entry['name']}.**\n\n{markdown(content)}" for entry, content in found]
+def grids(found: Sequence[tuple[Json, Json]]) -> list[str]:
+    """The own tables of `ablate` and `lodo`."""
+    return [f"**{e['name']}.** {grid_run(e, c)}\n\n{c['markdown'].strip()}" for e, c in found]
 
 
-def lodo(found: Sequence[tuple[Json, Json]]) -> list[str]:
-    """The grid's own tables."""
-    from causalseg.evaluation.domains import markdown
-
-    return [f"**Unseen domains: {entry['name']}.**\n\n{markdown(c)}" for entry, c in found]
+def grid_run(entry: Json, content: Json) -> str:
+    """Command, hardware and note of a grid."""
+    run = content.get("run", {})
+    parts = []
+    if run.get("command"):
+        parts.append(f"`{' '.join(['causalseg', *run['command'][1:]])}`")
+    if run.get("environment"):
+        parts.append(f"on {hardware(run['environment'])}.")
+    return " ".join([*parts, (entry.get("note") or "").strip()])
 
 
 RENDER = {
     "scores": scores,
     "faithfulness": faithfulness,
     "comparisons": comparisons,
-    "ablations": ablations,
-    "lodo": lodo,
+    "ablations": grids,
+    "lodo": grids,
 }
 
 

@@ -101,7 +101,9 @@ def test_the_committed_page_is_up_to_date() -> None:
 
 def test_paths_of_a_machine_are_cut() -> None:
     given = {"command": ["/home/me/bin/causalseg", "--out=/data/runs/a", "a/b"], "n": 1}
+    given["rule"] = "D / (2 - D), https://example.org/x, imagenet:/weights/resnet.safetensors"
     assert make_results.without_paths(given) == {
         "command": ["causalseg", "--out=a", "a/b"],
         "n": 1,
+        "rule": "D / (2 - D), https://example.org/x, imagenet:resnet.safetensors",
     }
