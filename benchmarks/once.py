@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.variants import calibrated, tokens
+from benchmarks.variants import random_model, tokens
 from causalseg import build_model
 from causalseg.inference.optimise import optimise
 from causalseg.models.registry import architecture
@@ -48,7 +48,7 @@ def main() -> None:
         for _ in range(2):  # the optimiser's state exists from the second step on
             step()
     else:
-        model = calibrated(fast=form != "dense")
+        model = random_model(fast=form != "dense")
         if form == "fast":
             optimise(model)
         with torch.inference_mode():

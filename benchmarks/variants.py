@@ -35,23 +35,10 @@ class Variant:
     """(images, tokens) -> the call that is timed."""
 
 
-def calibrated(encoder: str = "RN101", *, fast: bool = True) -> nn.Module:
-    """A random network whose batch-norm statistics fit its activations, as trained ones do."""
+def random_model(encoder: str = "RN101", *, fast: bool = True) -> nn.Module:
+    """A network with random weights, the same ones in both forms."""
     torch.manual_seed(0)
-    model = build_model("causalclipseg", encoder=encoder)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = None  # a plain average
-    with torch.no_grad():
-        model.train()(torch.randn(2, 3, 224, 224), tokens(2))
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 0.1
-    if not fast:
-        plain = build_model("causalclipseg", encoder=encoder, fast=False)
-        plain.load_state_dict(model.state_dict())
-        model = plain
-    return model.eval()
+    return build_model("causalclipseg", encoder=encoder, fast=fast).eval()
 
 
 def tokens(batch: int) -> Tensor:
@@ -78,7 +65,7 @@ def _cached(model: nn.Module) -> Callable[[Tensor, Tensor], Call]:
 
 def own(*, compile: bool, exported: bool) -> list[Variant]:
     """Forms of CausalCLIPSeg RN101 on the same weights; the first is the reference."""
-    dense, fast = calibrated(fast=False), calibrated()
+    dense, fast = random_model(fast=False), random_model()
     folded, half = copy.deepcopy(fast), copy.deepcopy(fast)
     optimise(folded)
     optimise(half, "bf16")
@@ -125,6 +112,6 @@ def _model_exported(path: Path, precision: str) -> Callable[[Tensor, Tensor], Ca
 
 def compact() -> list[Variant]:
     """The package's small encoder."""
-    model = calibrated("compact")
+    model = random_model("compact")
     optimise(model)
     return [Variant("compact, Segmenter", "exact", _cached(model))]
