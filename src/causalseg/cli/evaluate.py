@@ -76,12 +76,13 @@ def main(argv: list[str]) -> int:
 
 
 def _run(checkpoint: str, segmenter: "Segmenter") -> dict[str, Any]:
-    path = Path(checkpoint)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    from causalseg.inference.default import DEFAULT, default_checkpoint
+
+    path = default_checkpoint() if checkpoint == DEFAULT else Path(checkpoint)
     return {
         "command": "evaluate",
-        "checkpoint": path.name,
-        "sha256": digest,
+        "checkpoint": DEFAULT if checkpoint == DEFAULT else path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         "threshold": segmenter.threshold,
         "preprocessing": segmenter.preprocessing.to_dict(),
         "provenance": segmenter.provenance,
