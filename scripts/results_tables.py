@@ -79,6 +79,8 @@ def _origin(name: str, entry: Json, m: Json, size: int) -> str:
             f"{run['threshold']:g}, {size} px, initial weights "
             f"{trained.get('initial_weights', {}).get('source', 'unknown')}"
         )
+    if trained.get("card", {}).get("training"):
+        lines.append(f"training: {trained['card']['training']}")
     if trained.get("environment"):
         lines.append(f"trained on {hardware(trained['environment'])}")
     lines.append(
