@@ -245,6 +245,7 @@ def test_the_mechanism_is_measured_on_a_trained_model(roots, tmp_path, capsys):
     assert set(found) == {"dark", "blood"}
     for entry in found.values():
         assert entry["drift_dense"] > 0
+        assert entry["spread_dense"] == found["dark"]["spread_dense"]  # of clean images alone
         change = entry["drift_fused"] - entry["drift_dense"]
         assert entry["drift_change"]["estimate"] == pytest.approx(change)
         attention = entry["attention"]

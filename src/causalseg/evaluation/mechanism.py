@@ -42,9 +42,11 @@ def measure(
     Returns:
         Per kind: mean Dice clean and corrupted over frames with a mask; mean relative drift before
         (`drift_dense`) and after (`drift_fused`), with interval and p value of their paired
-        difference; and `attention` on the matching prompt, clean and corrupted, with interval and
-        p value of its gain and the rank of that gain among all prompts (1 = largest), or None
-        where the model has no such prompt or no intervention.
+        difference; the same distance between different clean images (`spread_dense`,
+        `spread_fused`), against which a drift is large or small; and `attention` on the matching
+        prompt, clean and corrupted, with interval and p value of its gain and the rank of that
+        gain among all prompts (1 = largest), or None where the model has no such prompt or no
+        intervention.
 
     Raises:
         InputError: the checkpoint is no MCDRL model.
@@ -74,6 +76,8 @@ def measure(
             "drift_dense": float(before.mean()),
             "drift_fused": float(after.mean()),
             "drift_change": asdict(difference),
+            "spread_dense": float(_drift(clean["dense"], clean["dense"].roll(1, 0)).mean()),
+            "spread_fused": float(_drift(clean["fused"], clean["fused"].roll(1, 0)).mean()),
             "drift_p": sign_flip_p(after - before, clusters, seed=seed),
             "attention": None,
         }
