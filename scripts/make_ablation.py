@@ -40,7 +40,7 @@ def masks_picture(folder: Path, path: Path) -> None:
         ImageDraw.Draw(title).text((4, 3), name, fill="black")
         strips += [np.asarray(title), rows[: rows.shape[1] // 5 * 2]]
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.vstack(strips)).save(path, optimize=True)
+    Image.fromarray(np.vstack(strips)).quantize(96).save(path, optimize=True)
 
 
 def filled(text: str, name: str, content: str) -> str:
