@@ -1,5 +1,7 @@
 """`causalseg export`: what is written equals PyTorch, and what does not is not written."""
 
+import contextlib
+import io
 import json
 import shutil
 
@@ -10,18 +12,29 @@ from PIL import Image
 
 from causalseg.cli import export as command
 from causalseg.cli.main import main
+from causalseg.data.images import read_image, read_mask
+from causalseg.data.lvit import read_lvit
+from causalseg.data.phantom import make_phantoms
 from causalseg.errors import InputError
+from causalseg.evaluation.int8 import macro_dice
+from causalseg.evaluation.metrics import dice
 from causalseg.inference import export as module
 from causalseg.inference.backends import DISABLED_OPTIMIZERS, load_exported
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.checkpoint import load_checkpoint, save_checkpoint
+from causalseg.text.tokenizer import tokenize
 
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 TEXTS = ["one infected area, lower left lung.", "right lung"]
 
 
-@pytest.fixture(scope="module")
+def onnx_from(file):
+    """Stands in for tracing the same network once more, which is what takes long."""
+    return lambda _saved, _inputs, path: shutil.copy(file, path)
+
+
+@pytest.fixture(scope="session")
 def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
@@ -32,13 +45,15 @@ def pictures(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def exported(tiny_checkpoint, pictures, tmp_path_factory):
     pytest.importorskip("openvino")
     folder = tmp_path_factory.mktemp("exported")
-    for kind, suffix in module.SUFFIX.items():
-        out = ["--out", str(folder / f"model{suffix}"), "--images", str(pictures)]
-        assert main(["export", str(tiny_checkpoint), "--format", kind, *out]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, suffix in module.SUFFIX.items():
+            out = ["--out", str(folder / f"model{suffix}"), "--images", str(pictures)]
+            assert main(["export", str(tiny_checkpoint), "--format", kind, *out]) == 0
+            patch.setattr(module, "_write_onnx", onnx_from(folder / "model.onnx"))
     return folder
 
 
@@ -94,15 +109,73 @@ def test_a_wrong_file_fails_with_the_figure_and_is_not_kept(
         other, saved.model, preprocessing=saved.preprocessing, threshold=0.5, provenance={}
     )
 
-    def stale(_saved, _inputs, path):
-        shutil.copy(exported / "model.onnx", path)
-
-    monkeypatch.setattr(module, "_write_onnx", stale)
+    monkeypatch.setattr(module, "_write_onnx", onnx_from(exported / "model.onnx"))
     out = tmp_path / "out" / "model.onnx"
     arguments = ["--format", "onnx", "--out", str(out), "--images", str(pictures), "--count", "1"]
     assert main(["export", str(other), *arguments]) == 2
     assert "differ by at most 1.00e-02" in capsys.readouterr().err
     assert list(out.parent.iterdir()) == []
+
+
+@pytest.fixture(scope="session")
+def int8(exported, tiny_checkpoint, pictures, tmp_path_factory):
+    """An 8-bit file with its labelled set: (file, root, what was printed)."""
+    folder = tmp_path_factory.mktemp("int8")
+    make_phantoms(folder / "phantoms", 24, seed=0, size=64)
+    out = ["--out", str(folder / "out" / "small.onnx"), "--images", str(pictures)]
+    data = ["--data", str(folder / "phantoms"), "--limit", "2"]
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(module, "_write_onnx", onnx_from(exported / "model.onnx"))
+        arguments = [str(tiny_checkpoint), "--format", "onnx", "--int8", *out, *data]
+        assert main(["export", *arguments]) == 0
+    return folder / "out" / "small.onnx", folder / "phantoms", printed.getvalue()
+
+
+def test_int8_states_the_dice_that_it_loses(int8, tiny_checkpoint):
+    file, root, printed = int8
+    own, found = Segmenter.load(tiny_checkpoint), Segmenter.load(file)
+    labelled = read_lvit(root, "val").limit(2, seed=0)
+    pictured = [read_image(r.image) for r in labelled.records]
+    cut = float(np.median(own.probabilities(pictured, [r.caption for r in labelled.records])))
+    dices = []
+    for threshold in (own.threshold, cut):
+        for segmenter in (own, found):
+            segmenter.threshold = threshold
+            pairs = [(segmenter(r.image, r.caption).mask > 0, r.mask) for r in labelled.records]
+            dices.append(np.mean([dice(mask, read_mask(path)) for mask, path in pairs]))
+            assert macro_dice(segmenter, labelled) == pytest.approx(dices[-1])
+    assert dices[2] != dices[0]  # the threshold is the segmenter's own
+    expected = dices[:2]
+    noted = found.provenance["int8"]
+    assert (noted["dice"]["split"], noted["dice"]["images"]) == ("val", 2)
+    assert [noted["dice"]["eager"], noted["dice"]["exported"]] == pytest.approx(expected)
+    assert noted["calibration_images"] == 3
+    assert f"Dice loss {100 * (expected[0] - expected[1]):+.2f} points" in printed
+    assert [p.name for p in file.parent.iterdir()] == ["small.onnx"]
+
+
+def test_int8_holds_every_wide_convolution_and_stays_close(int8, exported):
+    import onnx
+
+    graph = onnx.load(int8[0]).graph
+    bytes_of = {w.name for w in graph.initializer if w.data_type == onnx.TensorProto.INT8}
+    in_int8 = {
+        n.output[0]
+        for n in graph.node
+        if n.op_type == "DequantizeLinear" and n.input[0] in bytes_of
+    }
+    convolutions = [n for n in graph.node if n.op_type == "Conv"]
+    chosen = [n for n in convolutions if n.input[1] in in_int8]
+    kept = {w.name: w.dims[1] for w in graph.initializer if len(w.dims) == 4}
+    # Weights that the decoder computes from its parameters are constants by then, too.
+    assert all(kept[n.input[1]] < 16 for n in convolutions if n not in chosen)
+    assert len(chosen) == Segmenter.load(int8[0]).provenance["int8"]["convolutions"]
+    torch.manual_seed(0)
+    images, tokens = torch.randn(2, 3, 64, 64), tokenize(TEXTS)
+    exact = load_exported(exported / "model.onnx").model(images, tokens).logits
+    found = load_exported(int8[0]).model(images, tokens).logits
+    assert 0 < (found - exact).square().mean().sqrt() < 0.05 * exact.std()
 
 
 def test_unusable_arguments_are_refused(tiny_checkpoint, pictures, tmp_path):
@@ -113,6 +186,13 @@ def test_unusable_arguments_are_refused(tiny_checkpoint, pictures, tmp_path):
         command.main([*base, "--out", str(tmp_path / "a.onnx"), "--images", str(tmp_path / "no")])
     with pytest.raises(InputError, match="holds no image"):
         command.main([*base, "--out", str(tmp_path / "a.onnx"), "--images", str(tmp_path)])
+    fitting = [*base, "--out", str(tmp_path / "a.onnx"), "--images", str(pictures)]
+    with pytest.raises(InputError, match="--data is for --int8"):
+        command.main([*fitting, "--data", str(tmp_path)])
+    with pytest.raises(InputError, match="--limit"):
+        command.main([*fitting, "--int8", "--limit", "3"])
+    with pytest.raises(InputError, match="is for --format onnx"):
+        command.main([*fitting, "--int8", "--format", "openvino"])
 
 
 def test_an_onnx_file_of_another_origin_is_refused(tmp_path):

@@ -1,7 +1,12 @@
-"""`causalseg export`: write ONNX or OpenVINO, gated by a comparison with PyTorch."""
+"""`causalseg export`: write ONNX or OpenVINO, gated by a comparison with PyTorch, or int8."""
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TEXTS = ("one infected area, lower left lung.", "bilateral pulmonary infection.")
 
@@ -21,15 +26,28 @@ def main(argv: list[str]) -> int:
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder of PNG or JPEG images on which the file is compared with PyTorch",
+        help="folder of PNG or JPEG images on which the file is compared with PyTorch, and "
+        "--int8 calibrated",
     )
-    parser.add_argument("--count", type=int, default=8, help="images compared (default 8)")
+    parser.add_argument("--count", type=int, default=8, help="images of it used (default 8)")
     parser.add_argument("--text", action="append", help="text to compare under; may be repeated")
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="quantise the convolutions of an ONNX file; its Dice loss is measured, not gated",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="ROOT",
+        help="with --int8: labelled set (LViT layout) on whose val split Dice is measured",
+    )
+    parser.add_argument("--limit", type=int, metavar="N", help="a random slice of N of its images")
+    parser.add_argument("--allow-problems", action="store_true", help="leave out rows with errors")
     options = parser.parse_args(argv)
 
     from causalseg.data.images import read_image
     from causalseg.errors import InputError
-    from causalseg.inference.export import export
 
     kinds = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
     if not options.images.is_dir():
@@ -37,9 +55,31 @@ def main(argv: list[str]) -> int:
     files = sorted(p for p in options.images.iterdir() if p.suffix.lower() in kinds)
     if not files or options.count < 1:
         raise InputError(f"--images {options.images} holds no image, or --count is below 1.")
+    if options.int8 and options.format != "onnx":
+        raise InputError("--int8 is for --format onnx.")
+    if options.data is not None and not options.int8:
+        raise InputError("--data is for --int8; other files are compared on --images alone.")
+    if options.limit is not None and (options.data is None or options.limit < 1):
+        raise InputError("--limit is a number of images of --data, at least 1.")
     images = [read_image(path) for path in files[: options.count]]
-    parity = export(
-        Path(options.checkpoint), options.out, options.format, images, options.text or TEXTS
-    )
-    print(f"wrote {options.out}: {parity}")
+    write = _write_int8 if options.int8 else _write_exact
+    print(f"wrote {options.out}: {write(options, images)}")
     return 0
+
+
+def _write_exact(options: argparse.Namespace, images: "list[NDArray[np.uint8]]") -> object:
+    from causalseg.inference.export import export
+
+    texts = options.text or TEXTS
+    return export(Path(options.checkpoint), options.out, options.format, images, texts)
+
+
+def _write_int8(options: argparse.Namespace, images: "list[NDArray[np.uint8]]") -> object:
+    from causalseg.data.lvit import read_lvit
+    from causalseg.evaluation.int8 import export_int8
+
+    labelled = None
+    if options.data is not None:
+        whole = read_lvit(options.data, "val", allow_problems=options.allow_problems)
+        labelled = whole.limit(options.limit, seed=0)
+    return export_int8(options.checkpoint, options.out, images, options.text or TEXTS, labelled)

@@ -84,7 +84,7 @@ def export(
         raise InputError("the parity check needs at least one image and one text.")
     path = default_checkpoint() if str(checkpoint) == DEFAULT else checkpoint
     saved = load_checkpoint(path)
-    inputs = _inputs(Preprocessing(**saved.preprocessing), images, texts)
+    inputs = paired_inputs(Preprocessing(**saved.preprocessing), images, texts)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         written = Path(folder) / out.name
@@ -133,9 +133,10 @@ class _Graph(nn.Module):
         return logits
 
 
-def _inputs(
+def paired_inputs(
     preprocessing: Preprocessing, images: Sequence[NDArray[np.uint8]], texts: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
+    """Pixels (B, 3, S, S) and tokens (B, L), image i under text i modulo their number."""
     paired = [texts[i % len(texts)] for i in range(len(images))]
     pixels = torch.stack([preprocessing.image(image) for image in images])
     return pixels, tokenize(paired, preprocessing.context_length)
