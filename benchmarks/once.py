@@ -27,6 +27,7 @@ def training_step(form: str, batch: int) -> Callable[[], float]:
     objective = architecture("causalclipseg").objective(model.config)
     optimizer = torch.optim.Adam(model.parameters(), 3e-5)
     images, text = torch.randn(batch, 3, 224, 224), tokens(batch)
+    text[:, 2] += torch.arange(batch)  # distinct captions, as a repeated one is encoded once
     target = {"mask": (torch.rand(batch, 1, 224, 224) > 0.8).float()}
 
     def step() -> float:

@@ -9,9 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from causalseg import build_model, tokenize
 from causalseg.errors import InputError
-from causalseg.inference.optimise import TextCache, cut_at_eos, fold_batch_norms, optimise
+from causalseg.inference.optimise import TextCache, fold_batch_norms, optimise
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.causalclipseg import decoder
+from causalseg.text.batch import cut_at_eos, encode_distinct
 
 TEXTS = ["one infected area, lower left lung.", "left", "bilateral pulmonary infection, all lung."]
 
@@ -108,6 +109,36 @@ class Counting(nn.Module):
     def encode_text(self, tokens):
         self.rows += len(tokens)
         return self.text_tower(tokens)
+
+
+def test_a_repeated_caption_is_encoded_once_with_the_same_value_and_gradients():
+    model, asked = randomised(), []
+    tokens = tokenize([TEXTS[0], TEXTS[1], TEXTS[0], TEXTS[0]])
+
+    def encode(rows):
+        asked.append(tuple(rows.shape))
+        return model.encode_text(rows)
+
+    weight, results = torch.randn(4, 1, dtype=torch.float64), []
+    for tau in (model.encode_text(tokens), encode_distinct(encode, tokens)):
+        parameters = list(model.text_tower.parameters())
+        results.append((tau, *torch.autograd.grad((weight * tau.sin()).sum(), parameters)))
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+    assert asked == [(2, int(tokens.argmax(1).max()) + 1)]
+
+
+def test_a_training_step_with_repeated_captions_is_that_of_the_plain_form():
+    tokens, rows, results = tokenize([TEXTS[0], TEXTS[1], TEXTS[0]]), [], []
+    for model in pair():
+        model.train()
+        model.text_tower.register_forward_hook(lambda _, given, __: rows.append(len(given[0])))
+        out = model(images(), tokens)
+        loss = out.logits.square().mean() + out.confounder_logits.square().mean()
+        results.append(torch.autograd.grad(loss, list(model.text_tower.parameters())))
+    assert rows == [2, 3]
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-12)
 
 
 def test_text_features_are_computed_once_for_each_content_and_state_of_the_weights():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from causalseg.errors import InputError
+from causalseg.text.batch import cut_at_eos
 
 Precision = Literal["fp32", "bf16"]
 
@@ -90,14 +91,6 @@ def to_bfloat16(model: nn.Module) -> None:
 
 def _reads_text(name: str) -> bool:
     return name == "text_tower" or name.endswith(("decoder.kernel", "decoder.project"))
-
-
-def cut_at_eos(tokens: Tensor) -> Tensor:
-    """Drop the columns after the longest [EOS], which is each row's highest id: (B, L') of (B, L).
-
-    Attention is causal, so that what follows [EOS] never reaches it.
-    """
-    return tokens[:, : int(tokens.argmax(1).max()) + 1]
 
 
 class TextCache:

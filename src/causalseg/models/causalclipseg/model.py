@@ -20,6 +20,7 @@ from causalseg.models.causalclipseg.decoder import Decoder
 from causalseg.models.causalclipseg.fusion import Fusion
 from causalseg.models.causalclipseg.masker import Masker
 from causalseg.models.output import SegmentationOutput
+from causalseg.text.batch import encode_distinct
 
 
 @dataclass
@@ -163,6 +164,7 @@ class CausalCLIPSeg(nn.Module):
 
         """
         confounder = self.training if confounder is None else confounder
-        return self.segment(
-            self.encode_image(images, confounder=confounder), self.encode_text(tokens)
-        )
+        # A traced graph must not depend on its example's captions, and meta tensors have none.
+        each = torch.compiler.is_compiling() or tokens.is_meta or not self.config.fast
+        tau = self.encode_text(tokens) if each else encode_distinct(self.encode_text, tokens)
+        return self.segment(self.encode_image(images, confounder=confounder), tau)
