@@ -2,14 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Several processes share the cores; spinning OpenMP threads would starve each other.
-export OMP_WAIT_POLICY := passive
-
 .PHONY: demo test check bench table2 docs clean
 
 demo: $(VENV)/.installed-base
 	$(BIN)/causalseg demo --out demo
 
+# Several processes share the cores; spinning OpenMP threads would starve each other.
+test: export OMP_WAIT_POLICY := passive
 test: check
 	$(BIN)/python -m pytest -n 2
 
