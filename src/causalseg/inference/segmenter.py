@@ -99,8 +99,8 @@ class Segmenter:
             device: as PyTorch names it, e.g. "cpu" or "cuda"; exported files run on the CPU.
             precision: "bf16" computes the image path in bfloat16, for processors that are faster
                 at it (docs/performance.md has what it costs in Dice).
-            compile: compile the image path with `torch.compile`, on the first call, which takes
-                a minute and a C++ compiler.
+            compile: compile the image path with `torch.compile`, which takes a C++ compiler and
+                a minute or more on the first call and on the first of another batch size.
 
         Raises:
             InputError: there is no such file, it is no checkpoint, or the options do not fit it.
