@@ -16,21 +16,27 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, Any]:
+def interleaved(
+    calls: Mapping[str, Callable[[], object]], rounds: int, seconds: float = float("inf")
+) -> dict[str, Any]:
     """Time every call once a round, in turn, so that the machine's other load meets all alike.
 
     The first call is the reference of the ratios, which are taken within a round. CPU seconds of
     the process (all threads) are kept beside wall time: they depend less on what else is running.
+    No round starts once `seconds` have passed, but for the first.
 
     Returns:
         name -> median and range of wall and CPU seconds, and of both ratios.
 
     """
+    begun = time.monotonic()
     for call in calls.values():
         call()
     wall: dict[str, list[float]] = {name: [] for name in calls}
     cpu: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
+    for done in range(rounds):
+        if done and time.monotonic() - begun > seconds:
+            break
         for name, call in calls.items():
             start, used = time.perf_counter(), time.process_time()
             call()
@@ -44,6 +50,7 @@ def interleaved(calls: Mapping[str, Callable[[], object]], rounds: int) -> dict[
             "seconds": _spread(wall[name]),
             "cpu_seconds": _spread(cpu[name]),
             "ratio": _spread([a / b for a, b in zip(wall[first], wall[name], strict=True)]),
+            "rounds": len(wall[name]),
             "cpu_ratio": _spread([a / b for a, b in zip(cpu[first], cpu[name], strict=True)]),
         }
         for name in calls
@@ -61,14 +68,17 @@ def flops(call: Callable[[], object]) -> float:
     return counter.get_total_flops() / 1e9
 
 
-def peak_memory(*arguments: str) -> float:
-    """Peak resident GiB of `python -m benchmarks.once ARGUMENTS`, a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.once", *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+def peak_memory(*arguments: str, seconds: float) -> float:
+    """Peak resident GiB of `python -m benchmarks.once ARGUMENTS`, a process of its own.
+
+    NaN where it fails, as for lack of memory, or takes longer than `seconds`.
+    """
+    command = [sys.executable, "-m", "benchmarks.once", *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        print(f"no peak memory of {' '.join(arguments)}: {error}", file=sys.stderr)
+        return float("nan")
     return float(json.loads(done.stdout.splitlines()[-1])["peak_gib"])
 
 

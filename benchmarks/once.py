@@ -1,4 +1,4 @@
-"""One inference or training step, for its peak memory: `python -m benchmarks.once train fast 8`."""
+"""One step, for its peak memory: `python -m benchmarks.once train fast 8 RN101`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from causalseg.inference.optimise import optimise
 from causalseg.models.registry import architecture
 
 
-def training_step(form: str, batch: int) -> Callable[[], float]:
+def training_step(form: str, batch: int, encoder: str = "RN101") -> Callable[[], float]:
     """A step of both branches with Adam; `form` is dense, fast or checkpointed."""
     torch.manual_seed(0)
     model = build_model(
         "causalclipseg",
-        encoder="RN101",
+        encoder=encoder,
         fast=form != "dense",
         gradient_checkpointing=form == "checkpointed",
     ).train()
@@ -41,15 +41,15 @@ def training_step(form: str, batch: int) -> Callable[[], float]:
 
 
 def main() -> None:
-    """Arguments: `train` or `infer`; `dense`, `fast` or `checkpointed`; the batch."""
-    kind, form, batch = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    """Arguments: `train` or `infer`; `dense`, `fast` or `checkpointed`; the batch; the encoder."""
+    kind, form, batch, encoder = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
     torch.set_num_threads(2)
     if kind == "train":
-        step = training_step(form, batch)
+        step = training_step(form, batch, encoder)
         for _ in range(2):  # the optimiser's state exists from the second step on
             step()
     else:
-        model = random_model(fast=form != "dense")
+        model = random_model(encoder, fast=form != "dense")
         if form == "fast":
             optimise(model)
         with torch.inference_mode():

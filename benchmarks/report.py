@@ -27,7 +27,7 @@ def markdown(data: dict[str, Any]) -> str:
         result = section["result"]
         if name == "memory":
             lines += ["| process | peak GiB |", "|---|---|"]
-            lines += [f"| {case} | {gib:.2f} |" for case, gib in result.items()]
+            lines += [f"| {case} | {_gib(gib)} |" for case, gib in result.items()]
             continue
         for title, value in result.items():
             if isinstance(value, float):
@@ -37,6 +37,10 @@ def markdown(data: dict[str, Any]) -> str:
             else:
                 lines += ["", f"### {title}", "", *_table(value)]
     return "\n".join(lines) + "\n"
+
+
+def _gib(value: float) -> str:
+    return "not measured" if value != value else f"{value:.2f}"
 
 
 def _machine(found: dict[str, Any]) -> str:

@@ -20,24 +20,24 @@ from causalseg.inference.optimise import TextCache, optimise
 
 def inference(options: argparse.Namespace) -> dict[str, Any]:
     """Every form and every peer, batch 1 and 8, with operations and difference of logits."""
-    variants = own(compile=options.compile, exported=options.exported) + compact()
+    variants = own(options.encoder, compile=options.compile, exported=options.exported) + compact()
     others, missing = peers() if options.peers else ([], {})
     with torch.inference_mode():
-        first = _inference(variants + others, 1, options.rounds)
+        first = _inference(variants + others, 1, options.rounds, options.minutes * 60 / 5)
         if not options.batch8:
             return {"batch 1": first, "missing": missing}
         fewer = [v for v in variants if v.group != "exact" or "branch" not in v.name]
-        eighth = _inference(fewer, 8, max(1, options.rounds // 3))
+        eighth = _inference(fewer, 8, max(1, options.rounds // 3), options.minutes * 60 / 5)
     return {"batch 1": first, "batch 8": eighth, "missing": missing}
 
 
-def _inference(variants: list[Variant], batch: int, rounds: int) -> dict[str, Any]:
+def _inference(variants: list[Variant], batch: int, rounds: int, seconds: float) -> dict[str, Any]:
     torch.manual_seed(1)
     images, text = torch.randn(batch, 3, 224, 224), tokens(batch)
     calls = {v.name: v.prepare(images, text) for v in variants}
     reference = calls[variants[0].name]()
     assert isinstance(reference, torch.Tensor)
-    result = measure.interleaved(calls, rounds)
+    result = measure.interleaved(calls, rounds, seconds)
     for variant in variants:
         row = result[variant.name]
         row["group"] = variant.group
@@ -55,21 +55,22 @@ def _inference(variants: list[Variant], batch: int, rounds: int) -> dict[str, An
 
 def training(options: argparse.Namespace) -> dict[str, Any]:
     """A step of both branches, dense against reordered, and the difference of their gradients."""
-    result: dict[str, Any] = {"gradient_difference": _gradient_difference()}
+    result: dict[str, Any] = {"gradient_difference": _gradient_difference(options.encoder)}
+    seconds = options.minutes * 60 / 4 / len(options.training_batches)
     for batch in options.training_batches:
-        steps = {form: training_step(form, batch) for form in ("dense", "fast")}
-        result[f"batch {batch}"] = measure.interleaved(steps, options.training_rounds)
+        steps = {form: training_step(form, batch, options.encoder) for form in ("dense", "fast")}
+        result[f"batch {batch}"] = measure.interleaved(steps, options.training_rounds, seconds)
     return result
 
 
-def _gradient_difference() -> float:
+def _gradient_difference(encoder: str) -> float:
     """Worst relative difference of a parameter's gradient in evaluation mode, float32."""
     gradients = []
     torch.manual_seed(2)
     images, text = torch.randn(1, 3, 224, 224), tokens(1)
     weight = torch.randn(1, 1, 224, 224)
     for fast in (False, True):
-        model = random_model(fast=fast)
+        model = random_model(encoder, fast=fast)
         out = model(images, text, confounder=True)
         ((out.logits + out.confounder_logits) * weight).sum().backward()
         gradients.append([p.grad for p in model.parameters()])
@@ -80,16 +81,22 @@ def _gradient_difference() -> float:
     )
 
 
-def memory(_: argparse.Namespace) -> dict[str, float]:
+def memory(options: argparse.Namespace) -> dict[str, float]:
     """Peak resident GiB, a process each."""
     cases = [("train", form, 8) for form in ("dense", "fast", "checkpointed")]
     cases += [("infer", form, batch) for form in ("dense", "fast") for batch in (1, 8)]
-    return {f"{a} {b} {c}": measure.peak_memory(a, b, str(c)) for a, b, c in cases}
+    seconds = options.minutes * 60 / 5
+    return {
+        f"{kind} {form} {batch}": measure.peak_memory(
+            kind, form, str(batch), options.encoder, seconds=seconds
+        )
+        for kind, form, batch in cases
+    }
 
 
 def growth(options: argparse.Namespace) -> dict[str, Any]:
     """How the reordered form grows with the image's side, the batch, and the prompts."""
-    model = random_model()
+    model = random_model(options.encoder)
     optimise(model)
     cache = TextCache(model)
 
@@ -102,13 +109,12 @@ def growth(options: argparse.Namespace) -> dict[str, Any]:
     rounds = max(1, options.rounds // 2)
     with torch.inference_mode():
         return {
-            "side": measure.interleaved({str(s): call(s, 1, 1) for s in (224, 448, 896)}, rounds),
-            "batch": measure.interleaved(
-                {str(b): call(224, b, 1) for b in (1, 2, 4, 8, 16, 32)}, rounds
-            ),
-            "prompts": measure.interleaved(
-                {str(p): call(224, 1, p) for p in (1, 2, 4, 8, 16, 32, 64)}, rounds
-            ),
+            title: measure.interleaved(calls, rounds, options.minutes * 60 / 15)
+            for title, calls in (
+                ("side", {str(s): call(s, 1, 1) for s in (224, 448, 896)}),
+                ("batch", {str(b): call(224, b, 1) for b in (1, 2, 4, 8, 16, 32)}),
+                ("prompts", {str(p): call(224, 1, p) for p in (1, 4, 16, 64)}),
+            )
         }
 
 
@@ -133,7 +139,9 @@ def main() -> None:
     parser.add_argument("--only", choices=SECTIONS, action="append", help="sections to measure")
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of inference")
     parser.add_argument("--training-rounds", type=int, default=2)
-    parser.add_argument("--training-batches", type=int, nargs="+", default=[4, 8])
+    parser.add_argument("--training-batches", type=int, nargs="+", default=[8, 4])
+    parser.add_argument("--minutes", type=float, default=20, help="rounds stop to keep about this")
+    parser.add_argument("--encoder", default="RN101", help="tiny: a quick look at all sections")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="also torch.compile")
     parser.add_argument("--no-batch8", dest="batch8", action="store_false")

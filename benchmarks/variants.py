@@ -63,9 +63,9 @@ def _cached(model: nn.Module) -> Callable[[Tensor, Tensor], Call]:
     return prepare
 
 
-def own(*, compile: bool, exported: bool) -> list[Variant]:
-    """Forms of CausalCLIPSeg RN101 on the same weights; the first is the reference."""
-    dense, fast = random_model(fast=False), random_model()
+def own(encoder: str, *, compile: bool, exported: bool) -> list[Variant]:
+    """Forms of CausalCLIPSeg on the same weights; the first is the reference."""
+    dense, fast = random_model(encoder, fast=False), random_model(encoder)
     folded, half = copy.deepcopy(fast), copy.deepcopy(fast)
     optimise(folded)
     optimise(half, "bf16")
