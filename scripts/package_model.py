@@ -7,6 +7,7 @@ the weights are those that validation chose.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 from causalseg.inference.default import ASSET
@@ -23,12 +24,18 @@ def main() -> None:
     """Write the asset."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path)
+    parser.add_argument(
+        "--first-run", type=Path, help="run folder of the first stage, if there were several"
+    )
     parser.add_argument("--hours", type=float, required=True, help="of training, all stages")
     parser.add_argument("--hardware", required=True)
     parser.add_argument("--out", type=Path, default=ASSET)
     args = parser.parse_args()
     saved = load_checkpoint(args.checkpoint)
-    run = saved.provenance
+    run = dict(saved.provenance)
+    if args.first_run:  # a later stage starts from a checkpoint; the towers' weights are older
+        first = json.loads((args.first_run / "run.json").read_text())
+        run["initial_weights"] = first["initial_weights"]
     config = {k: v for k, v in run["config"].items() if k not in ("out", "ckpt_path", "init")}
     config["data"] = {k: v for k, v in config["data"].items() if k not in ("root", "cache")}
     config["model"] = config["model"] | {"weights": run["initial_weights"]["source"]}
