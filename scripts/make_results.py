@@ -139,15 +139,19 @@ def readme_block(plan: Mapping[str, Any], data: Path) -> str:
     rows = []
     for name in wanted.get("scores") or []:
         m = content("scores", name)
-        small = m["model_size"]
+        native = m["native_size"]
         rows.append(
             [name, f"{m['data']['root']} {m['data']['split']}, {m['images']}"]
-            + [interval(small["macro"][key]) for key in ("dice", "iou")]
-            + [interval(small["micro"]["dice"])]
+            + [interval(native["macro"][key]) for key in ("dice", "iou")]
+            + [interval(native["micro"]["dice"])]
         )
     if not rows:
         return "Not measured yet: `python scripts/make_results.py` fills this block."
-    parts = [table(("model", "data, images", "macro Dice", "macro IoU", "micro Dice"), rows)]
+    parts = [
+        table(
+            ("model", "data, images", "macro Dice at native size", "macro IoU", "micro Dice"), rows
+        )
+    ]
     if wanted.get("faithfulness"):
         tests = content("faithfulness", wanted["faithfulness"])["tests"]
         kept = {name: tests[name] for name in TEXT_TESTS if name in tests}
