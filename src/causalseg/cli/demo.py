@@ -8,7 +8,7 @@ from causalseg.errors import InputError
 
 COUNT, SEED, SIZE = 1000, 0, 80
 MARK = ".causalseg-demo"
-EPOCHS = 11
+EPOCHS = 14
 TRAINING = (
     "--data.size", SIZE, "--data.batch_size", 12, "--data.context_length", 24,
     "--model.encoder", "tiny", "--model.dice_weight", 1, "--optimizer.lr", 1e-3,
