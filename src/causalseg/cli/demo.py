@@ -12,7 +12,7 @@ EPOCHS = 14
 TRAINING = (
     "--data.size", SIZE, "--data.batch_size", 12, "--data.context_length", 24,
     "--model.encoder", "tiny", "--model.dice_weight", 1, "--optimizer.lr", 1e-3,
-    "--optimizer.warmup_steps", 50, "--optimizer.ema_decay", 0.99,
+    "--optimizer.warmup_steps", 50,
     "--trainer.accelerator", "cpu",
 )  # fmt: skip
 
