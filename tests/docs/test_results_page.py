@@ -53,9 +53,11 @@ def test_every_number_comes_from_the_folders(runs: Path, root: Path) -> None:
     page = (root / "docs" / "results.md").read_text()
     metrics = json.loads((runs / "scores" / "a" / "metrics.json").read_text())
     for scale in ("macro", "micro"):
-        value = metrics["model_size"][scale]["dice"]
-        words = f"{value['estimate']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-        assert words in page
+        for size in ("model_size", "native_size"):
+            value = metrics[size][scale]["dice"]
+            words = f"{value['estimate']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+            assert words in page
+        # The README shows what a user of the masks gets: the image's own size.
         assert words in (root / "README.md").read_text()
     assert metrics["data"]["fingerprint"][:16] in page
     assert "`causalseg evaluate tiny.safetensors --data phantoms --split test" in page
