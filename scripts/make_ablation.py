@@ -4,7 +4,7 @@ python scripts/make_ablation.py --collect phantoms=DIR qata-slice=DIR   copy wha
 python scripts/make_ablation.py                                         write the page's blocks
 
 A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. A grid's table is kept in
-docs/results/ablations/NAME.json, without paths of the machine that ran it.
+docs/results/grids/NAME.json, without paths of the machine that ran it.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PAGE, DATA = ROOT / "docs" / "ablation.md", ROOT / "docs" / "results"
 def collect(name: str, folder: Path) -> None:
     """Copy a grid's table."""
     write_json(
-        stored(DATA, "ablations", {"name": name}), without_paths(read_json(folder / "table.json"))
+        stored(DATA, "grids", {"name": name}), without_paths(read_json(folder / "table.json"))
     )
 
 
@@ -64,7 +64,7 @@ def main() -> None:
     if args.picture:
         masks_picture(args.picture, ROOT / "docs" / "images" / "ablation_masks.png")
     text = PAGE.read_text()
-    for table in sorted((DATA / "ablations").glob("*.json")):
+    for table in sorted((DATA / "grids").glob("*.json")):
         text = filled(text, table.stem, markdown(read_json(table)))
     write_bytes(PAGE, text.encode())
 
