@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 
 from causalseg import Segmenter
-from causalseg.data.datamodule import DataConfig
+from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.errors import InputError
 from causalseg.models.checkpoint import read_header
 from causalseg.training.config import OptimizerConfig, RunConfig, TrainerConfig
@@ -42,6 +43,20 @@ def command(root: Path, out: Path, epochs: int, *more: str) -> list[str]:
     }  # fmt: skip
     words = [f"--{name}={value}" for name, value in options.items()]
     return [sys.executable, "-m", "causalseg", "fit", *words, *more]
+
+
+def bare_trainer(callback: L.Callback, **limits: int) -> L.Trainer:
+    """A trainer that watches and leaves nothing behind."""
+    return L.Trainer(
+        **limits,
+        accelerator="cpu",
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
 
 
 def table(out: Path) -> list[dict[str, str]]:
@@ -129,8 +144,6 @@ def test_two_processes_train_together(phantoms: Path, tmp_path: Path) -> None:
 
 
 def test_rates_are_applied_after_every_epoch(phantoms: Path, tmp_path: Path) -> None:
-    import lightning as L
-
     seen: list[dict[str, float]] = []
 
     class Reader(L.Callback):
@@ -138,24 +151,14 @@ def test_rates_are_applied_after_every_epoch(phantoms: Path, tmp_path: Path) -> 
             (optimizer,) = trainer.optimizers
             seen.append({group["name"]: group["lr"] for group in optimizer.param_groups})
 
-    from causalseg.data.datamodule import LViTDataModule
-
     settings = config(
         phantoms,
         tmp_path,
         optimizer=OptimizerConfig(lr=1e-3, image_lr_factor=0.1, text_lr_factor=0.5),
     )
-    trainer = L.Trainer(
-        max_epochs=3,
-        accelerator="cpu",
-        callbacks=[Reader()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
+    bare_trainer(Reader(), max_epochs=3).fit(
+        build(settings), datamodule=LViTDataModule(settings.data)
     )
-    trainer.fit(build(settings), datamodule=LViTDataModule(settings.data))
     # Cosine from 1 to 0 over 3 epochs: 0.75, 0.25, 0 of the first rate.
     for epoch, factor in enumerate((0.75, 0.25, 0.0)):
         assert seen[epoch]["head"] == pytest.approx(1e-3 * factor, abs=1e-9)
@@ -164,8 +167,6 @@ def test_rates_are_applied_after_every_epoch(phantoms: Path, tmp_path: Path) -> 
 
 
 def test_alternating_moves_masker_and_rest_in_turn(phantoms: Path, tmp_path: Path) -> None:
-    import lightning as L
-
     model = {"encoder": "tiny", "head_channels": (16, 16, 8), "adversary": "alternating"}
     settings = config(phantoms, tmp_path, model=model, optimizer=OptimizerConfig(lr=1e-3))
     module = build(settings)
@@ -182,19 +183,7 @@ def test_alternating_moves_masker_and_rest_in_turn(phantoms: Path, tmp_path: Pat
             moved.append(changed)
             before.update({n: p.detach().clone() for n, p in module.model.named_parameters()})
 
-    from causalseg.data.datamodule import LViTDataModule
-
-    trainer = L.Trainer(
-        max_steps=4,
-        accelerator="cpu",
-        callbacks=[Watcher()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-    trainer.fit(module, datamodule=LViTDataModule(settings.data))
+    bare_trainer(Watcher(), max_steps=4).fit(module, datamodule=LViTDataModule(settings.data))
     assert moved[:4] == [{"rest"}, {"masker"}, {"rest"}, {"masker"}]
 
 
