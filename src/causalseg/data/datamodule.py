@@ -1,7 +1,7 @@
 """Batches for training, validation and testing, the same after a resume as without a stop."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from causalseg.data.dataset import Item, SegmentationDataset
 from causalseg.data.lvit import read_lvit
 from causalseg.data.manifest import Manifest, Split
 from causalseg.data.preprocessing import Preprocessing
+from causalseg.data.rewrites import RewriteConfig
 from causalseg.errors import InputError
 
 
@@ -34,6 +35,8 @@ class DataConfig:
     """Folder for a memory map of the decoded pixels; None keeps them in RAM."""
     augment: bool = True
     """Change training images: flip with the sides swapped in the caption, affine, tone."""
+    rewrite: RewriteConfig = field(default_factory=RewriteConfig)
+    """Rewrite training captions, and their masks with them; only with `augment`."""
     allow_problems: bool = False
     """Leave out and record what has errors, instead of refusing the data set."""
     seed: int = 0
@@ -113,6 +116,7 @@ class LViTDataModule(LightningDataModule):
                 self.manifests[split],
                 config.preprocessing,
                 augment=config.augment and split == "train",
+                rewrite=config.rewrite,
                 seed=config.seed,
                 cache=config.cache,
             )

@@ -7,7 +7,6 @@ from typing import TypedDict
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -15,6 +14,8 @@ from causalseg.data.augment import AugmentConfig, affine, draw, tone_curve
 from causalseg.data.manifest import Manifest
 from causalseg.data.pixels import load_pixels
 from causalseg.data.preprocessing import Preprocessing
+from causalseg.data.rewrites import RewriteConfig, check_sides, keep
+from causalseg.data.texts import TextTable
 
 
 class Item(TypedDict):
@@ -46,6 +47,7 @@ class SegmentationDataset(Dataset[Item]):
         preprocessing: Preprocessing,
         *,
         augment: bool = False,
+        rewrite: RewriteConfig | None = None,
         seed: int = 0,
         cache: str | Path | None = None,
     ) -> None:
@@ -55,6 +57,7 @@ class SegmentationDataset(Dataset[Item]):
             manifest: The split.
             preprocessing: Size S, mean and std, context length L.
             augment: Flip with the caption's sides swapped, affine and tone changes.
+            rewrite: How often a caption is rewritten and its mask with it; only with `augment`.
             seed: Of the augmentation.
             cache: A folder for a memory map instead of RAM; made once for each content and size.
 
@@ -66,9 +69,14 @@ class SegmentationDataset(Dataset[Item]):
         self.epoch = 0
         self.pixels = load_pixels(manifest, preprocessing, cache)
         captions = [record.caption for record in manifest.records]
-        self.tokens, self._plain, self._swapped = _token_table(
-            captions, preprocessing.context_length, swap=augment
+        self.texts = TextTable(
+            captions,
+            preprocessing.context_length,
+            mirror=augment,
+            rewrite=(rewrite if augment else None) or RewriteConfig(),
         )
+        if augment and rewrite is not None and rewrite.one_lung > 0:
+            check_sides(captions, self.pixels[:, -1])
         report_cut(captions, preprocessing.context_length, f"{manifest.root.name}/{manifest.split}")
 
     def set_epoch(self, epoch: int) -> None:
@@ -81,49 +89,25 @@ class SegmentationDataset(Dataset[Item]):
     def __getitem__(self, key: int | tuple[int, int]) -> Item:
         """One record, by index or by (epoch, index)."""
         epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
-        planes = self.pixels[index]
-        token_row = int(self._plain[index])
+        pixels, mask = self.pixels[index, :-1], self.pixels[index, -1:]
+        row = self.texts.own[index].row
         if self.augment is None:
-            pixels = torch.from_numpy(planes[:-1].astype(np.float32)).div_(255)
-            mask = torch.from_numpy(planes[-1:].astype(np.float32))
+            image = torch.from_numpy(pixels.astype(np.float32)).div_(255)
+            target = torch.from_numpy(mask.astype(np.float32))
         else:
-            change = draw(np.random.default_rng((self.seed, epoch, index)), self.augment)
-            if change.flip and self._swapped[index] >= 0:
-                planes = planes[..., ::-1]
-                token_row = int(self._swapped[index])
-            pixels, mask = affine(tone_curve(planes[:-1], change), planes[-1:], change)
+            rng = np.random.default_rng((self.seed, epoch, index))
+            change = draw(rng, self.augment)
+            text = self.texts.draw(rng, index)
+            mask, row = keep(mask, text.keeps), text.row
+            if change.flip and text.mirrored is not None:
+                pixels, mask, row = pixels[..., ::-1], mask[..., ::-1], text.mirrored
+            image, target = affine(tone_curve(pixels, change), mask, change)
         return {
-            "image": self.preprocessing.normalise(pixels),
-            "mask": mask,
-            "tokens": self.tokens[token_row],
+            "image": self.preprocessing.normalise(image),
+            "mask": target,
+            "tokens": self.texts.tokens[row],
             "index": index,
         }
-
-
-def _token_table(
-    captions: Sequence[str], context_length: int, *, swap: bool
-) -> tuple[Tensor, NDArray[np.int64], NDArray[np.int64]]:
-    """Tokens once for each distinct text.
-
-    Returns:
-        tokens (D, L) int64; each caption's row; each swapped caption's row, -1 where the sides
-        cannot be swapped safely.
-
-    """
-    from causalseg.text.tokenizer import tokenize
-
-    rows: dict[str, int] = {}
-    plain = np.array([rows.setdefault(caption, len(rows)) for caption in captions], np.int64)
-    swapped = np.full(len(captions), -1, np.int64)
-    if swap:
-        from causalseg.text.captions import swap_sides
-
-        mirror = {caption: swap_sides(caption) for caption in set(captions)}
-        for i, caption in enumerate(captions):
-            text = mirror[caption]
-            if text is not None:
-                swapped[i] = rows.setdefault(text, len(rows))
-    return tokenize(list(rows), context_length), plain, swapped
 
 
 def report_cut(captions: Sequence[str], context_length: int, name: str) -> None:

@@ -11,7 +11,11 @@ from torch.utils.checkpoint import checkpoint
 from causalseg.layers.upsample_conv import UpsampleConv, upsample_conv_phases
 
 CHUNK = 64
-"""Channels of the upsampled features that exist at a time."""
+"""Most channels of the upsampled features that exist at a time."""
+MIN_CHUNK = 8
+CHUNK_BYTES = 32 * 2**20
+"""Most bytes of them on a CPU. Larger blocks are given back to the system at once, and are cleared
+page by page when they are next asked for, which took a fifth of a training step."""
 
 
 def correlate(features: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
@@ -113,7 +117,7 @@ class Decoder(nn.Module):
         constant = taps @ self.project.bias.unsqueeze(1)  # type: ignore[union-attr]
         folded = (taps @ self.project.weight.flatten(1)).to(dtype)
         maps: Tensor | None = None
-        for channels in self._chunks():
+        for channels in self._chunks(x, size):
             if torch.is_grad_enabled():
                 part: Tensor = checkpoint(
                     _Once(self._partial),
@@ -141,9 +145,11 @@ class Decoder(nn.Module):
                 out = out + window
         return out.unsqueeze(1)
 
-    def _chunks(self) -> Iterator[slice]:
-        count = self.up2.out_channels
-        step = count if torch.compiler.is_compiling() else CHUNK
+    def _chunks(self, x: Tensor, size: tuple[int, int]) -> Iterator[slice]:
+        count = step = self.up2.out_channels
+        if not torch.compiler.is_compiling():
+            fit = CHUNK_BYTES // (x.shape[0] * size[0] * size[1] * x.element_size())
+            step = CHUNK if x.is_cuda else min(CHUNK, max(MIN_CHUNK, fit))
         return (slice(i, min(i + step, count)) for i in range(0, count, step))
 
     def _partial(
@@ -159,7 +165,8 @@ class Decoder(nn.Module):
         phases, scale = upsample_conv_phases(x, self.up2.weight[channels], bias, size)
         batch, count, _, h, w = phases.shape
         flat = phases.view(batch, count, -1)
-        features = F.relu(_normalise(flat, self.norm2, channels, update_statistics))
+        normal = _normalise(flat, self.norm2, channels, update_statistics)
+        features = F.relu(normal, inplace=True)
         taps = folded[:, :, channels]
         if batch == 1:  # one product for all texts
             maps = F.conv1d(features, taps.flatten(0, 1).unsqueeze(2))

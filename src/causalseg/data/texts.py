@@ -1,0 +1,80 @@
+"""The captions of a split as tokens, with their mirrored and rewritten forms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+
+from causalseg.data.rewrites import Keeps, Kind, Rewrite, RewriteConfig, rewrites
+from causalseg.text.captions import swap_sides
+from causalseg.text.tokenizer import tokenize
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One text of an image."""
+
+    row: int
+    """Of `TextTable.tokens`."""
+    mirrored: int | None
+    """Row of the text with left and right exchanged, for the mirrored image; None where the
+    sides cannot be exchanged safely."""
+    keeps: Keeps = "all"
+    """The part of the mask that the text asks for."""
+
+
+class TextTable:
+    """Every distinct text of a split, tokenized once.
+
+    Attributes:
+        tokens: (D, L) int64.
+        own: each record's own caption.
+
+    """
+
+    def __init__(
+        self, captions: Sequence[str], context_length: int, *, mirror: bool, rewrite: RewriteConfig
+    ) -> None:
+        """Read and tokenize.
+
+        Args:
+            captions: each record's caption.
+            context_length: L; longer captions are cut.
+            mirror: also tokenize the texts of mirrored images.
+            rewrite: how often `draw` gives another text.
+
+        """
+        self._rows: dict[str, int] = {}
+        self._mirror = mirror
+        self._edges = np.cumsum(rewrite.chances)
+        distinct = {caption: self._reading(Rewrite(caption, "all")) for caption in captions}
+        others: dict[str, dict[Kind, list[Reading]]] = {}
+        if self._edges[-1] > 0:
+            others = {
+                caption: {
+                    kind: [self._reading(choice) for choice in choices]
+                    for kind, choices in rewrites(caption).items()
+                }
+                for caption in distinct
+            }
+        self.own = [distinct[caption] for caption in captions]
+        self._others = [others.get(caption) for caption in captions]
+        self.tokens = tokenize(list(self._rows), context_length)
+
+    def _reading(self, choice: Rewrite) -> Reading:
+        swapped = swap_sides(choice.caption) if self._mirror else None
+        row = self._row(choice.caption)
+        return Reading(row, None if swapped is None else self._row(swapped), choice.keeps)
+
+    def _row(self, text: str) -> int:
+        return self._rows.setdefault(text, len(self._rows))
+
+    def draw(self, rng: np.random.Generator, index: int) -> Reading:
+        """The text of a record for one step of training: its own, or now and then a rewrite."""
+        others = self._others[index]
+        if others is None:
+            return self.own[index]
+        kind = int(np.searchsorted(self._edges, rng.random(), side="right"))
+        choices = others[get_args(Kind)[kind]] if kind < len(self._edges) else []
+        return choices[int(rng.integers(len(choices)))] if choices else self.own[index]
