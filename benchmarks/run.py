@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from benchmarks import measure, report
+from benchmarks.loading import waiting
 from benchmarks.once import training_step
 from benchmarks.peers import peers
 from benchmarks.variants import Variant, compact, own, random_model, tokens
@@ -55,7 +56,7 @@ def _inference(variants: list[Variant], batch: int, rounds: int, seconds: float)
 
 def training(options: argparse.Namespace) -> dict[str, Any]:
     """A step of both branches, dense against reordered, and the difference of their gradients."""
-    result: dict[str, Any] = {"gradient_difference": _gradient_difference(options.encoder)}
+    result: dict[str, Any] = {**_gradient_difference(options.encoder)}
     seconds = options.minutes * 60 / 4 / len(options.training_batches)
     for batch in options.training_batches:
         steps = {form: training_step(form, batch, options.encoder) for form in ("dense", "fast")}
@@ -63,8 +64,11 @@ def training(options: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _gradient_difference(encoder: str) -> float:
-    """Worst relative difference of a parameter's gradient in evaluation mode, float32."""
+def _gradient_difference(encoder: str) -> dict[str, float]:
+    """Relative difference of the whole gradient, and of the worst parameter's, float32, eval mode.
+
+    A parameter whose gradient nearly cancels has a large relative difference by rounding alone.
+    """
     gradients = []
     torch.manual_seed(2)
     images, text = torch.randn(1, 3, 224, 224), tokens(1)
@@ -73,12 +77,15 @@ def _gradient_difference(encoder: str) -> float:
         model = random_model(encoder, fast=fast)
         out = model(images, text, confounder=True)
         ((out.logits + out.confounder_logits) * weight).sum().backward()
-        gradients.append([p.grad for p in model.parameters()])
-    return max(
-        float((a - b).norm() / a.norm())
-        for a, b in zip(*gradients, strict=True)
-        if a is not None and b is not None and a.norm() > 0
-    )
+        gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+    pairs = list(zip(*gradients, strict=True))
+    whole = sum(float((a - b).norm()) ** 2 for a, b in pairs) ** 0.5
+    return {
+        "gradient_difference": whole / sum(float(a.norm()) ** 2 for a, _ in pairs) ** 0.5,
+        "worst_parameter_gradient_difference": max(
+            float((a - b).norm() / a.norm()) for a, b in pairs if a.norm() > 0
+        ),
+    }
 
 
 def memory(options: argparse.Namespace) -> dict[str, float]:
@@ -124,11 +131,21 @@ def _segment(
     return model.segment(model.encode_image(images), cache(text)).logits  # type: ignore[operator]
 
 
+def loading(options: argparse.Namespace) -> dict[str, float]:
+    """How long a step waits for its data, for the large network and for the packaged model's."""
+    return {
+        f"{encoder}: {name}": value
+        for encoder in (options.encoder, "compact")
+        for name, value in waiting(encoder).items()
+    }
+
+
 SECTIONS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "memory": memory,
     "inference": inference,
     "training": training,
     "growth": growth,
+    "loading": loading,
 }
 
 

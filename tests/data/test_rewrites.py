@@ -1,3 +1,5 @@
+import re
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +45,7 @@ def test_what_is_kept_is_the_true_mask_of_the_rewritten_caption() -> None:
     compared = 0
     for case in phantom_cases(40, 0, 64):
         mask = truth(case.phantom, case.caption).astype(np.uint8)
-        for choice in sum(rewrites(case.caption).values(), []):
+        for choice in chain.from_iterable(rewrites(case.caption).values()):
             expected = truth(case.phantom, choice.caption)
             np.testing.assert_array_equal(keep(mask, choice.keeps), expected)
             compared += choice.keeps in ("left", "right")
@@ -103,13 +105,7 @@ def test_a_rewritten_item_has_the_rewritten_text_and_mask(small_phantoms: Path) 
 
 def _swap(caption: str) -> str:
     other = {"left": "right", "right": "left"}
-    return "".join(other.get(word, word) for word in _words(caption))
-
-
-def _words(caption: str) -> list[str]:
-    import re
-
-    return re.split(r"(\W+)", caption)
+    return "".join(other.get(word, word) for word in re.split(r"(\W+)", caption))
 
 
 def test_nothing_is_rewritten_without_augmentation(small_phantoms: Path) -> None:

@@ -3,14 +3,16 @@
 import argparse
 import shutil
 from pathlib import Path
+from time import perf_counter
 
 from causalseg.errors import InputError
 
-COUNT, SEED, SIZE = 1000, 0, 80
+COUNT, SEED, SIZE = 1000, 0, 128
 MARK = ".causalseg-demo"
-EPOCHS = 14
+EPOCHS = 10
 TRAINING = (
-    "--data.size", SIZE, "--data.batch_size", 12, "--data.context_length", 24,
+    "--data.size", SIZE, "--data.batch_size", 6, "--data.context_length", 24,
+    "--data.rewrite.one_lung", 0.3,
     "--model.encoder", "tiny", "--model.dice_weight", 1, "--optimizer.lr", 1e-3,
     "--optimizer.warmup_steps", 50,
     "--trainer.accelerator", "cpu",
@@ -40,7 +42,8 @@ def main(argv: list[str]) -> int:
     run(["data", "make-phantoms", "--out", args.out / "phantoms", "--count", args.count,
          "--seed", SEED, "--size", SIZE])  # fmt: skip
     run(["fit", "--data.root", args.out / "phantoms", "--out", args.out / "run",
-         "--trainer.max_epochs", args.epochs, *TRAINING])  # fmt: skip
+         "--trainer.max_epochs", args.epochs, "--trainer.precision", faster_precision(),
+         *TRAINING])  # fmt: skip
     checkpoint = args.out / "run" / "best.safetensors"
     run(["evaluate", checkpoint, "--data", args.out / "phantoms", "--out", args.out / "scores"])
     own, edited, blind = edited_scores(checkpoint, args.count, SEED, SIZE)
@@ -56,6 +59,23 @@ def main(argv: list[str]) -> int:
         f"Model:    {checkpoint}"
     )
     return 0
+
+
+def faster_precision() -> str:
+    """Lightning's name of the precision in which this processor multiplies faster."""
+    import torch
+
+    def seconds(dtype: torch.dtype) -> float:
+        a = torch.ones(512, 512, dtype=dtype)
+        times = []
+        for _ in range(5):
+            start = perf_counter()
+            for _ in range(8):
+                a @ a
+            times.append(perf_counter() - start)
+        return min(times)
+
+    return "bf16-mixed" if seconds(torch.bfloat16) < seconds(torch.float32) else "32-true"
 
 
 def run(words: list[object]) -> None:

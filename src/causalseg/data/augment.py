@@ -87,7 +87,7 @@ def affine(pixels: Tensor, mask: NDArray[np.uint8], change: Change) -> tuple[Ten
         (C, S, S) float32 and (1, S, S) float32 of 0 and 1.
 
     """
-    both = torch.cat([pixels, torch.from_numpy(np.ascontiguousarray(mask)).float()])[None]
+    both = torch.cat([pixels, torch.from_numpy(mask.astype(np.float32))])[None]
     cos, sin = np.cos(change.angle) / change.scale, np.sin(change.angle) / change.scale
     right, down = 2 * change.shift[0], 2 * change.shift[1]
     # affine_grid maps where a pixel goes to where it comes from: the inverse of the change.

@@ -154,10 +154,12 @@ def _get(config: RunConfig, path: str) -> Any:
                 f"axes: {config.architecture} has no option {option!r}; it has {', '.join(known)}."
             )
         return config.model.get(option, known[option].default)
-    owner: Any = getattr(config, section, None) if option else config
-    if not hasattr(owner, option or section):
-        raise InputError(f"axes: a run has no option {path!r}.")
-    return getattr(owner, option or section)
+    value: Any = config
+    for name in path.split("."):
+        if not hasattr(value, name):
+            raise InputError(f"axes: a run has no option {path!r}.")
+        value = getattr(value, name)
+    return value
 
 
 def _checked(config: RunConfig, path: str, value: Any) -> Any:
@@ -167,18 +169,19 @@ def _checked(config: RunConfig, path: str, value: Any) -> Any:
 
 def _with(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """The run with some dotted options replaced."""
-    changes: dict[str, Any] = {"model": dict(base.model)}
     for path, value in values.items():
         section, _, option = path.partition(".")
         if section == "model":
-            changes["model"][option] = value
-        elif option:
-            changes[section] = replace(
-                changes.get(section, getattr(base, section)), **{option: value}
-            )
+            base = replace(base, model={**base.model, option: value})
         else:
-            changes[section] = value
-    return replace(base, **changes)
+            base = _replaced(base, path, value)
+    return base
+
+
+def _replaced(owner: Any, path: str, value: Any) -> Any:
+    """The dataclass with one dotted field, at any depth, replaced."""
+    name, _, rest = path.partition(".")
+    return replace(owner, **{name: _replaced(getattr(owner, name), rest, value) if rest else value})
 
 
 def _idle(config: AblationConfig, values: Mapping[str, Any]) -> tuple[str, ...]:
