@@ -20,9 +20,9 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks.run
 
-# The paper's Table 2 on real data; resumes where it was stopped: make table2 DATA=path/QaTa-COV19
+# The paper's Table 2 on real data; resumes where it was stopped: make table2 DATA=path/QaTa-COV19 [ARGS="--seeds 0"]
 table2: $(VENV)/.installed-base
-	$(BIN)/causalseg ablate --config configs/causalclipseg/table2.yaml --data.root "$(DATA)" --out runs/table2
+	$(BIN)/causalseg ablate --config configs/causalclipseg/table2.yaml --data.root "$(DATA)" --out runs/table2 $(ARGS)
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/pip install -q -e '.[docs]'

@@ -31,7 +31,7 @@ def markdown(data: dict[str, Any]) -> str:
             continue
         for title, value in result.items():
             if isinstance(value, float):
-                lines += ["", f"{title.replace('_', ' ')}: {value:.2e}"]
+                lines += ["", f"{title.replace('_', ' ')}: {value:.2g}"]
             elif title == "missing":
                 lines += [f"\nNot measured: {k} ({v.splitlines()[0]})." for k, v in value.items()]
             else:

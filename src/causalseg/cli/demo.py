@@ -49,7 +49,7 @@ def main(argv: list[str]) -> int:
     own, edited, blind = edited_scores(checkpoint, args.count, SEED, SIZE)
     picture(checkpoint, args.count, SEED, SIZE, args.out / "pictures.png")
     print(
-        f"\nHeld-out phantoms, macro Dice:\n"
+        f"\nHeld-out phantoms whose text names some of their opacities, macro Dice:\n"
         f"  with their own text                             {own:.3f}\n"
         f"  with another text, against that text's true mask {edited:.3f}\n"
         f"  with another text, against the first text's mask {blind:.3f}  (a mask that ignores "

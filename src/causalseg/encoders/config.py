@@ -87,7 +87,7 @@ ENCODERS: dict[str, CLIPConfig] = {
     # For phantoms, demonstrations and tests.
     "tiny": CLIPConfig(
         image=ResNetConfig(layers=(1, 1, 1, 1), width=16, heads=4),
-        text=TextConfig(width=32, layers=2, heads=2),
+        text=TextConfig(width=64, layers=3, heads=4),
         embedding=64,
     ),
 }
