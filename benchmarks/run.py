@@ -56,7 +56,7 @@ def _inference(variants: list[Variant], batch: int, rounds: int, seconds: float)
 
 def training(options: argparse.Namespace) -> dict[str, Any]:
     """A step of both branches, dense against reordered, and the difference of their gradients."""
-    result: dict[str, Any] = {**_gradient_difference(options.encoder)}
+    result: dict[str, Any] = dict(_gradient_difference(options.encoder))
     seconds = options.minutes * 60 / 4 / len(options.training_batches)
     for batch in options.training_batches:
         steps = {form: training_step(form, batch, options.encoder) for form in ("dense", "fast")}

@@ -1,4 +1,3 @@
-import re
 from itertools import chain
 from pathlib import Path
 
@@ -13,10 +12,10 @@ from causalseg.data.dataset import SegmentationDataset
 from causalseg.data.lvit import read_lvit
 from causalseg.data.phantom import ZONES, describe, named_zones, phantom_cases, truth
 from causalseg.data.preprocessing import Preprocessing
-from causalseg.data.rewrites import RewriteConfig, check_sides, keep, rewrites
+from causalseg.data.rewrites import Rewrite, RewriteConfig, check_sides, keep, rewrites
 from causalseg.data.texts import TextTable
 from causalseg.errors import InputError
-from causalseg.text.captions import parse
+from causalseg.text.captions import parse, swap_sides
 from causalseg.text.tokenizer import tokenize
 
 PREP = Preprocessing(size=48, context_length=40)
@@ -91,7 +90,7 @@ def test_a_rewritten_item_has_the_rewritten_text_and_mask(small_phantoms: Path) 
             torch.testing.assert_close(item["image"].flip(-1), own["image"], atol=1e-4, rtol=0)
             mask = mask.flip(-1)
             found = {
-                kind: [type(c)(_swap(c.caption), c.keeps) for c in choices]
+                kind: [Rewrite(swap_sides(c.caption), c.keeps) for c in choices]
                 for kind, choices in found.items()
             }
         for kind in seen:
@@ -101,11 +100,6 @@ def test_a_rewritten_item_has_the_rewritten_text_and_mask(small_phantoms: Path) 
                     expected = keep(own["mask"].numpy().astype(np.uint8), choice.keeps)
                     np.testing.assert_array_equal(mask.numpy(), expected)
     assert min(seen.values()) >= 2
-
-
-def _swap(caption: str) -> str:
-    other = {"left": "right", "right": "left"}
-    return "".join(other.get(word, word) for word in re.split(r"(\W+)", caption))
 
 
 def test_nothing_is_rewritten_without_augmentation(small_phantoms: Path) -> None:
@@ -133,3 +127,10 @@ def test_probabilities_must_be_probabilities() -> None:
     for chances in ((0.6, 0.3, 0.2), (-0.1, 0, 0)):
         with pytest.raises(InputError, match=r"data\.rewrite"):
             RewriteConfig(*chances)
+
+
+def test_rewritten_captions_that_are_cut_are_reported(small_phantoms: Path) -> None:
+    manifest = read_lvit(small_phantoms, "train")
+    short = Preprocessing(size=32, context_length=10)
+    with pytest.warns(UserWarning, match=r"rewritten: \d+ of \d+ captions exceed 10 tokens"):
+        SegmentationDataset(manifest, short, augment=True, rewrite=RewriteConfig(one_lung=0.5))

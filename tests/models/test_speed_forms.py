@@ -98,6 +98,18 @@ def test_a_sequence_may_end_at_its_longest_eos():
     torch.testing.assert_close(model.encode_text(cut), model.encode_text(tokens))
 
 
+@pytest.mark.parametrize(("batch", "side"), [(1, 224), (8, 224), (1, 896), (32, 896)])
+def test_groups_of_channels_stay_below_what_the_allocator_hands_back(batch, side):
+    head = decoder.Decoder((32, 32, 100), 16, 3, fast=True)
+    x = torch.empty(batch, 32, 1, 1, device="meta")
+    groups = list(head._chunks(x, (side, side)))
+    assert [c for g in groups for c in range(g.start, g.stop)] == list(range(100))
+    widest = max(g.stop - g.start for g in groups)
+    assert widest <= decoder.CHUNK
+    fits = batch * widest * side**2 * 4 <= decoder.CHUNK_BYTES
+    assert fits or widest == decoder.MIN_CHUNK
+
+
 class Counting(nn.Module):
     """A text tower's rows, counted."""
 

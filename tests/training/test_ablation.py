@@ -85,6 +85,8 @@ def test_a_path_on_this_machine_is_in_no_name() -> None:
     [
         ({"model.lamda": [1]}, {}, "no option 'lamda'"),
         ({"data.siz": [1]}, {}, "no option 'data.siz'"),
+        ({"data.size.real": [1]}, {}, "no option 'data.size.real'"),
+        ({"data.rewrite": [1]}, {}, "name one of data.rewrite.one_lung"),
         ({"data.root": ["a"]}, {}, "cannot be an axis"),
         ({}, {}, "at least one option"),
         ({MASKER: []}, {}, "at least one value"),
@@ -103,6 +105,14 @@ def test_grids_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         plan(grid(axes, **options))
+
+
+def test_an_option_within_an_option_is_an_axis() -> None:
+    config = grid({"data.rewrite.one_lung": [0.0, 0.2], "data.size": [224, 32]})
+    runs = [run_config(config, cell, 0, Path("x")) for cell in plan(config).cells]
+    assert [run.data.rewrite.one_lung for run in runs] == [0.0, 0.0, 0.2, 0.2]
+    assert [run.data.size for run in runs] == [224, 32, 224, 32]
+    assert config.data.rewrite.one_lung == 0.0, "the base is left as it was"
 
 
 def score_folder(folder: Path, values: list[float], other: float = 0.3) -> Path:

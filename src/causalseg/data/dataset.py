@@ -69,15 +69,13 @@ class SegmentationDataset(Dataset[Item]):
         self.epoch = 0
         self.pixels = load_pixels(manifest, preprocessing, cache)
         captions = [record.caption for record in manifest.records]
-        self.texts = TextTable(
-            captions,
-            preprocessing.context_length,
-            mirror=augment,
-            rewrite=(rewrite if augment else None) or RewriteConfig(),
-        )
-        if augment and rewrite is not None and rewrite.one_lung > 0:
+        length, name = preprocessing.context_length, f"{manifest.root.name}/{manifest.split}"
+        used = rewrite if augment and rewrite is not None else RewriteConfig()
+        self.texts = TextTable(captions, length, mirror=augment, rewrite=used)
+        if used.one_lung > 0:
             check_sides(captions, self.pixels[:, -1])
-        report_cut(captions, preprocessing.context_length, f"{manifest.root.name}/{manifest.split}")
+        report_cut(captions, length, name)
+        report_cut(self.texts.rewritten, length, f"{name}, rewritten")
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch for items that are asked for by index alone."""

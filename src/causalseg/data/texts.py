@@ -30,6 +30,7 @@ class TextTable:
     Attributes:
         tokens: (D, L) int64.
         own: each record's own caption.
+        rewritten: the captions that `draw` may give instead.
 
     """
 
@@ -49,15 +50,13 @@ class TextTable:
         self._mirror = mirror
         self._edges = np.cumsum(rewrite.chances)
         distinct = {caption: self._reading(Rewrite(caption, "all")) for caption in captions}
+        drawn = [kind for kind in get_args(Kind) if getattr(rewrite, kind) > 0]
         others: dict[str, dict[Kind, list[Reading]]] = {}
-        if self._edges[-1] > 0:
-            others = {
-                caption: {
-                    kind: [self._reading(choice) for choice in choices]
-                    for kind, choices in rewrites(caption).items()
-                }
-                for caption in distinct
-            }
+        self.rewritten: list[str] = []
+        for caption in distinct if drawn else ():
+            found = rewrites(caption)
+            others[caption] = {kind: [self._reading(c) for c in found[kind]] for kind in drawn}
+            self.rewritten += [c.caption for kind in drawn for c in found[kind]]
         self.own = [distinct[caption] for caption in captions]
         self._others = [others.get(caption) for caption in captions]
         self.tokens = tokenize(list(self._rows), context_length)

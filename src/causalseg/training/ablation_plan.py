@@ -10,7 +10,7 @@ make it smaller, and both are reported:
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -156,9 +156,12 @@ def _get(config: RunConfig, path: str) -> Any:
         return config.model.get(option, known[option].default)
     value: Any = config
     for name in path.split("."):
-        if not hasattr(value, name):
+        if not is_dataclass(value) or name not in (f.name for f in fields(value)):
             raise InputError(f"axes: a run has no option {path!r}.")
         value = getattr(value, name)
+    if is_dataclass(value):
+        options = ", ".join(f"{path}.{f.name}" for f in fields(value))
+        raise InputError(f"axes: {path!r} is no single option; name one of {options}.")
     return value
 
 

@@ -15,7 +15,7 @@ CHUNK = 64
 MIN_CHUNK = 8
 CHUNK_BYTES = 32 * 2**20
 """Most bytes of them on a CPU. Larger blocks are given back to the system at once, and are cleared
-page by page when they are next asked for, which took a fifth of a training step."""
+page by page when they are next asked for, a quarter of a training step's CPU time."""
 
 
 def correlate(features: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
