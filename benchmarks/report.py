@@ -92,6 +92,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
     drawn = bars.barh(names, values, color=[colours[rows[name]["group"]] for name in names])
     bars.bar_label(drawn, fmt="%.2f", padding=2)
     bars.set_xscale("log")
+    bars.margins(x=0.12)  # room for the longest bar's number
     bars.set_xlabel("CPU seconds for one image at 224 px")
     for title, found in growth.items():
         base = next(iter(found.values()))["cpu_seconds"]["median"]
@@ -103,7 +104,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
         )
     lines.set_xscale("log", base=2)
     lines.set_yscale("log", base=2)
-    lines.set_xlabel("side in pixels, images in the batch, or prompts on one image")
+    lines.set_xlabel("side (px), images in the batch, or prompts")
     lines.set_ylabel("CPU seconds, relative to the first")
     if growth:
         lines.legend()
