@@ -176,3 +176,24 @@ def test_rn101_has_openais_sizes() -> None:
     assert text.token_embedding.weight.shape == (49408, 512)
     assert text.get_parameter("transformer.resblocks.11.mlp.c_fc.weight").shape == (2048, 512)
     assert image.channels == {2: 512, 3: 1024, 4: 2048}
+
+
+def test_tiny_text_starts_as_a_bag_of_words() -> None:
+    """Which words a caption has moves tau by more than their order does."""
+    caption = "unilateral pulmonary infection, one infected area, upper left lung."
+    others = [
+        " ".join(reversed(caption.split())),
+        caption.replace("left", "right"),
+        caption.replace("upper", "lower"),
+    ]
+    moves = []
+    for seed in range(8):
+        torch.manual_seed(seed)
+        tower = TextTower(ENCODERS["tiny"].text, ENCODERS["tiny"].embedding)
+        with torch.no_grad():
+            tau = tower(tokenize([caption, *others], 24))
+        moves.append((tau[1:] - tau[0]).norm(dim=1))
+    order, side, height = torch.stack(moves).mean(0)
+    assert 2 * order < min(side, height)
+    # Neither kind of word outweighs the other, so that neither hides the other in training.
+    assert 0.8 < side / height < 1.25

@@ -87,8 +87,8 @@ class TextTower(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """CLIP's initialisation."""
-        width, layers = self.config.width, self.config.layers
+        """CLIP's initialisation, queries and keys times `attention_gain`."""
+        width, layers, gain = self.config.width, self.config.layers, self.config.attention_gain
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)
         nn.init.normal_(self.text_projection, std=width**-0.5)
@@ -96,6 +96,7 @@ class TextTower(nn.Module):
         for block in self.transformer.resblocks:
             assert isinstance(block, ResidualAttentionBlock)
             nn.init.normal_(block.attn.in_proj_weight, std=width**-0.5)
+            block.attn.in_proj_weight.detach()[: 2 * width] *= gain
             nn.init.normal_(block.attn.out_proj.weight, std=residual)
             for name, weight in block.mlp.named_parameters():
                 if name == "c_fc.weight":
