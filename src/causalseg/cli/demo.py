@@ -9,7 +9,7 @@ from causalseg.errors import InputError
 
 COUNT, SEED, SIZE = 1000, 0, 128
 MARK = ".causalseg-demo"
-EPOCHS = 8
+EPOCHS = 10
 TRAINING = (
     "--data.size", SIZE, "--data.batch_size", 6, "--data.context_length", 24,
     "--data.rewrite.one_lung", 0.15,

@@ -91,8 +91,8 @@ ENCODERS: dict[str, CLIPConfig] = {
     # words that divide the data best ("upper") and to ignore the others ("left").
     "tiny": CLIPConfig(
         image=ResNetConfig(layers=(1, 1, 1, 1), width=16, heads=4),
-        text=TextConfig(width=64, layers=1, heads=4, attention_gain=0.1),
-        embedding=64,
+        text=TextConfig(width=128, layers=1, heads=4, attention_gain=0.1),
+        embedding=128,
     ),
 }
 
