@@ -25,7 +25,7 @@ def dicom(pixels, make_dicom):
 def test_views_follow_the_threshold_and_the_edit(segmenter, dicom, pixels):
     work = session.segment(segmenter, dicom, FIRST, SECOND)
     views = session.draw(segmenter, work, segmenter.threshold)
-    masks = [segmenter(pixels, text).mask for text in (FIRST, SECOND)]
+    masks = [result.mask for result in segmenter.prompts(pixels, [FIRST, SECOND])]
     for answer, mask in zip(views.answers, masks, strict=True):
         assert np.array_equal(answer.mask, mask[:, ::-1])
         assert answer.area_mm2 == pytest.approx(mask.sum() * 0.125)

@@ -178,22 +178,31 @@ def test_rn101_has_openais_sizes() -> None:
     assert image.channels == {2: 512, 3: 1024, 4: 2048}
 
 
-def test_tiny_text_starts_as_a_bag_of_words() -> None:
-    """Which words a caption has moves tau by more than their order does."""
+def moves(config: TextConfig) -> tuple[float, float, float]:
+    """How far tau moves when a caption's words are reversed, and when side or height changes."""
     caption = "unilateral pulmonary infection, one infected area, upper left lung."
     others = [
         " ".join(reversed(caption.split())),
         caption.replace("left", "right"),
         caption.replace("upper", "lower"),
     ]
-    moves = []
+    distances = []
     for seed in range(8):
         torch.manual_seed(seed)
-        tower = TextTower(ENCODERS["tiny"].text, ENCODERS["tiny"].embedding)
         with torch.no_grad():
-            tau = tower(tokenize([caption, *others], 24))
-        moves.append((tau[1:] - tau[0]).norm(dim=1))
-    order, side, height = torch.stack(moves).mean(0)
+            tau = TextTower(config, 64)(tokenize([caption, *others], 24))
+        distances.append((tau[1:] - tau[0]).norm(dim=1))
+    order, side, height = torch.stack(distances).mean(0).tolist()
+    return order, side, height
+
+
+def test_tiny_text_starts_as_a_bag_of_words() -> None:
+    order, side, height = moves(ENCODERS["tiny"].text)
     assert 2 * order < min(side, height)
     # Neither kind of word outweighs the other, so that neither hides the other in training.
     assert 0.8 < side / height < 1.25
+
+
+def test_with_clips_initial_weights_order_outweighs_words() -> None:
+    order, side, height = moves(TextConfig(width=64, layers=3, heads=4))
+    assert order > max(side, height)

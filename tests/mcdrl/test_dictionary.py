@@ -37,7 +37,7 @@ def test_a_users_own_prompts(tmp_path):
     path = tmp_path / "mri.yaml"
     path.write_text(yaml.safe_dump(table))
     model = build_model("mcdrl", encoder="tiny", prompts=str(path))
-    assert model.confounders.shape == (2, 64)
+    assert model.confounders.shape == (2, CLIP.embedding)
     assert model.config.prompts["domains"] == {"scanner": ["a 1.5 T scanner", "a 3 T scanner"]}
 
 
@@ -75,7 +75,7 @@ def test_a_dictionary_file_is_readable_and_comes_back(tower, tmp_path):
     path = tmp_path / "z.json"
     z.save_dictionary(path, made)
     content = json.loads(path.read_text())
-    assert len(content["vectors"]["An endoscopy image with blood"]) == 64
+    assert len(content["vectors"]["An endoscopy image with blood"]) == CLIP.embedding
     assert content["text_encoder_sha256"] == z.fingerprint(tower)
     back = z.load_dictionary(path)
     assert back.prompts == made.prompts

@@ -1,8 +1,11 @@
 import pytest
 import torch
 
+from causalseg.encoders.config import ENCODERS
 from causalseg.models.mcdrl.config import MCDRLConfig
 from causalseg.models.mcdrl.intervention import CrossAttention, InterventionNetwork
+
+WIDTH = ENCODERS["tiny"].embedding
 
 
 def network(**options):
@@ -13,7 +16,7 @@ def network(**options):
 @pytest.fixture
 def inputs():
     torch.manual_seed(1)
-    return torch.randn(2, 5, 64), torch.randn(12, 64)
+    return torch.randn(2, 5, WIDTH), torch.randn(12, WIDTH)
 
 
 def slow_attention(layer, x, source, prior):
@@ -33,7 +36,7 @@ def slow_attention(layer, x, source, prior):
 
 def test_attention_agrees_with_its_definition(inputs):
     x, z = inputs
-    layer = CrossAttention(64, 8)
+    layer = CrossAttention(WIDTH, 8)
     prior = torch.rand(12)
     fast, weights = layer(x, z[None], prior)
     torch.testing.assert_close(fast, slow_attention(layer, x, z[None], prior), atol=1e-5, rtol=1e-4)
@@ -69,7 +72,7 @@ def test_the_order_of_confounders_does_not_matter(inputs):
 
 def test_without_residual_every_output_lies_in_the_span_of_the_values(inputs):
     _, z = inputs
-    x = torch.randn(1, 40, 64)
+    x = torch.randn(1, 40, WIDTH)
     single = network(residual=False, heads=1, depth=2)  # each head has a span of its own
     last = single.layers[-1]
     centred = single(x, z, None)[0][0] - last.attention.out.bias
@@ -87,7 +90,7 @@ def test_self_attention_has_as_many_parameters_and_ignores_the_dictionary(inputs
     count = [sum(p.numel() for p in net.parameters()) for net in (ours, control)]
     assert count[0] == count[1]
     torch.testing.assert_close(control(x, z, None)[0], control(x, z + 1, None)[0])
-    assert not torch.allclose(ours(x, z, None)[0], ours(x, torch.randn(12, 64), None)[0])
+    assert not torch.allclose(ours(x, z, None)[0], ours(x, torch.randn(12, WIDTH), None)[0])
 
 
 @pytest.mark.parametrize("depth", [1, 3, 5])

@@ -68,7 +68,7 @@ def picture(checkpoint: Path, count: int, seed: int, size: int, path: Path, case
     figure.savefig(path, dpi=100)
 
 
-def _wrapped(text: str, width: int = 36) -> str:
+def _wrapped(text: str, width: int = 40) -> str:
     import textwrap
 
     return "\n".join(textwrap.wrap(text, width))
