@@ -122,15 +122,14 @@ class SegmentationModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Adam(W) with one group each for image tower, text tower and the rest."""
-        groups = self._parameter_groups()
         optimizer = torch.optim.AdamW(
             [
                 {"params": members, "lr": self.config.lr * factor, "name": name}
-                for name, (members, factor) in groups.items()
+                for name, (members, factor) in self._parameter_groups().items()
             ],
             weight_decay=self.config.weight_decay,
-            # On a CPU the plain loop over parameters takes several times as long.
-            fused=all(p.device.type == "cpu" for members, _ in groups.values() for p in members),
+            # Fused is several times faster on a CPU. None, not False, leaves a GPU its own default.
+            fused=True if self.device.type == "cpu" else None,
         )
         schedule = LambdaLR(
             optimizer,
