@@ -12,7 +12,7 @@ from causalseg.data.dataset import SegmentationDataset
 from causalseg.data.lvit import read_lvit
 from causalseg.data.phantom import ZONES, describe, named_zones, phantom_cases, truth
 from causalseg.data.preprocessing import Preprocessing
-from causalseg.data.rewrites import Rewrite, RewriteConfig, check_sides, keep, rewrites
+from causalseg.data.rewrites import UNLOCATED, Rewrite, RewriteConfig, check_sides, keep, rewrites
 from causalseg.data.texts import TextTable
 from causalseg.errors import InputError
 from causalseg.text.captions import parse, swap_sides
@@ -34,6 +34,12 @@ def test_a_rewrite_asks_for_the_zones_of_what_it_keeps(caption: str) -> None:
     (negated,) = found["negate"]
     assert parse(negated.caption).absent
     assert negated.keeps == "nothing"
+    for choice in found["other_lung"]:
+        other = {"left": "right", "right": "left"}
+        assert named_zones(choice.caption) == {(other[side], height) for side, height in zones}
+        assert choice.keeps not in {side for side, _ in zones}
+    assert bool(found["other_lung"]) != bool(found["one_lung"])
+    assert found["unlocated"] == [Rewrite(UNLOCATED, "all")]
     (reworded,) = found["reword"]
     assert reworded.caption != caption
     assert named_zones(reworded.caption) == zones
@@ -44,7 +50,9 @@ def test_what_is_kept_is_the_true_mask_of_the_rewritten_caption() -> None:
     compared = 0
     for case in phantom_cases(40, 0, 64):
         mask = truth(case.phantom, case.caption).astype(np.uint8)
-        for choice in chain.from_iterable(rewrites(case.caption).values()):
+        found = rewrites(case.caption)
+        # The other two hold only where a caption names all that there is to see.
+        for choice in chain(found["one_lung"], found["negate"], found["reword"]):
             expected = truth(case.phantom, choice.caption)
             np.testing.assert_array_equal(keep(mask, choice.keeps), expected)
             compared += choice.keeps in ("left", "right")
@@ -134,3 +142,10 @@ def test_rewritten_captions_that_are_cut_are_reported(small_phantoms: Path) -> N
     short = Preprocessing(size=32, context_length=10)
     with pytest.warns(UserWarning, match=r"rewritten: \d+ of \d+ captions exceed 10 tokens"):
         SegmentationDataset(manifest, short, augment=True, rewrite=RewriteConfig(one_lung=0.5))
+
+
+def test_the_other_lung_keeps_what_the_mask_has_there() -> None:
+    mask = np.ones((1, 4, 8), np.uint8)
+    (choice,) = rewrites(describe({("left", "upper")}))["other_lung"]
+    assert keep(mask, choice.keeps)[..., :4].sum() == 0
+    assert keep(mask, choice.keeps)[..., 4:].all()

@@ -72,7 +72,7 @@ class SegmentationDataset(Dataset[Item]):
         length, name = preprocessing.context_length, f"{manifest.root.name}/{manifest.split}"
         used = rewrite if augment and rewrite is not None else RewriteConfig()
         self.texts = TextTable(captions, length, mirror=augment, rewrite=used)
-        if used.one_lung > 0:
+        if used.one_lung > 0 or used.other_lung > 0:
             check_sides(captions, self.pixels[:, -1])
         report_cut(captions, length, name)
         report_cut(self.texts.rewritten, length, f"{name}, rewritten")

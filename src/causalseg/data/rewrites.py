@@ -17,9 +17,11 @@ from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LungFinding, lung_finding, reworded
 from causalseg.text.words import CaptionError
 
-Kind = Literal["one_lung", "negate", "reword"]
+Kind = Literal["one_lung", "negate", "reword", "unlocated", "other_lung"]
 Keeps = Literal["all", "left", "right", "nothing"]
 """The part of the mask that is still right; sides as the viewer sees them."""
+UNLOCATED = "pulmonary infection."
+"""Asks for all of the infection and tells nothing of its place: what the image alone shows."""
 MIN_AGREEMENT = 0.9
 """Share of one-lung captions whose mask must lie on the named side, for `one_lung` to be true."""
 
@@ -34,6 +36,13 @@ class RewriteConfig:
     """Probability that the caption says that there is no finding; the mask is emptied."""
     reword: float = 0.0
     """Probability that a lung caption is put in the other data sets' wording; the mask stays."""
+    unlocated: float = 0.0
+    """Probability that a lung caption names no place; the mask stays. The answer to such a text is
+    what the image alone shows, against which a named place can be checked."""
+    other_lung: float = 0.0
+    """Probability that a caption of one lung names the other lung instead; the mask keeps what
+    lies in that half, which is nothing where that lung is healthy. This and `unlocated` are true
+    only where captions name all that there is to see, as QaTa's do and the phantoms' do not."""
 
     def __post_init__(self) -> None:
         """Refuse what are no probabilities."""
@@ -59,7 +68,7 @@ class Rewrite:
 def rewrites(caption: str) -> dict[Kind, list[Rewrite]]:
     """All rewrites of a caption by kind; none of a kind that does not apply."""
     negated = edits.negate(caption)
-    found: dict[Kind, list[Rewrite]] = {"one_lung": [], "negate": [], "reword": []}
+    found: dict[Kind, list[Rewrite]] = {kind: [] for kind in get_args(Kind)}
     if negated is not None:
         found["negate"] = [Rewrite(negated.caption, "nothing")]
     try:
@@ -74,6 +83,11 @@ def rewrites(caption: str) -> dict[Kind, list[Rewrite]]:
             Rewrite(lung_finding(left, (), finding.wording).compose(), "left"),
             Rewrite(lung_finding((), right, finding.wording).compose(), "right"),
         ]
+    elif left or right:
+        healthy: Keeps = "right" if left else "left"
+        mirrored = lung_finding(right or (), left or (), finding.wording)
+        found["other_lung"] = [Rewrite(mirrored.compose(), healthy)]
+    found["unlocated"] = [Rewrite(UNLOCATED, "all")]
     if () not in (left, right):  # a lung named without a zone cannot be said in both wordings
         other = reworded(finding, "lvit" if finding.wording == "sgseg" else "sgseg")
         found["reword"] = [Rewrite(other.compose(), "all")]
