@@ -69,7 +69,7 @@ def _zones(half: Mask, width: int, cuts: tuple[float, float]) -> tuple[str, ...]
     bounds = [0, *(round(cut * height) for cut in cuts), height]
     bands = [slice(start, end) for start, end in pairwise(bounds)]
     wide = per_row >= MIN_WIDTH * width
-    named = [wide[band].sum() > MIN_HEIGHT * height for band in bands]
+    named = [bool(wide[band].sum() > MIN_HEIGHT * height) for band in bands]
     if not any(named):
         most = int(np.argmax([per_row[band].sum() for band in bands]))
         named[most] = True

@@ -47,7 +47,8 @@ def environment() -> dict[str, Any]:
     if found.returncode == 0:
         revision = found.stdout.strip()
     return {
-        "versions": {name: version(name) for name in PACKAGES},
+        # torch's own word names the build (+cpu, +cu130), which its metadata may leave out.
+        "versions": {name: version(name) for name in PACKAGES} | {"torch": torch.__version__},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),
