@@ -5,22 +5,24 @@ the mask's file name; the image has the same stem, in QaTa-COV19 without the `ma
 may have another extension.
 """
 
-import csv
-import io
 import os
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
 
+from causalseg.data import tables
 from causalseg.data.checks import find_leaks, inspect_record
-from causalseg.data.images import read_bytes
 from causalseg.data.manifest import SPLITS, Manifest, Problem, Record, Split, subject_of
 from causalseg.data.progress import track
 from causalseg.errors import InputError
+from causalseg.inputs import printable
+from causalseg.text.clean import clean_text
 
 COLUMNS = ("Image", "Description")
+TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx")
 IMAGE_FOLDER, MASK_FOLDER = "img", "labelcol"
 
 
@@ -102,69 +104,124 @@ def scan_split(root: Path, split: Split) -> Scan:
         if not (folder / name).is_dir():
             raise InputError(f"{folder / name} is missing: the LViT layout needs it.")
     table = find_table(folder, split)
-    images, masks = _files(folder / IMAGE_FOLDER), _files(folder / MASK_FOLDER)
-    stems: dict[str, list[Path]] = {}
-    for path in images.values():
-        stems.setdefault(path.stem, []).append(path)
+    images, masks = Files(folder / IMAGE_FOLDER), Files(folder / MASK_FOLDER)
     records: dict[str, Record] = {}
-    used: set[str] = set()
+    named: set[Path] = set()
+    rows_of: set[str] = set()
     problems: list[Problem] = []
-    rows = 0
 
-    def error(kind: str, where: str, message: str, name: str | None = None) -> None:
+    def problem(kind: str, where: str, message: str, name: str | None = None) -> None:
         problems.append(Problem(kind, "error", where, message, name))
 
-    for number, name, caption in read_table(table):
-        rows += 1
-        where = f"{table.relative_to(root)} row {number}"
+    rows = tables.read_table(table, COLUMNS)
+    for row in rows:
+        where = f"{table.relative_to(root)} row {row.number}"
+        name, caption = row.fields["Image"], row.fields["Description"]
         if not name:
-            error("missing mask", where, "the Image column is empty")
+            problem("missing mask", where, "the Image column is empty")
             continue
-        if name in records or name in used:
-            error("duplicate row", where, f"{name} has a row already; delete one of them")
+        if name in rows_of:
+            problem("duplicate row", where, f"{name} has a row already; delete one of them")
             continue
-        candidates = _image_candidates(name, stems)
-        used.update(path.name for path in candidates)
-        used.add(name)
-        if name not in masks:
-            error("missing mask", where, f"{folder.name}/{MASK_FOLDER} has no {name}", name)
-        if not candidates:
+        rows_of.add(name)
+        mask, found = masks.named(name), _images_of(name, images)
+        if mask in named:
+            problem("duplicate row", where, f"{name} is the mask of another row; delete one")
+            continue
+        named.update(found)
+        before = len(problems)
+        if row.problem is not None:
+            problem("broken row", where, row.problem, name)
+        elif (reason := _wrong_with(caption)) is not None:
+            problem("empty caption", where, f"{name}: {reason}", name)
+        if mask is None:
+            problem("missing mask", where, f"{folder.name}/{MASK_FOLDER} has no {name}", name)
+        else:
+            named.add(mask)
+        if not found:
             stem = Path(name).stem.removeprefix("mask_")
-            error("missing image", where, f"{folder.name}/{IMAGE_FOLDER} has no {stem}.*", name)
-        elif len(candidates) > 1:
-            both = ", ".join(path.name for path in candidates)
-            error("ambiguous image", where, f"{name} matches several images: {both}", name)
-        if not caption:
-            error("empty caption", where, f"{name} has an empty Description", name)
-        if candidates and len(candidates) == 1 and name in masks and caption:
+            problem("missing image", where, f"{folder.name}/{IMAGE_FOLDER} has no {stem}.*", name)
+        elif len(found) > 1:
+            both = ", ".join(path.name for path in found)
+            problem("ambiguous image", where, f"{name} matches several images: {both}", name)
+        if mask is not None and len(problems) == before:
+            caption = clean_text(caption)
             records[name] = Record(
-                name, candidates[0], masks[name], caption, subject_of(name), root.resolve().name
+                name, found[0], mask, caption, subject_of(name), root.resolve().name
             )
-    for files in (images, masks):
-        for path in files.values():
-            if path.name not in used:
-                where = str(path.relative_to(root))
-                error("unmatched file", where, f"no row of {table.name} names it")
-    return Scan(table, rows, tuple(records.values()), tuple(problems))
+    for path in (*images, *masks):
+        if path not in named:
+            where = printable(path.relative_to(root))
+            problem("unmatched file", where, f"no row of {table.name} names it")
+    return Scan(table, len(rows), tuple(records.values()), tuple(problems))
 
 
-def _image_candidates(name: str, stems: dict[str, list[Path]]) -> list[Path]:
+def _wrong_with(caption: str) -> str | None:
+    try:
+        clean_text(caption)
+    except InputError as error:
+        return str(error).rstrip(".")
+    return None
+
+
+class Files:
+    """The entries of a folder, found by name or stem.
+
+    Names are compared in one form of Unicode (macOS writes "e" and its accent apart), and without
+    case where that leaves one file, as the systems do on which such tables are written.
+    Hidden entries and Windows' thumbnail cache do not count.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        entries = sorted(folder.iterdir())
+        self._paths = [p for p in entries if not p.name.startswith(".") and p.name != "Thumbs.db"]
+        self._exact: dict[tuple[str, str], list[Path]] = defaultdict(list)
+        self._folded: dict[tuple[str, str], list[Path]] = defaultdict(list)
+        for path in self._paths:
+            for part, text in (("name", path.name), ("stem", path.stem)):
+                self._exact[part, _form(text)].append(path)
+                self._folded[part, _form(text).casefold()].append(path)
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._paths)
+
+    def named(self, name: str) -> Path | None:
+        """The file of that name."""
+        found = self._find("name", name)
+        return found[0] if len(found) == 1 else None
+
+    def stemmed(self, stem: str) -> list[Path]:
+        """The files of that name without its ending."""
+        return self._find("stem", stem)
+
+    def _find(self, part: str, text: str) -> list[Path]:
+        form = _form(text)
+        return self._exact.get((part, form)) or self._folded.get((part, form.casefold()), [])
+
+
+def _form(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
+
+
+def _images_of(name: str, images: Files) -> list[Path]:
     stem = Path(name).stem
-    return stems.get(stem.removeprefix("mask_"), []) or stems.get(stem, [])
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Every entry of a folder by name, but for hidden ones and Windows' thumbnail cache."""
-    entries = sorted(folder.iterdir())
-    return {p.name: p for p in entries if not p.name.startswith(".") and p.name != "Thumbs.db"}
+    return images.stemmed(stem.removeprefix("mask_")) or images.stemmed(stem)
 
 
 def find_table(folder: Path, split: Split) -> Path:
-    """The text table of a split's folder: `Train_text.xlsx` or .csv, or the one `*_text.*`."""
-    for pattern in (f"{split.capitalize()}_text", "*_text"):
-        found = sorted([*folder.glob(f"{pattern}.csv"), *folder.glob(f"{pattern}.xlsx")])
+    """The text table of a split's folder: `Train_text.xlsx`, .csv or .tsv, or the one `*_text.*`.
+
+    Case does not count, nor do hidden files and the lock files of spreadsheet programs.
+    """
+    candidates = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in TABLE_SUFFIXES and not path.name.startswith((".", "~$"))
+    ]
+    for pattern in (f"{split}_text", "*_text"):
+        found = [path for path in candidates if fnmatchcase(path.stem.lower(), pattern)]
         if len(found) > 1:
-            names = " and ".join(path.name for path in found)
+            names = " and ".join(printable(path.name) for path in found)
             raise InputError(f"{folder} holds {names}: keep the one that counts.")
         if found:
             return found[0]
@@ -178,45 +235,11 @@ def read_table(path: Path) -> list[tuple[int, str, str]]:
         (row number, Image, Description) of each row that is not blank; the header is row 1.
 
     Raises:
-        InputError: The file cannot be read, or lacks one of the two columns.
+        InputError: as `tables.read_table`, or a row cannot be used.
 
     """
-    rows = iter(_xlsx_rows(path) if path.suffix.lower() == ".xlsx" else _csv_rows(path))
-    header = [cell.strip() for cell in next(rows, [])]
-    missing = [column for column in COLUMNS if column not in header]
-    if missing:
-        raise InputError(
-            f"{path} lacks the column(s) {' and '.join(missing)}: the header must hold "
-            f"{' and '.join(COLUMNS)}, it holds {', '.join(header) or 'nothing'}."
-        )
-    places = [header.index(column) for column in COLUMNS]
-    result = []
-    for number, row in enumerate(rows, start=2):
-        name, caption = (row[i].strip() if i < len(row) else "" for i in places)
-        if name or caption:
-            result.append((number, name, caption))
-    return result
-
-
-def _csv_rows(path: Path) -> Iterator[list[str]]:
-    try:
-        text = read_bytes(path).decode("utf-8-sig")
-        yield from csv.reader(io.StringIO(text, newline=""), strict=True)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 ({error}): save it again as UTF-8.") from None
-    except csv.Error as error:
-        raise InputError(f"{path} is not a well-formed CSV: {error}.") from None
-
-
-def _xlsx_rows(path: Path) -> Iterator[list[str]]:
-    from openpyxl import load_workbook
-
-    try:
-        book = load_workbook(io.BytesIO(read_bytes(path)), read_only=True, data_only=True)
-        sheet: Any = book.worksheets[0]
-        for row in sheet.iter_rows(values_only=True):
-            yield ["" if cell is None else str(cell) for cell in row]
-    except (BadZipFile, KeyError, ValueError, OSError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{path} is not a readable .xlsx ({error}): save it again.") from None
+    rows = tables.read_table(path, COLUMNS)
+    for row in rows:
+        if row.problem is not None:
+            raise InputError(f"{path} row {row.number}: {row.problem}.")
+    return [(row.number, row.fields["Image"], row.fields["Description"]) for row in rows]

@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from causalseg import inputs
+from causalseg.data.tables import read_table
 from causalseg.errors import InputError
 
 Row = dict[str, Any]
@@ -57,26 +59,26 @@ def write_csv(path: Path, rows: Sequence[Row]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; InputError names the file when it is absent or damaged."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: is {path.parent} a folder of results?") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}.") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} must hold a JSON object.")
-    return content
+    return inputs.read_json(_present(path))
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    """Read a CSV with a header; InputError names the file when it is absent or damaged."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            rows = list(csv.DictReader(stream))
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: is {path.parent} a folder of results?") from None
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as CSV: {error}.") from None
+def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Read a table with a header, all its columns or those named.
+
+    Raises:
+        InputError: absent, without rows or one of the columns, or damaged (see `data.tables`).
+
+    """
+    rows = read_table(_present(path), columns)
+    for row in rows:
+        if row.problem is not None:
+            raise InputError(f"{path} row {row.number}: {row.problem}.")
     if not rows:
         raise InputError(f"{path} has no rows.")
-    return rows
+    return [row.fields for row in rows]
+
+
+def _present(path: Path) -> Path:
+    if not path.exists():
+        raise InputError(f"{path} is missing: is {path.parent} a folder of results?")
+    return path

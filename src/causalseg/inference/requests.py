@@ -1,23 +1,25 @@
 """What is to be segmented: images from arguments and folders, prompts from tables."""
 
-import csv
 import hashlib
-import io
-import json
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from causalseg.data import tables
 from causalseg.errors import InputError
 from causalseg.inference.formats import kind_of, shown
 from causalseg.inference.formats.raster import SUFFIXES
+from causalseg.inputs import parse_json, read_bytes, regular_file
+from causalseg.text import clean
 
 MAX_TEXT = 1000
 Row = tuple[int, dict[str, object] | str]
 """A row's number from 1, and its fields or what is wrong with it."""
+_WHOLE = re.compile(r"(\d{1,9})(?:\.0*)?", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
@@ -69,20 +71,13 @@ class Plan:
 
 
 def clean_text(text: object) -> str:
-    """A prompt with its white space (tabs and line ends too) made single spaces.
+    """A prompt as `causalseg.text.clean.clean_text` gives it, of at most MAX_TEXT characters.
 
     Raises:
-        InputError: empty, too long, or with control characters.
+        InputError: see there.
 
     """
-    if not isinstance(text, str) or not text.strip():
-        raise InputError("the text is empty: say what to segment, such as 'lower left lung'.")
-    cleaned = " ".join(text.split())
-    if len(cleaned) > MAX_TEXT:
-        raise InputError(f"the text has {len(cleaned)} characters; at most {MAX_TEXT} are taken.")
-    if any(ord(c) < 32 or ord(c) == 127 or "\ud800" <= c <= "\udfff" for c in cleaned):
-        raise InputError("the text holds control characters: remove them.")
-    return cleaned
+    return clean.clean_text(text, MAX_TEXT)
 
 
 def _short_hash(text: str) -> str:
@@ -113,10 +108,45 @@ def name_items(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(named)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(parent) / name for name in sorted(files) if not name.startswith("."))
+@dataclass
+class _Found:
+    """What a folder holds, folders linked into it included."""
+
+    usable: list[Path] = field(default_factory=list)
+    ignored: int = 0
+    """Files that are no images."""
+    refused: list[str] = field(default_factory=list)
+    """What cannot be read at all, in words."""
+
+
+def _walk(folder: Path) -> _Found:
+    """Search a folder and those linked into it, each once, in order of name."""
+    found = _Found()
+    seen = {os.path.realpath(folder)}
+
+    def unreadable(error: OSError) -> None:
+        found.refused.append(f"the folder {shown(error.filename)} cannot be read: {error.strerror}")
+
+    for parent, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        inside = []
+        for name in sorted(folders):
+            place = os.path.realpath(os.path.join(parent, name))
+            if not name.startswith(".") and place not in seen:
+                seen.add(place)
+                inside.append(name)
+        folders[:] = inside
+        for name in sorted(files):
+            path = Path(parent) / name
+            if name.startswith(".") or name.upper() == "DICOMDIR":
+                continue
+            try:
+                usable = kind_of(regular_file(path)) is not None
+            except InputError as error:
+                found.refused.append(str(error).rstrip("."))
+                continue
+            found.usable += [path] if usable else []
+            found.ignored += not usable
+    return found
 
 
 def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
@@ -131,18 +161,19 @@ def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
         raise InputError("there is no text: give --text, or a table with --prompts.")
     paths: dict[str, None] = {}
     ignored = 0
-    for image in images:
+    failures: list[Failure] = []
+    for row, image in enumerate(images, start=1):
         if "\0" in image or not os.path.isdir(image):
             paths[image] = None
             continue
-        found = [path for path in _walk(Path(image)) if path.name.upper() != "DICOMDIR"]
-        usable = [path for path in found if kind_of(path) is not None]
-        if not usable:
+        found = _walk(Path(image))
+        if not found.usable and not found.refused:
             raise InputError(f"{shown(image)} is a folder without an image.")
-        ignored += len(found) - len(usable)
-        paths.update((str(path), None) for path in usable)
+        ignored += found.ignored
+        failures += [Failure(row, reason) for reason in found.refused]
+        paths.update((str(path), None) for path in found.usable)
     items = (Item(row, image, prompts) for row, image in enumerate(paths, start=1))
-    return Plan(name_items(items), (), ignored)
+    return Plan(name_items(items), tuple(failures), ignored)
 
 
 def plan_rows(rows: Iterable[Row], root: Path) -> Plan:
@@ -173,61 +204,60 @@ def _row(row: dict[str, object], root: Path) -> tuple[str, Prompt]:
         raise InputError("the image is empty: give a path.")
     if "\0" in image:
         raise InputError("the image's name holds a NUL character, which no file name may hold.")
+    place = str(_existing(root / image.strip()))
     number = row.get("slice")
     if number is None or number == "":
-        return str(root / image), Prompt(clean_text(row.get("text")))
-    try:
-        index = int(str(number))
-    except ValueError:
-        index = -1
-    if index < 0:
+        return place, Prompt(clean_text(row.get("text")))
+    # A spreadsheet may have made 3 into 3.0.
+    if isinstance(number, bool) or not (whole := _WHOLE.fullmatch(str(number).strip())):
         raise InputError("the slice must be a whole number from 0.")
-    return str(root / image), Prompt(clean_text(row.get("text")), index)
+    return place, Prompt(clean_text(row.get("text")), int(whole[1]))
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the one entry of its folder with that name in another form of Unicode or case.
+
+    macOS writes "é" as two characters, and neither it nor Windows tells "A" from "a".
+    """
+    try:
+        if path.exists():
+            return path
+        wanted = unicodedata.normalize("NFC", path.name).casefold()
+        entries = os.listdir(path.parent)
+    except (OSError, ValueError):
+        return path
+    found = [e for e in entries if unicodedata.normalize("NFC", e).casefold() == wanted]
+    return path.with_name(found[0]) if len(found) == 1 else path
 
 
 def read_table(path: Path) -> Plan:
-    """Read a prompt table: CSV with a header `image,text[,slice]`, or JSON lines with those keys.
+    """Read a prompt table with the columns image, text and, if wanted, slice.
+
+    CSV or .xlsx (see `causalseg.data.tables`), or JSON lines with those keys.
 
     Raises:
         InputError: unreadable, not UTF-8, without the columns, or without rows.
 
     """
     name = shown(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{name} is not UTF-8 text: save the table as UTF-8.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{name} cannot be read: {reason}.") from None
-    json_lines = path.suffix.lower() in (".jsonl", ".ndjson", ".json")
-    rows = _json_rows(text) if json_lines else _csv_rows(text, name)
+    if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
+        rows = _json_rows(tables.decode(read_bytes(path, tables.MAX_BYTES), name))
+    else:
+        # Prompts are counted from 1, without the header.
+        rows = (
+            (row.number - 1, row.problem + "." if row.problem else {**row.fields})
+            for row in tables.read_table(path, ("image", "text"), ("slice",))
+        )
     plan = plan_rows(rows, path.parent)
     if not plan.items and not plan.failures:
         raise InputError(f"{name} has no rows.")
     return plan
 
 
-def _csv_rows(text: str, name: str) -> Iterator[Row]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), restkey="", strict=True)
-    try:
-        columns = [str(column).strip().lower() for column in reader.fieldnames or []]
-        if not {"image", "text"} <= set(columns):
-            raise InputError(f"{name} needs the columns image,text (and, if wanted, slice).")
-        reader.fieldnames = columns
-        for number, row in enumerate(reader, start=1):
-            # A comma in a text without quotes would cut the sentence in silence.
-            too_many = "the row has more fields than the header: put the text in double quotes."
-            yield number, too_many if "" in row else dict(row)
-    except csv.Error as error:
-        raise InputError(f"{name} is no well-formed CSV ({error}).") from None
-
-
 def _json_rows(text: str) -> Iterator[Row]:
     lines = (line for line in text.split("\n") if line.strip())
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            row = None
-        yield number, row if isinstance(row, dict) else "the line is no JSON object."
+            yield number, parse_json(line, "the line")
+        except InputError as error:
+            yield number, str(error)

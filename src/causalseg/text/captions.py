@@ -12,6 +12,7 @@ from causalseg.text import grammar_lung, grammar_nuclei, grammar_polyp
 from causalseg.text.grammar_lung import LungFinding
 from causalseg.text.grammar_nuclei import NucleiFinding
 from causalseg.text.grammar_polyp import PolypFinding, PolypPrompt
+from causalseg.text.sides import unmirrored_side
 from causalseg.text.words import CaptionError, Cursor, StopError
 
 Finding = LungFinding | PolypFinding | PolypPrompt | NucleiFinding
@@ -69,9 +70,14 @@ _MIRRORED = re.compile(
     "perihilar|upper|middle|lower|top|bottom|quadrant|corner|border|edge|breast|kidney|eye|"
     "hemisphere|hip|knee|shoulder|polyp|nodule|opacity|lesion|infection|consolidation"
 )
+_WORD = re.compile(r"\w+")
 _CONNECTING = re.compile("and|or|of|in|is|are|with")
 _BEFORE = re.compile("the|upper|middle|lower|top|bottom|center|and|or")
-_UNMIRRORED = re.compile(r"(left|right)\s+middle\s+lobe|lingula", re.IGNORECASE)
+# Parts that one lung alone has.
+_UNMIRRORED = re.compile(r"middle\s+lobe|lingula|(minor|horizontal)\s+fissure", re.IGNORECASE)
+_ENDS_BEFORE = re.compile(r"[\s(,;:/]")
+_STARTS_AFTER = re.compile(r"\Z|-sided\b|[\s),.;:/]")
+_FOLLOWER = re.compile(r"[\s-]++(\w++)")
 
 
 def swap_sides(text: str) -> str | None:
@@ -83,7 +89,8 @@ def swap_sides(text: str) -> str | None:
     by itself, in lower, upper or title case, that stands before something which mirrors ("left
     lung", "right-sided opacity") or ends a phrase after "the" or a position ("in the left.").
     Anything else ("left ventricle", "right-handed", "leftover", "3 o'clock") is not safe, and
-    neither is "right middle lobe", which has no mirror image.
+    neither is "middle lobe", which has no mirror image, nor a side in other words ("RLL",
+    "rigth", "links"; see `causalseg.text.sides`). Linear in the text's length.
 
     Returns:
         The swapped text; the text itself where it names no side; None where it is not safe.
@@ -95,27 +102,38 @@ def swap_sides(text: str) -> str | None:
         finding = None
     if finding is not None and finding.compose() == text:
         return finding.swapped().compose()
-    if _TURNED.search(text) or _UNMIRRORED.search(text):
+    if _TURNED.search(text) or _UNMIRRORED.search(text) or unmirrored_side(text):
         return None
-    if not all(_is_safe(text, match) for match in _SIDE.finditer(text)):
-        return None
+    previous, start = "", 0  # the last word before `start`
+    for match in _SIDE.finditer(text):
+        words = _WORD.findall(text, start, match.start())
+        previous = words[-1].lower() if words else previous
+        start = match.end()
+        if not _is_safe(text, match, previous if _follows(text, match) else ""):
+            return None
+        previous = match[0].lower()
     return _SIDE.sub(lambda match: _swap_word(match[0]), text)
 
 
-def _is_safe(text: str, match: re.Match[str]) -> bool:
-    before, word, after = text[: match.start()], match[0], text[match.end() :]
+def _follows(text: str, match: re.Match[str]) -> bool:
+    """Whether only white space stands between the side and the word before it."""
+    place = match.start()
+    while place > 0 and text[place - 1].isspace():
+        place -= 1
+    return 0 < place < match.start() and bool(_WORD.match(text[place - 1]))
+
+
+def _is_safe(text: str, match: re.Match[str], previous: str) -> bool:
+    word, start, end = match[0], match.start(), match.end()
     if word not in (word.lower(), word.upper(), word.capitalize()):
         return False
-    previous = re.search(r"(\w+)\s+$", before)
-    if (before and not re.search(r"[\s(,;:/]$", before)) or not re.match(
-        r"$|-sided\b|[\s),.;:/]", after
-    ):
+    if (start and not _ENDS_BEFORE.match(text, start - 1)) or not _STARTS_AFTER.match(text, end):
         return False
-    follower = re.match(r"[\s-]+(\w+)", after)
+    follower = _FOLLOWER.match(text, end)
     if follower and _MIRRORED.fullmatch(follower[1].lower()):
         return True
     ends = follower is None or bool(_CONNECTING.fullmatch(follower[1].lower()))
-    return ends and previous is not None and bool(_BEFORE.fullmatch(previous[1].lower()))
+    return ends and bool(_BEFORE.fullmatch(previous))
 
 
 def _swap_word(word: str) -> str:
