@@ -12,7 +12,6 @@ import torch
 from benchmarks.variants import random_model, tokens
 from causalseg import build_model
 from causalseg.inference.optimise import optimise
-from causalseg.models.registry import architecture
 
 
 def training_step(form: str, batch: int, encoder: str = "RN101") -> Callable[[], float]:
@@ -24,7 +23,7 @@ def training_step(form: str, batch: int, encoder: str = "RN101") -> Callable[[],
         fast=form != "dense",
         gradient_checkpointing=form == "checkpointed",
     ).train()
-    objective = architecture("causalclipseg").objective(model.config)
+    objective = model.objective()
     optimizer = torch.optim.Adam(model.parameters(), 3e-5)
     images, text = torch.randn(batch, 3, 224, 224), tokens(batch)
     text[:, 2] += torch.arange(batch)  # distinct captions, as a repeated one is encoded once

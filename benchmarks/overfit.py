@@ -19,7 +19,6 @@ from causalseg.data.lvit import read_lvit
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.evaluation.metrics import batch_dice
 from causalseg.models.checkpoint import save_checkpoint
-from causalseg.models.registry import architecture
 
 GOAL = 0.9
 
@@ -40,7 +39,7 @@ def main() -> None:
     dataset = SegmentationDataset(manifest, preprocessing)
     batches = list(torch.utils.data.DataLoader(dataset, batch_size=8))
     model = build_model("causalclipseg", encoder=args.encoder, weights=args.weights).train()
-    objective = architecture("causalclipseg").objective(model.config)
+    objective = model.objective()
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-4)
     start = time.perf_counter()
     for epoch in range(1, args.epochs + 1):

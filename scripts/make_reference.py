@@ -20,17 +20,20 @@ from typing import Any
 import jsonargparse
 
 from causalseg.cli.main import COMMANDS, main
+from causalseg.models.registry import MODELS, model_class
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "docs" / "reference"
 NOTE = "<!-- Written by scripts/make_reference.py; edit the code instead. -->\n"
 
-MODELS = "causalseg.models"
 CONFIGS = (
     ("A run (`fit`)", "causalseg.training.config", "RunConfig", ""),
     ("data", "causalseg.data.datamodule", "DataConfig", "data."),
-    ("model: CausalCLIPSeg", f"{MODELS}.causalclipseg.config", "CausalCLIPSegConfig", "model."),
-    ("model: MCDRL", f"{MODELS}.mcdrl.config", "MCDRLConfig", "model."),
+    *(
+        (f"model: {name}", config.__module__, config.__qualname__, "model.")
+        for name in MODELS
+        for config in (model_class(name).config_class,)
+    ),
     ("optimizer", "causalseg.training.config", "OptimizerConfig", "optimizer."),
     ("trainer", "causalseg.training.config", "TrainerConfig", "trainer."),
     ("A grid (`ablate`), beside a run's", "causalseg.training.ablation_plan", "AblationConfig", ""),
@@ -46,6 +49,7 @@ PYTHON = {
     "Build a model": (
         "causalseg.models.registry:build_model",
         "causalseg.text.tokenizer:tokenize",
+        "causalseg.models.base:SegmentationModel",
         "causalseg.models.output:SegmentationOutput",
         "causalseg.models.causalclipseg.model:CausalCLIPSeg",
         "causalseg.models.mcdrl.model:MCDRL",

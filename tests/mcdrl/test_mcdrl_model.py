@@ -9,7 +9,7 @@ from causalseg.errors import InputError
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.checkpoint import load_checkpoint, save_checkpoint
 from causalseg.models.mcdrl.config import MCDRLConfig
-from causalseg.models.registry import architecture
+from causalseg.training.config import OptimizerConfig
 
 IMAGES = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
 
@@ -65,14 +65,14 @@ OPTIONS = [
 def test_every_option_trains_and_changes_something(options, tmp_path):
     model = build(**options)
     batch = {"mask": (torch.rand(2, 1, 96, 96) > 0.5).float()}
-    objective = architecture("mcdrl").objective(model.config)
+    objective = model.objective()
     loss = objective(model.train()(IMAGES), batch)["loss"]
     loss.backward()
     unused = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     # Self-attention keeps the dictionary out; all else that can learn has a gradient.
     assert unused == []
     plain = build()
-    plain_loss = architecture("mcdrl").objective(plain.config)(plain.train()(IMAGES), batch)["loss"]
+    plain_loss = plain.objective()(plain.train()(IMAGES), batch)["loss"]
     if options != {"dictionary_update": "ema"}:  # which shows after a step
         assert float(loss.detach()) != float(plain_loss.detach())
     save(tmp_path / "m.safetensors", model)
@@ -201,15 +201,16 @@ def test_new_modules_learn_faster_than_pretrained_ones(tmp_path):
     save_file({k: v for k, v in donor.items() if "attnpool" not in k}, tmp_path / "r.safetensors")
     weights = f"imagenet:{tmp_path / 'r.safetensors'}"
     model = build(weights=weights)
-    groups = model.parameter_groups()
-    assert groups["image"]["scale"] == 0.01
-    slow = {id(p) for p in groups["image"]["params"]}
+    groups = {g.name: g for g in model.parameter_groups(OptimizerConfig())}
+    assert groups["image"].factor == 0.01
+    slow = {id(p) for p in groups["image"].parameters}
     names = {name for name, p in model.named_parameters() if id(p) in slow}
     assert "image_tower.conv1.weight" in names
     assert not any("attnpool" in name for name in names)  # ImageNet has no such projection
-    every = {id(p) for group in groups.values() for p in group["params"]}
+    every = {id(p) for group in groups.values() for p in group.parameters}
     assert every == {id(p) for p in model.parameters()}
-    assert set(build().parameter_groups()) == {"new"}  # at random, nothing is pretrained
+    (only,) = build().parameter_groups(OptimizerConfig())
+    assert only.name == "new"  # at random, nothing is pretrained
 
 
 def test_a_frozen_tower_keeps_weights_and_statistics(tmp_path):
@@ -218,11 +219,9 @@ def test_a_frozen_tower_keeps_weights_and_statistics(tmp_path):
     donor = build(seed=9).image_tower.state_dict()
     save_file({k: v for k, v in donor.items() if "attnpool" not in k}, tmp_path / "r.safetensors")
     model = build(weights=f"imagenet:{tmp_path / 'r.safetensors'}", image_rate=0.0).train()
-    assert set(model.parameter_groups()) == {"new"}
+    (group,) = model.parameter_groups(OptimizerConfig())
     before = {k: v.clone() for k, v in model.image_tower.state_dict().items()}
-    optimizer = torch.optim.SGD(
-        [p for g in model.parameter_groups().values() for p in g["params"]], lr=0.1
-    )
+    optimizer = torch.optim.SGD(group.parameters, lr=0.1)
     model(IMAGES).logits.square().mean().backward()
     optimizer.step()
     changed = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from causalseg.models.mcdrl.config import MCDRLConfig
-from causalseg.models.mcdrl.objective import Objective, causal_loss, contrast_loss
+from causalseg.models.mcdrl.objective import CausalLoss, causal_loss, contrast_loss
 from causalseg.models.output import SegmentationOutput
 
 
@@ -36,18 +36,18 @@ def output(**auxiliary):
 def test_the_total_is_the_weighted_sum_and_parts_can_be_switched_off():
     batch = {"mask": torch.ones(2, 1, 4, 4)}
     given = output(pooled=torch.randn(2, 8), causal_target=torch.randn(8))
-    parts = Objective(MCDRLConfig(encoder="tiny"))(given, batch)
+    parts = CausalLoss(MCDRLConfig(encoder="tiny"))(given, batch)
     total = parts["segmentation"] + 0.5 * parts["causal"] + 0.1 * parts["contrast"]
     torch.testing.assert_close(parts["loss"], total)
     assert float(parts["segmentation"]) == pytest.approx(math.log(2))
     off = MCDRLConfig(encoder="tiny", causal_weight=0, contrast_weight=0)
-    alone = Objective(off)(given, batch)
+    alone = CausalLoss(off)(given, batch)
     assert set(alone) == {"loss", "segmentation"}
     torch.testing.assert_close(alone["loss"], parts["segmentation"])
 
 
 def test_before_the_intervention_there_is_no_causal_loss():
-    parts = Objective(MCDRLConfig(encoder="tiny"))(output(), {"mask": torch.ones(2, 1, 4, 4)})
+    parts = CausalLoss(MCDRLConfig(encoder="tiny"))(output(), {"mask": torch.ones(2, 1, 4, 4)})
     assert "causal" not in parts
 
 
@@ -55,7 +55,7 @@ def test_the_lesion_is_the_positive_class():
     given = output()
     batch = {"mask": torch.ones(2, 1, 4, 4)}
     losses = {
-        name: float(Objective(MCDRLConfig(encoder="tiny", lesion=name))(given, batch)["contrast"])
+        name: float(CausalLoss(MCDRLConfig(encoder="tiny", lesion=name))(given, batch)["contrast"])
         for name in ("polyp", "cyst")
     }
     assert losses["polyp"] != losses["cyst"]

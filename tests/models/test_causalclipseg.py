@@ -14,7 +14,7 @@ from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
 from causalseg.models.causalclipseg.decoder import correlate
 from causalseg.models.causalclipseg.masker import Masker
 from causalseg.models.causalclipseg.model import CausalCLIPSeg
-from causalseg.models.causalclipseg.objective import Objective
+from causalseg.models.causalclipseg.objective import MinMaxLoss
 from causalseg.models.output import SegmentationOutput
 
 TEXTS = ["upper left lung.", "lower right lung and middle left lung."]
@@ -75,7 +75,7 @@ def test_fast_and_plain_gradients_agree() -> None:
     for fast in (True, False):
         model = tiny(fast=fast).double().train()
         output = model(images.double(), tokens)
-        losses = Objective(model.config)(output, {"mask": masks.double()})
+        losses = MinMaxLoss(model.config)(output, {"mask": masks.double()})
         losses["loss"].backward()
         gradients.append({n: p.grad for n, p in model.named_parameters()})
     for name, gradient in gradients[0].items():
@@ -115,7 +115,7 @@ def test_masker_is_coordconv_conv_sigmoid() -> None:
 def test_every_parameter_gets_a_gradient(adversary: str, per_channel_mask: bool) -> None:
     model = tiny(adversary=adversary, per_channel_mask=per_channel_mask).train()
     images, tokens, masks = inputs()
-    Objective(model.config)(model(images, tokens), {"mask": masks})["loss"].backward()
+    MinMaxLoss(model.config)(model(images, tokens), {"mask": masks})["loss"].backward()
     unused = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert unused == []
 
@@ -142,7 +142,7 @@ def test_literal_loss_is_equation_3() -> None:
     config = CausalCLIPSegConfig(encoder="tiny", adversary="literal", adversary_weight=0.2)
     logits, confounder, mask = torch.randn(3, 2, 1, 4, 4).unbind(0)
     mask = (mask > 0).float()
-    losses = Objective(config)(SegmentationOutput(logits, confounder), {"mask": mask})
+    losses = MinMaxLoss(config)(SegmentationOutput(logits, confounder), {"mask": mask})
 
     def cross_entropy(z: torch.Tensor) -> torch.Tensor:
         p = 1 / (1 + torch.exp(-z))
@@ -156,7 +156,7 @@ def test_literal_loss_is_equation_3() -> None:
 
 def test_alternating_turns() -> None:
     config = CausalCLIPSegConfig(encoder="tiny", adversary="alternating", adversary_weight=0.5)
-    objective = Objective(config)
+    objective = MinMaxLoss(config)
     assert objective.updates("causal.fusion.conv.weight", 0)
     assert not objective.updates("maskers.2.conv.weight", 0)
     assert objective.updates("maskers.2.conv.weight", 1)
@@ -170,7 +170,7 @@ def test_alternating_turns() -> None:
 
 def test_runaway_confounder_loss_warns_once() -> None:
     config = CausalCLIPSegConfig(encoder="tiny", adversary="literal")
-    objective = Objective(config)
+    objective = MinMaxLoss(config)
     output = SegmentationOutput(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), -50.0))
     batch = {"mask": torch.ones(1, 1, 2, 2)}
     with pytest.warns(UserWarning, match="no lower bound"):

@@ -162,8 +162,8 @@ def test_rates_are_applied_after_every_epoch(phantoms: Path, tmp_path: Path) -> 
     # Cosine from 1 to 0 over 3 epochs: 0.75, 0.25, 0 of the first rate.
     for epoch, factor in enumerate((0.75, 0.25, 0.0)):
         assert seen[epoch]["head"] == pytest.approx(1e-3 * factor, abs=1e-9)
-        assert seen[epoch]["image_tower"] == pytest.approx(1e-4 * factor, abs=1e-9)
-        assert seen[epoch]["text_tower"] == pytest.approx(5e-4 * factor, abs=1e-9)
+        assert seen[epoch]["image"] == pytest.approx(1e-4 * factor, abs=1e-9)
+        assert seen[epoch]["text"] == pytest.approx(5e-4 * factor, abs=1e-9)
 
 
 def test_alternating_moves_masker_and_rest_in_turn(phantoms: Path, tmp_path: Path) -> None:

@@ -40,12 +40,12 @@ def parse_run(
 
     from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
-    from causalseg.models.registry import architecture
+    from causalseg.models.registry import model_class
 
     parser = ArgumentParser(prog=prog, description=description)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
     parser.add_class_arguments(config, None, skip={"model", *skip})
-    parser.add_class_arguments(architecture(_architecture(argv)).config, "model")
+    parser.add_class_arguments(model_class(_architecture(argv)).config_class, "model")
     parsed = parser.parse_args(argv)
     parsed.pop("config", None)
     instances: dict[str, Any] = parser.instantiate_classes(parsed).as_dict()

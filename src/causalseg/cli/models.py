@@ -1,15 +1,16 @@
-"""`causalseg models`: the models that come with the package, and the encoders to build with."""
+"""`causalseg models`: the packaged checkpoint, and the models and encoders to train with."""
 
 import argparse
 import json
 
 
 def main(argv: list[str]) -> int:
-    """Print name, size, training data and scores of the packaged model."""
+    """Print the packaged checkpoint's card, then what there is to train."""
     parser = argparse.ArgumentParser(
         prog="causalseg models",
-        description="List the models that come with the package. Wherever a command takes a "
-        "checkpoint, the name 'default' means the packaged one.",
+        description="Describe the checkpoint that comes with the package, and list the models that "
+        "can be trained. Wherever a command takes a checkpoint, the name 'default' means the "
+        "packaged one.",
     )
     parser.add_argument("--json", action="store_true", help="print the whole header as JSON")
     args = parser.parse_args(argv)
@@ -18,6 +19,7 @@ def main(argv: list[str]) -> int:
     from causalseg.encoders.weights import sha256_of
     from causalseg.inference.default import DEFAULT, default_checkpoint
     from causalseg.models.checkpoint import read_header
+    from causalseg.models.registry import MODELS, model_class
 
     path = default_checkpoint()
     header = read_header(path) | {"sha256": sha256_of(path), "bytes": path.stat().st_size}
@@ -31,5 +33,8 @@ def main(argv: list[str]) -> int:
     for name, text in card.items():
         print(f"  {name}: {text}")
     print(f"  sha256: {header['sha256']}")
+    print("\nModels for training your own (--architecture NAME):")
+    for name in MODELS:
+        print(f"  {name}: {(model_class(name).__doc__ or '').partition(chr(10))[0]}")
     print(f"\nEncoders for training your own: {', '.join(ENCODERS)}")
     return 0

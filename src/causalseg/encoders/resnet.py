@@ -109,6 +109,17 @@ class ResNetTower(nn.Module):
         ]
         return nn.Sequential(first, *rest)
 
+    def fold_pairs(self) -> list[tuple[str, str]]:
+        """Names of every convolution and of the batch norm that follows it."""
+        stem = 3 if self.config.style == "clip" else 1
+        pairs = [(f"conv{i}", f"bn{i}") for i in range(1, stem + 1)]
+        for name, block in self.named_modules():
+            if isinstance(block, Bottleneck):
+                pairs += [(f"{name}.conv{i}", f"{name}.bn{i}") for i in (1, 2, 3)]
+                if block.downsample is not None:
+                    pairs.append((f"{name}.downsample.0", f"{name}.downsample.1"))
+        return pairs
+
     def _stem(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
         if self.config.style == "clip":

@@ -18,8 +18,6 @@ HUB = {
     "ViT-L-14": "timm/vit_large_patch14_clip_224.openai",
 }
 HUB_FILE = "open_clip_model.safetensors"
-FROM_CHECKPOINT = "checkpoint"
-"""Towers that a checkpoint is about to fill: left as they are."""
 # Entries of OpenAI's archive that describe it or serve only the contrastive loss.
 _NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size", "logit_scale"}
 
@@ -55,7 +53,7 @@ def initialise(image_tower: nn.Module, text_tower: nn.Module, weights: str) -> W
 
     """
     total = len(image_tower.state_dict()) + len(text_tower.state_dict())
-    if weights in ("random", FROM_CHECKPOINT):
+    if weights == "random":
         return WeightsReport(weights, total=total)
     kind, _, rest = weights.partition(":")
     if kind == "imagenet":

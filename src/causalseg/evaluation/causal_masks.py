@@ -6,8 +6,6 @@ of M when another text is given, max |M(x, do(t)) - M(x, do(t'))|; and Dice with
 with M forced to 1 at every stage and place, which lets all features through.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from causalseg.data.images import read_image, read_mask
@@ -31,24 +29,11 @@ from causalseg.evaluation.statistics import (
 )
 from causalseg.inference.pictures import heatmap
 from causalseg.inference.segmenter import Segmenter
+from causalseg.models.causalclipseg.model import CausalCLIPSeg
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.tokenizer import tokenize
 
 _TILE = 144  # pixels of a picture's side in a sheet
-
-
-@contextmanager
-def open_masks(model: nn.Module) -> Iterator[None]:
-    """Within it, the model's maskers answer 1 everywhere."""
-    hooks = [
-        masker.register_forward_hook(lambda _, __, mask: torch.ones_like(mask))
-        for masker in model.maskers.values()  # type: ignore[operator]
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 @dataclass
@@ -78,7 +63,7 @@ def measure_masks(
         with its p value. `lift` is mean `inside` / mean area: 1 means no selection.
 
     """
-    if not getattr(segmenter.model, "maskers", None):
+    if not isinstance(segmenter.model, CausalCLIPSeg):
         return None
     captions = [record.caption for record in manifest.records]
     other = [captions[i] for i in derangement(len(captions), 0)] if len(captions) > 1 else captions
@@ -116,7 +101,8 @@ def _add(
     own, other = (_output(segmenter, images, t) for t in (texts, others))
     if not own.attention:
         return False
-    with open_masks(segmenter.model):
+    assert isinstance(segmenter.model, CausalCLIPSeg)
+    with segmenter.model.open_masks():
         opened = _output(segmenter, images, texts)
     truths = [segmenter.preprocessing.resize_mask(read_mask(r.mask)) for r in records]
     truth = torch.from_numpy(np.stack(truths)[:, None]).float()
@@ -197,7 +183,8 @@ def _sheet_row(segmenter: Segmenter, record: Record) -> NDArray[np.uint8]:
     image, truth = read_image(record.image), read_mask(record.mask)
     batch = _batch(segmenter, (record,))
     output = _output(segmenter, batch, [record.caption])
-    with open_masks(segmenter.model):
+    assert isinstance(segmenter.model, CausalCLIPSeg)
+    with segmenter.model.open_masks():
         opened = _output(segmenter, batch, [record.caption])
 
     def predicted(logits: Tensor) -> NDArray[np.uint8]:

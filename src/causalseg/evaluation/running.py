@@ -47,12 +47,12 @@ def variant_probabilities(
     """
     batch = torch.stack([segmenter.preprocessing.image(image) for image in images])
     model, length = segmenter.model, segmenter.preprocessing.context_length
-    features = model.encode_image(batch.to(segmenter.device))  # type: ignore[operator]
+    features = model.encode_image(batch.to(segmenter.device))
     maps = []
     for texts in variants:
         tokens = tokenize(list(texts), length).to(segmenter.device)
-        tau = model.encode_text(tokens)  # type: ignore[operator]
-        logits = model.segment(features, tau).logits  # type: ignore[operator]
+        tau = model.encode_text(tokens)
+        logits = model.segment(features, tau).logits
         maps.append(logits.sigmoid()[:, 0].float().cpu().numpy())
     return np.stack(maps)
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from causalseg.errors import InputError
+from causalseg.models.base import ModelConfig, SegmentationModel, Text, pair
 from causalseg.models.checkpoint import Checkpoint
 from causalseg.models.output import SegmentationOutput
 
@@ -23,35 +24,28 @@ DISABLED_OPTIMIZERS = ["MatmulTransposeFusion"]
 Run = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 
 
-class ExportedModel(nn.Module):
+class ExportedModel(SegmentationModel):
     """An exported file behind the methods of a model: image and tokens to logits.
 
     The file holds one graph, so that the image is encoded again for each text, and attention maps
     are not available.
     """
 
+    config_class = ModelConfig
+
     def __init__(self, run: Run) -> None:
-        super().__init__()
+        super().__init__(ModelConfig())
         self._run = run
 
-    def encode_image(self, images: Tensor) -> Tensor:
-        """Return the images: (B, 3, S, S)."""
-        return images
+    def segment(self, features: Tensor, text: Text) -> SegmentationOutput:
+        """Run the file on images (B, 3, S, S), or on one image for all texts."""
+        assert isinstance(text, Tensor)
+        images = pair(features, text).contiguous()
+        return SegmentationOutput(torch.from_numpy(self._run(images.numpy(), text.numpy())))
 
-    def encode_text(self, tokens: Tensor) -> Tensor:
-        """Return the tokens: (B, L)."""
-        return tokens
-
-    def segment(self, features: Tensor, tau: Tensor) -> SegmentationOutput:
-        """Run the file on B images, or on one image for all texts."""
-        rows = [(features[i % features.shape[0]], text) for i, text in enumerate(tau)]
-        images = torch.stack([image for image, _ in rows]).numpy()
-        logits = self._run(images, tau.numpy())
-        return SegmentationOutput(torch.from_numpy(logits))
-
-    def forward(self, images: Tensor, tokens: Tensor) -> SegmentationOutput:
-        """(B, 3, S, S), (B, L) -> logits (B, 1, S, S)."""
-        return self.segment(images, tokens)
+    def export_refusal(self) -> str:
+        """It is an export."""
+        return "it has been exported already"
 
 
 @dataclass(frozen=True)

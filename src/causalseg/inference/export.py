@@ -21,6 +21,7 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import FORMAT, KEY, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.optimise import fold_batch_norms
+from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import Checkpoint, load_checkpoint
 from causalseg.text.tokenizer import EOS, SOS, VOCABULARY, tokenize
 
@@ -100,7 +101,9 @@ def export(
     return parity
 
 
-def compare(saved: Checkpoint, exported: nn.Module, inputs: tuple[Tensor, Tensor]) -> Parity:
+def compare(
+    saved: Checkpoint, exported: SegmentationModel, inputs: tuple[Tensor, Tensor]
+) -> Parity:
     """Run both on the same inputs, one at a time and, where there are several, as a batch."""
     images, tokens = inputs
     cut = float(torch.logit(torch.tensor(saved.threshold)))
@@ -124,7 +127,7 @@ def compare(saved: Checkpoint, exported: nn.Module, inputs: tuple[Tensor, Tensor
 class _Graph(nn.Module):
     """Image and tokens to logits, and nothing that only training or explanation needs."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: SegmentationModel) -> None:
         super().__init__()
         self.model = model
 
@@ -161,8 +164,9 @@ def _header(saved: Checkpoint) -> str:
 
 
 def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) -> None:
-    if saved.architecture != "causalclipseg":
-        raise InputError(f"{saved.architecture} cannot be exported; causalclipseg can.")
+    reason = saved.model.export_refusal()
+    if reason is not None:
+        raise InputError(f"{saved.architecture} cannot be exported: {reason}.")
     for name in ("_registration", "_compat"):  # torchvision is absent on purpose
         logging.getLogger(f"torch.onnx._internal.exporter.{name}").setLevel(logging.ERROR)
     model = copy.deepcopy(saved.model)

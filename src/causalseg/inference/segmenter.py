@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from causalseg.data.images import read_image
@@ -18,6 +18,7 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import is_exported, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
+from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.tokenizer import tokenize
@@ -66,7 +67,7 @@ class Segmenter:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: SegmentationModel,
         preprocessing: Preprocessing,
         threshold: float,
         *,
@@ -176,10 +177,9 @@ class Segmenter:
     def _run(self, images: Sequence[NDArray[np.uint8]], texts: Sequence[str]) -> SegmentationOutput:
         batch = torch.stack([self.preprocessing.image(image) for image in images])
         tokens = tokenize(list(texts), self.preprocessing.context_length)
-        features = self.model.encode_image(batch.to(self.device))  # type: ignore[operator]
+        features = self.model.encode_image(batch.to(self.device))
         tau = self._encode_text(tokens.to(self.device))
-        output: SegmentationOutput = self.model.segment(features, tau)  # type: ignore[operator]
-        return output
+        return self.model.segment(features, tau)
 
     def _result(
         self, pixels: NDArray[np.uint8], text: str, output: SegmentationOutput, index: int

@@ -7,18 +7,17 @@ threshold and provenance. Loading runs no code of the file and needs no other fi
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
 
-from causalseg.encoders.weights import FROM_CHECKPOINT
 from causalseg.errors import InputError
-from causalseg.models.registry import architecture, architecture_name
+from causalseg.models.base import SegmentationModel
+from causalseg.models.registry import model_class, model_config, model_name
 
 FORMAT = "causalseg-1"
 
@@ -27,7 +26,7 @@ FORMAT = "causalseg-1"
 class Checkpoint:
     """A loaded model and what belongs to it."""
 
-    model: nn.Module
+    model: SegmentationModel
     """In evaluation mode, float32."""
     architecture: str
     preprocessing: dict[str, Any]
@@ -40,7 +39,7 @@ class Checkpoint:
 
 def save_checkpoint(
     path: Path,
-    model: nn.Module,
+    model: SegmentationModel,
     *,
     preprocessing: Mapping[str, Any],
     threshold: float,
@@ -60,8 +59,8 @@ def save_checkpoint(
     """
     header = {
         "format": FORMAT,
-        "architecture": architecture_name(model),
-        "config": asdict(model.config),  # type: ignore[call-overload]
+        "architecture": model_name(model),
+        "config": asdict(model.config),
         "preprocessing": dict(preprocessing),
         "threshold": threshold,
         "provenance": dict(provenance),
@@ -111,11 +110,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     """
     header = read_header(path)
-    found = architecture(header["architecture"])
-    config = found.config(**_tuples(header["config"]))
-    # The towers' initial weights are of no use here, and their file need not exist any more.
-    model = found.model(replace(config, weights=FROM_CHECKPOINT))
-    model.config = config
+    # Without `initialise`: initial weights are of no use, and their file may be gone.
+    name = header["architecture"]
+    model = model_class(name)(model_config(name, header["config"]))
     with safe_open(path, framework="pt") as file:
         state = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     try:
@@ -135,8 +132,3 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _full(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.float() if tensor.is_floating_point() else tensor
-
-
-def _tuples(config: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no tuples; the configs have no lists."""
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}

@@ -1,84 +1,89 @@
-"""The models there are, by name."""
+"""The models there are, by name. A model is a folder and one line here."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Protocol
-
-from torch import Tensor, nn
+from dataclasses import fields
+from importlib import import_module
+from typing import Any
 
 from causalseg.errors import InputError
-from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
-from causalseg.models.causalclipseg.model import CausalCLIPSeg
-from causalseg.models.causalclipseg.objective import Objective as CausalCLIPSegObjective
-from causalseg.models.mcdrl.config import MCDRLConfig
-from causalseg.models.mcdrl.model import MCDRL
-from causalseg.models.mcdrl.objective import Objective as MCDRLObjective
-from causalseg.models.output import SegmentationOutput
+from causalseg.models.base import SIZES, SegmentationModel
 
-
-class Objective(Protocol):
-    """What training minimises, and who is updated when."""
-
-    def __call__(
-        self, output: SegmentationOutput, batch: Mapping[str, Tensor], step: int = 0
-    ) -> dict[str, Tensor]:
-        """Losses by name; `loss` is minimised, the rest is logged."""
-        ...
-
-    def updates(self, name: str, step: int) -> bool:
-        """Whether the parameter called `name` takes part in the update of this step."""
-        ...
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """A model's three parts."""
-
-    config: type[Any]
-    model: Callable[[Any], nn.Module]
-    objective: Callable[[Any], Objective]
-
-
-ARCHITECTURES: dict[str, Architecture] = {
-    "causalclipseg": Architecture(CausalCLIPSegConfig, CausalCLIPSeg, CausalCLIPSegObjective),
-    "mcdrl": Architecture(MCDRLConfig, MCDRL, MCDRLObjective),
+MODELS = {
+    "causalclipseg": "causalseg.models.causalclipseg.model:CausalCLIPSeg",
+    "mcdrl": "causalseg.models.mcdrl.model:MCDRL",
 }
+"""Name -> module and class, imported when the model is asked for."""
 
 
-def architecture(name: str) -> Architecture:
-    """Look up an architecture.
+def model_class(name: str) -> type[SegmentationModel]:
+    """Look up a model's class.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: there is no model of that name, or a library it needs is not installed.
 
     """
-    if name not in ARCHITECTURES:
-        raise InputError(f"there is no model {name!r}; choose one of {', '.join(ARCHITECTURES)}.")
-    return ARCHITECTURES[name]
+    if name not in MODELS:
+        raise InputError(f"there is no model {name!r}; choose one of {', '.join(MODELS)}.")
+    module, _, attribute = MODELS[name].partition(":")
+    try:
+        found: type[SegmentationModel] = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "causalseg":
+            raise
+        raise InputError(
+            f"{name} needs {error.name}, which is not installed; install it with: "
+            "pip install 'causalseg[peers]'."
+        ) from error
+    return found
 
 
-def architecture_name(model: nn.Module) -> str:
-    """The registered name of a model's class."""
-    return next(name for name, a in ARCHITECTURES.items() if a.model is type(model))
+def model_name(model: SegmentationModel) -> str:
+    """The registered name of a model's class.
+
+    Raises:
+        InputError: its class is in no line of the registry.
+
+    """
+    path = f"{type(model).__module__}:{type(model).__qualname__}"
+    for name, registered in MODELS.items():
+        if registered == path:
+            return name
+    raise InputError(f"{path} is no registered model; add its line to models/registry.py.")
 
 
-def build_model(name: str, **options: Any) -> nn.Module:
-    """Build a model by name.
-
-    Args:
-        name: `causalclipseg` or `mcdrl`.
-        options: fields of the model's config, e.g. `encoder="RN101"`, `weights="random"`.
+def model_config(name: str, options: dict[str, Any]) -> Any:
+    """The config of a model, checked.
 
     Raises:
         InputError: the name or an option is unknown, or options contradict each other.
+
+    """
+    found: Any = model_class(name).config_class
+    known = [field.name for field in fields(found)]
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known)}.")
+    if options.get("size", "paper") not in SIZES:
+        raise InputError(f"size must be one of {', '.join(SIZES)}, not {options['size']!r}.")
+    # JSON and YAML have no tuples, and the configs have no lists.
+    return found(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+
+
+def build_model(name: str, **options: Any) -> SegmentationModel:
+    """Build a model by name, with its initial weights.
+
+    Args:
+        name: one of `MODELS`.
+        options: fields of the model's config, e.g. `size="compact"`, `encoder="RN101"`.
+
+    Raises:
+        InputError: the name or an option is unknown, options contradict each other, or the initial
+            weights cannot be read.
 
     Example:
         >>> model = build_model("causalclipseg", encoder="RN101", weights="random")
 
     """
-    found = architecture(name)
-    known = [field.name for field in fields(found.config)]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known)}.")
-    return found.model(found.config(**options))
+    config = model_config(name, options)
+    model = model_class(name)(config)
+    model.initialise()
+    return model

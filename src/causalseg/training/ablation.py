@@ -116,8 +116,7 @@ def _run(config: AblationConfig, cell: Cell, seed: int, folder: Path, data: _Sha
 
 
 def _score(config: AblationConfig, cell: Cell, seed: int, folder: Path, manifest: Manifest) -> None:
-    weights = load_checkpoint(folder / CHECKPOINT).model.named_parameters()
-    sizes = {name: parameter.numel() for name, parameter in weights}
+    model = load_checkpoint(folder / CHECKPOINT).model
     segmenter = Segmenter.load(folder / CHECKPOINT, device=config.device)
     options = ScoringOptions(size=segmenter.preprocessing.size, resamples=config.resamples)
     scores, text_controls = evaluate(
@@ -131,10 +130,8 @@ def _score(config: AblationConfig, cell: Cell, seed: int, folder: Path, manifest
         "cell": cell.name,
         "seed": seed,
         "threshold": segmenter.threshold,
-        "parameters": sum(sizes.values()),
-        "parameters_at_inference": sum(
-            size for name, size in sizes.items() if not name.startswith("confounding.")
-        ),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters_at_inference": model.inference_parameters(),
         "provenance": segmenter.provenance,
     }
     masks = measure_masks(

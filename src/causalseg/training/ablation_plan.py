@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
-from causalseg.models.registry import architecture
+from causalseg.models.registry import model_class, model_config
 from causalseg.training.config import RunConfig
 
 Axes = dict[str, list[Any]]
@@ -148,7 +148,7 @@ def _get(config: RunConfig, path: str) -> Any:
     if path in _NOT_AXES or (section not in (*SECTIONS, "model") and option):
         raise InputError(f"axes: {path!r} cannot be an axis; write e.g. model.masker.")
     if section == "model":
-        known = {f.name: f for f in fields(architecture(config.architecture).config)}
+        known = {f.name: f for f in fields(model_class(config.architecture).config_class)}
         if option not in known:
             raise InputError(
                 f"axes: {config.architecture} has no option {option!r}; it has {', '.join(known)}."
@@ -191,8 +191,8 @@ def _idle(config: AblationConfig, values: Mapping[str, Any]) -> tuple[str, ...]:
     """Options that change nothing in this combination; InputError where it is impossible."""
     base = RunConfig(**{f.name: getattr(config, f.name) for f in fields(RunConfig)})
     run = _with(base, values)
-    model = architecture(run.architecture).config(**run.model)
-    return tuple(f"model.{option}" for option in getattr(model, "idle", ()))
+    model = model_config(run.architecture, run.model)
+    return tuple(f"model.{option}" for option in model.idle)
 
 
 def _name(values: Mapping[str, Any], idle: tuple[str, ...]) -> str:

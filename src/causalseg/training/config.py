@@ -42,7 +42,8 @@ class TrainerConfig:
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     """Arithmetic of the forward pass; losses are float32."""
     channels_last: bool = False
-    """Memory format of the image tower: a quarter faster with bf16 on a CPU, no gain in fp32."""
+    """Memory format of the image tower, or of the whole model where it has none: a quarter faster
+    with bf16 on a CPU, no gain in fp32."""
     accumulate_grad_batches: int = 1
     """Batches a step."""
     gradient_clip_val: float | None = None
@@ -64,7 +65,7 @@ class RunConfig:
 
     data: DataConfig
     architecture: str = "causalclipseg"
-    """`causalclipseg` or `mcdrl`."""
+    """The model's name; `causalseg models` lists them."""
     model: dict[str, Any] = field(default_factory=dict)
     """Options of the architecture's config, e.g. `{"encoder": "RN101"}`."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -26,7 +26,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from causalseg.data.datamodule import LViTDataModule
 from causalseg.errors import InputError
 from causalseg.models.checkpoint import load_checkpoint
-from causalseg.models.registry import architecture, build_model
+from causalseg.models.registry import build_model
 from causalseg.training.callbacks import EpochTable, Export, SamplePictures
 from causalseg.training.config import RunConfig
 from causalseg.training.module import SegmentationModule
@@ -70,10 +70,10 @@ def build(config: RunConfig) -> SegmentationModule:
                 "use a checkpoint of the same architecture and options."
             ) from error
     if config.trainer.channels_last:
-        tower = model.get_submodule("image_tower")
-        tower.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    objective = architecture(config.architecture).objective(model.config)
-    return SegmentationModule(model, objective, config.optimizer)
+        parts = [model.get_submodule(name) for name in model.image_parts] or [model]
+        for part in parts:
+            part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return SegmentationModule(model, config.optimizer)
 
 
 def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
@@ -104,7 +104,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     record = {
         "config": asdict(config),
         "data": data.provenance(),
-        "initial_weights": module.model.weights_report.to_dict(),  # type: ignore[union-attr,operator]
+        "initial_weights": module.model.weights_report.to_dict(),
         "environment": environment(),
         "command": sys.argv,
     }

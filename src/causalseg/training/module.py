@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from causalseg.evaluation.metrics import batch_dice
+from causalseg.models.base import SegmentationModel
 from causalseg.models.output import SegmentationOutput
-from causalseg.models.registry import Objective
 from causalseg.training.config import OptimizerConfig
 
 THRESHOLDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(17))
@@ -25,10 +25,10 @@ class SegmentationModule(L.LightningModule):
     (macro Dice at the best threshold, at the size of the run) and `val_threshold`.
     """
 
-    def __init__(self, model: nn.Module, objective: Objective, config: OptimizerConfig) -> None:
+    def __init__(self, model: SegmentationModel, config: OptimizerConfig) -> None:
         super().__init__()
         self.model = model
-        self.objective = objective
+        self.objective = model.objective()
         self.config = config
         # Sum of per-image Dice at each threshold, and the number of images in the last place. No
         # buffer: weight averaging would average it.
@@ -36,9 +36,7 @@ class SegmentationModule(L.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Tell the epoch to a model with a schedule of its own."""
-        on_epoch = getattr(self.model, "on_epoch", None)
-        if on_epoch is not None:
-            on_epoch(self.current_epoch)
+        self.model.on_epoch(self.current_epoch)
 
     def _forward(self, batch: Mapping[str, Tensor]) -> SegmentationOutput:
         output: SegmentationOutput = self.model(batch["image"], batch["tokens"])
@@ -100,32 +98,12 @@ class SegmentationModule(L.LightningModule):
         self.log("val_dice", score, prog_bar=True, sync_dist=True)
         self.log("val_threshold", threshold, sync_dist=True)
 
-    def _parameter_groups(self) -> dict[str, tuple[list[nn.Parameter], float]]:
-        """Name -> (parameters, factor of the rate): the model's own, or by tower."""
-        own = getattr(self.model, "parameter_groups", None)
-        if own is not None:
-            return {name: (group["params"], group["scale"]) for name, group in own().items()}
-        factors = {
-            "image_tower.": self.config.image_lr_factor,
-            "text_tower.": self.config.text_lr_factor,
-            "": 1.0,
-        }
-        groups: dict[str, list[nn.Parameter]] = {prefix: [] for prefix in factors}
-        for name, parameter in self.model.named_parameters():
-            if parameter.requires_grad:
-                groups[next(p for p in factors if name.startswith(p))].append(parameter)
-        return {
-            prefix.strip("._") or "head": (members, factors[prefix])
-            for prefix, members in groups.items()
-            if members
-        }
-
     def configure_optimizers(self) -> Any:
-        """Adam(W) with one group each for image tower, text tower and the rest."""
+        """Adam(W) with the groups that the model names."""
         optimizer = torch.optim.AdamW(
             [
-                {"params": members, "lr": self.config.lr * factor, "name": name}
-                for name, (members, factor) in self._parameter_groups().items()
+                {"params": g.parameters, "lr": self.config.lr * g.factor, "name": g.name}
+                for g in self.model.parameter_groups(self.config)
             ],
             weight_decay=self.config.weight_decay,
             # Fused is several times faster on a CPU. None, not False, leaves a GPU its own default.

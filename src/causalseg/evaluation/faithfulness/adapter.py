@@ -54,15 +54,15 @@ class SegmenterAdapter:
     def encode(self, image: NDArray[np.uint8]) -> Any:
         """Image features of one image."""
         pixels = self._segmenter.preprocessing.image(image)[None].to(self._segmenter.device)
-        return self._segmenter.model.encode_image(pixels)  # type: ignore[operator]
+        return self._segmenter.model.encode_image(pixels)
 
     @torch.inference_mode()
     def probabilities(self, encoded: Any, texts: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities (T, S, S) of one image under T texts."""
         model, length = self._segmenter.model, self._segmenter.preprocessing.context_length
         tokens = tokenize(list(texts), length).to(self._segmenter.device)
-        tau = model.encode_text(tokens)  # type: ignore[operator]
-        logits = model.segment(encoded, tau).logits  # type: ignore[operator]
+        tau = model.encode_text(tokens)
+        logits = model.segment(encoded, tau).logits
         maps: NDArray[np.float32] = logits.sigmoid()[:, 0].float().cpu().numpy()
         return maps
 

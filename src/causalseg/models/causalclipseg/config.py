@@ -5,20 +5,22 @@ from typing import Literal, get_args
 
 from causalseg.encoders.config import ResNetConfig, encoder_config
 from causalseg.errors import InputError
+from causalseg.models.base import ModelConfig
 
 Adversary = Literal["reversal", "literal", "alternating", "none"]
 
 # Channels of (fused features, first decoder step, second decoder step).
 _HEADS = {"compact": (128, 128, 48), "tiny": (64, 64, 32)}
 _PAPER_HEAD = (512, 512, 256)
+_ENCODERS = {"paper": "RN101", "compact": "compact"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CausalCLIPSegConfig:
+class CausalCLIPSegConfig(ModelConfig):
     """CausalCLIPSeg, as the paper has it unless an option says otherwise."""
 
-    encoder: str = "RN101"
-    """Towers: RN101 (the paper's), RN50, compact or tiny."""
+    encoder: str = ""
+    """Towers: RN101 (the paper's), RN50, compact or tiny; left out, those of `size`."""
     weights: str = "random"
     """Initial weights of the towers: `random`, `openai:RN101`, `imagenet:FILE` or a local file."""
     masker: bool | Literal["additive"] = True
@@ -51,6 +53,8 @@ class CausalCLIPSegConfig:
     parameters and result, for tests and benchmarks."""
 
     def __post_init__(self) -> None:
+        if not self.encoder:
+            object.__setattr__(self, "encoder", _ENCODERS[self.size])
         if not isinstance(self.image, ResNetConfig):
             raise InputError(
                 f"causalclipseg reads a ResNet's stages, and encoder {self.encoder!r} is a ViT; "

@@ -4,7 +4,8 @@ Chen et al., "CausalCLIPSeg: Unlocking CLIP's Potential in Referring Medical Ima
 Causal Intervention", MICCAI 2024, https://doi.org/10.1007/978-3-031-72384-1_8
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +16,12 @@ from causalseg.encoders.resnet import ResNetTower
 from causalseg.encoders.transformer import TextTower
 from causalseg.encoders.weights import initialise
 from causalseg.layers.gradient import reverse_gradient
+from causalseg.models.base import NormPair, SegmentationModel, Text, prefixed
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
 from causalseg.models.causalclipseg.decoder import Decoder
 from causalseg.models.causalclipseg.fusion import Fusion
 from causalseg.models.causalclipseg.masker import Masker
+from causalseg.models.causalclipseg.objective import MinMaxLoss
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.batch import encode_distinct
 
@@ -40,6 +43,12 @@ class ImageFeatures:
 class Branch(nn.Module):
     """Fusion and decoder of one kind of feature: causal or confounding."""
 
+    FOLD_PAIRS = (
+        ("fusion.conv", "fusion.norm"),
+        ("decoder.up1", "decoder.norm1"),
+        ("decoder.up2", "decoder.norm2"),
+    )
+
     def __init__(self, config: CausalCLIPSegConfig, channels: dict[int, int]) -> None:
         super().__init__()
         self.fusion = Fusion(
@@ -57,7 +66,7 @@ class Branch(nn.Module):
         return upsampled
 
 
-class CausalCLIPSeg(nn.Module):
+class CausalCLIPSeg(SegmentationModel):
     """Referring segmentation with causal intervention.
 
     The text is used by the decoder's kernel alone (as in the paper): masks and pixel features
@@ -72,15 +81,19 @@ class CausalCLIPSeg(nn.Module):
 
     """
 
+    config_class = CausalCLIPSegConfig
+    image_parts = ("image_tower",)
+    text_parts = ("text_tower",)
+    training_only = ("confounding",)
+    config: CausalCLIPSegConfig
+
     def __init__(self, config: CausalCLIPSegConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         encoder = encoder_config(config.encoder)
         self.image_tower = ResNetTower(
             config.image, gradient_checkpointing=config.gradient_checkpointing
         )
         self.text_tower = TextTower(encoder.text, encoder.embedding)
-        self.weights_report = initialise(self.image_tower, self.text_tower, config.weights)
         channels = self.image_tower.channels
         self.maskers = nn.ModuleDict(
             {
@@ -93,6 +106,10 @@ class CausalCLIPSeg(nn.Module):
         )
         self.causal = Branch(config, channels)
         self.confounding = Branch(config, channels) if config.adversary != "none" else None
+
+    def initialise(self) -> None:
+        """Fill the towers from the weights that the config names."""
+        self.weights_report = initialise(self.image_tower, self.text_tower, self.config.weights)
 
     def encode_image(self, images: Tensor, *, confounder: bool = False) -> ImageFeatures:
         """Everything up to where the text enters.
@@ -134,12 +151,17 @@ class CausalCLIPSeg(nn.Module):
         return {i: (1 - masks[i]) * x for i, x in features.items()}
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """Token ids (B, L) -> tau (B, T)."""
-        tau: Tensor = self.text_tower(tokens)
+        """CLIP token ids (B, L) -> tau (B, T)."""
+        # A traced graph must not depend on its example's captions, and meta tensors have none.
+        each = torch.compiler.is_compiling() or tokens.is_meta or not self.config.fast
+        tau: Tensor
+        tau = self.text_tower(tokens) if each else encode_distinct(self.text_tower, tokens)
         return tau
 
-    def segment(self, features: ImageFeatures, tau: Tensor) -> SegmentationOutput:
+    def segment(self, features: ImageFeatures, text: Text) -> SegmentationOutput:
         """Response to texts: tau (B, T) for features of B images, or of 1 image shared by all."""
+        tau = text
+        assert isinstance(tau, Tensor)
         confounder = None
         if features.confounder_pixels is not None and self.confounding is not None:
             own = tau if self.config.adversary == "literal" else tau.detach()
@@ -164,7 +186,43 @@ class CausalCLIPSeg(nn.Module):
 
         """
         confounder = self.training if confounder is None else confounder
-        # A traced graph must not depend on its example's captions, and meta tensors have none.
-        each = torch.compiler.is_compiling() or tokens.is_meta or not self.config.fast
-        tau = self.encode_text(tokens) if each else encode_distinct(self.encode_text, tokens)
-        return self.segment(self.encode_image(images, confounder=confounder), tau)
+        features = self.encode_image(images, confounder=confounder)
+        return self.segment(features, self.encode_text(tokens))
+
+    def objective(self) -> MinMaxLoss:
+        """The min-max loss (Eq. 3 and 4)."""
+        return MinMaxLoss(self.config)
+
+    def fold_pairs(self) -> list[NormPair]:
+        """Every batch norm there is."""
+        pairs = prefixed("image_tower", self.image_tower.fold_pairs())
+        pairs += prefixed("causal", Branch.FOLD_PAIRS)
+        return pairs + (prefixed("confounding", Branch.FOLD_PAIRS) if self.confounding else [])
+
+    def to_bfloat16(self) -> None:
+        """Convert the image path; text and its kernel stay in float32.
+
+        Text features are computed once and cached, and an error in them would move every pixel.
+        """
+        exact: list[nn.Module] = [self.text_tower]
+        for branch in (self.causal, self.confounding):
+            if branch is not None:
+                exact += [branch.decoder.kernel, branch.decoder.project]
+        kept = {id(p) for module in exact for p in module.parameters()}
+        for parameter in self.parameters():
+            if id(parameter) not in kept and parameter.is_floating_point():
+                parameter.data = parameter.data.bfloat16()
+        self.image_tower.register_forward_pre_hook(lambda _, arguments: (arguments[0].bfloat16(),))
+
+    @contextmanager
+    def open_masks(self) -> Iterator[None]:
+        """Within it, the maskers answer 1 everywhere, which lets all features through."""
+        hooks = [
+            masker.register_forward_hook(lambda _, __, mask: torch.ones_like(mask))
+            for masker in self.maskers.values()
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()

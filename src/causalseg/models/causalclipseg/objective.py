@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
+from causalseg.models.losses import Objective, soft_dice_loss
 from causalseg.models.output import SegmentationOutput
 
 CONFOUNDER_BOUND = 5.0
@@ -15,19 +16,7 @@ SATURATED = 0.01
 """A mask value within this of 0 or 1 counts as saturated."""
 
 
-def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """1 - mean soft Dice per image, smoothed by one pixel so that an empty mask has a gradient.
-
-    Args:
-        logits: (B, 1, H, W).
-        target: (B, 1, H, W) in {0, 1}.
-
-    """
-    p, y = logits.sigmoid().flatten(1), target.flatten(1)
-    return 1 - ((2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)).mean()
-
-
-class Objective:
+class MinMaxLoss(Objective):
     """L = L_c - lambda L_s, in the form that the config names.
 
     With `reversal`, the sign and lambda are in the gradient that reaches the masker, so the loss

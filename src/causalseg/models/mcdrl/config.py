@@ -6,6 +6,7 @@ from typing import Any, Literal
 from causalseg.encoders.config import CLIPConfig, encoder_config
 from causalseg.encoders.dense import dense_stride
 from causalseg.errors import InputError
+from causalseg.models.base import ModelConfig
 from causalseg.models.mcdrl.prompts import Prompts, parse_prompts, read_prompts
 
 Elsewhere = Literal["keep", "zero"]
@@ -15,11 +16,11 @@ _SMALL = ("compact", "tiny")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MCDRLConfig:
+class MCDRLConfig(ModelConfig):
     """MCDRL and its controls."""
 
-    encoder: str = "RN50"
-    """Towers: RN50, RN101, ViT-B-16, ViT-L-14, compact or tiny."""
+    encoder: str = ""
+    """Towers: RN50, RN101, ViT-B-16, ViT-L-14, compact or tiny; left out, those of `size`."""
     weights: str = "random"
     """Initial weights of the towers: `random`, `openai:RN50`, `imagenet:FILE` or a local file."""
     prompts: str | dict[str, Any] = "endoscopy"
@@ -72,6 +73,8 @@ class MCDRLConfig:
     1e-3. 0 freezes them, with their batch-norm statistics."""
 
     def __post_init__(self) -> None:
+        if not self.encoder:
+            object.__setattr__(self, "encoder", "RN50" if self.size == "paper" else "compact")
         prompts = read_prompts(self.prompts)
         object.__setattr__(self, "prompts", prompts.to_dict())
         if self.lesion is not None and self.lesion not in prompts.classes:

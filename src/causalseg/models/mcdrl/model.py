@@ -5,7 +5,6 @@ Segmentation", CVPR 2026, https://arxiv.org/abs/2508.05008. The paper has no pub
 docs/mcdrl.md for what is known, and `MCDRLConfig` for what was chosen where it is silent.
 """
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalseg.encoders.dense import dense_tower
+from causalseg.encoders.resnet import ResNetTower
 from causalseg.encoders.transformer import TextTower
-from causalseg.encoders.weights import FROM_CHECKPOINT, WeightsReport, initialise
+from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
+from causalseg.models.base import (
+    ImageOnlyModel,
+    NormPair,
+    ParameterGroup,
+    Rates,
+    prefixed,
+    sequential_pairs,
+)
 from causalseg.models.mcdrl import dictionary as z
 from causalseg.models.mcdrl.config import DICTIONARIES, MCDRLConfig
 from causalseg.models.mcdrl.head import Head
 from causalseg.models.mcdrl.intervention import InterventionNetwork
+from causalseg.models.mcdrl.objective import CausalLoss
 from causalseg.models.mcdrl.regions import gather, region_scores, scatter, select
 from causalseg.models.output import SegmentationOutput
 
@@ -28,18 +37,11 @@ EMA = 0.05
 _TEXTS = ("classes", "confounders", "causal_target")
 
 
-@dataclass
-class ImageFeatures:
-    """Everything; no caption enters this model."""
-
-    output: SegmentationOutput
-
-
-class MCDRL(nn.Module):
+class MCDRL(ImageOnlyModel):
     """Segmentation for unseen domains.
 
-    All text is constant: it is encoded once, when the model is built, and the text encoder is not
-    kept. Tokens are accepted and ignored, so that the model can be used like any other.
+    All text is constant: it is encoded once, when the model is initialised, and the text encoder
+    is not kept. No caption enters this model.
 
     Example:
         >>> from causalseg import build_model
@@ -50,6 +52,8 @@ class MCDRL(nn.Module):
 
     """
 
+    config_class = MCDRLConfig
+    config: MCDRLConfig
     classes: Tensor
     """e, (K, d)."""
     confounders: Tensor
@@ -60,25 +64,27 @@ class MCDRL(nn.Module):
     """(), bool: whether the warm-up is over; in the checkpoint."""
 
     def __init__(self, config: MCDRLConfig) -> None:
-        super().__init__()
-        self.config = config
+        super().__init__(config)
         width = config.clip.embedding
         self.image_tower = dense_tower(config.clip)
-        if config.weights == FROM_CHECKPOINT:
-            self.weights_report = WeightsReport(FROM_CHECKPOINT)
-            texts = {name: torch.empty(0) for name in _TEXTS}
-        else:
-            text_tower = TextTower(config.clip.text, width)
-            self.weights_report = initialise(self.image_tower, text_tower, config.weights)
-            texts = _constant_texts(config, text_tower)
-        for name, value in texts.items():
+        # Filled by `initialise`, or from a checkpoint.
+        for name in _TEXTS:
             if name == "confounders" and config.dictionary == "learned":
-                self.confounders = nn.Parameter(value)
+                self.confounders = nn.Parameter(torch.empty(0))
             else:
-                self.register_buffer(name, value)
+                self.register_buffer(name, torch.empty(0))
         self.network = InterventionNetwork(config) if config.intervention else None
         self.head = Head(width, config.head)
         self.register_buffer("intervening", torch.tensor(config.intervention))
+        self.frozen = False
+
+    def initialise(self) -> None:
+        """Fill the image tower, encode all texts and freeze what is not trained."""
+        config = self.config
+        text_tower = TextTower(config.clip.text, config.clip.embedding)
+        self.weights_report = initialise(self.image_tower, text_tower, config.weights)
+        for name, value in _constant_texts(config, text_tower).items():
+            getattr(self, name).data = value
         self._freeze()
 
     def _pretrained(self) -> list[nn.Parameter]:
@@ -105,23 +111,37 @@ class MCDRL(nn.Module):
             self.image_tower.eval()
         return self
 
-    def parameter_groups(self) -> dict[str, dict[str, Any]]:
-        """Trainable parameters by learning rate: name -> {"params", "scale" of the rate}."""
+    def parameter_groups(self, rates: Rates) -> list[ParameterGroup]:  # noqa: ARG002
+        """Pretrained image weights at `image_rate`, new modules at the full rate."""
         slow = {id(p) for p in self._pretrained()}
         free = [p for p in self.parameters() if p.requires_grad]
-        groups: dict[str, dict[str, Any]] = {
-            "new": {"params": [p for p in free if id(p) not in slow], "scale": 1.0}
-        }
+        groups = [ParameterGroup("new", [p for p in free if id(p) not in slow], 1.0)]
         pretrained = [p for p in free if id(p) in slow]
         if pretrained:
-            groups["image"] = {"params": pretrained, "scale": self.config.image_rate}
+            groups.append(ParameterGroup("image", pretrained, self.config.image_rate))
         return groups
+
+    def objective(self) -> CausalLoss:
+        """L = L_seg + 0.5 L_causal + 0.1 L_contrast."""
+        return CausalLoss(self.config)
+
+    def fold_pairs(self) -> list[NormPair]:
+        """Those of a residual tower, and the head's."""
+        tower = self.image_tower
+        pairs = (
+            prefixed("image_tower", tower.fold_pairs()) if isinstance(tower, ResNetTower) else []
+        )
+        return pairs + prefixed("head", sequential_pairs(self.head))
+
+    def export_refusal(self) -> str:
+        """It has not been tried."""
+        return "its choice of regions by topk has not been compared in an exported graph"
 
     def on_epoch(self, epoch: int) -> None:
         """Called by training before each epoch: the intervention is on after the warm-up."""
         self.intervening.fill_(self.config.intervention and epoch >= self.config.warmup_epochs)
 
-    def encode_image(self, images: Tensor) -> ImageFeatures:
+    def segment_image(self, images: Tensor) -> SegmentationOutput:
         """Segment images (B, 3, H, W), normalised."""
         config = self.config
         dense, local = self.image_tower(images)
@@ -145,13 +165,12 @@ class MCDRL(nn.Module):
             if self.training and config.dictionary_update == "ema":
                 self._move_dictionary(before, weights)
         fused = scatter(dense, positions, regions, config.elsewhere)
-        output = SegmentationOutput(
+        return SegmentationOutput(
             logits=self.head(fused, (images.shape[2], images.shape[3])),
             region_scores=scores,
             confounder_attention=attention,
             auxiliary={**auxiliary, "fused": fused},
         )
-        return ImageFeatures(output)
 
     def _prior(self) -> Tensor | None:
         if self.config.prior is None or self.config.attend == "self":
@@ -171,27 +190,6 @@ class MCDRL(nn.Module):
         target = F.normalize(mean, dim=1) * self.confounders.norm(dim=1, keepdim=True)
         # A new tensor: the old one is still needed by the backward pass.
         self.confounders = self.confounders.lerp(target.to(self.confounders.dtype), EMA)
-
-    def encode_text(self, tokens: Tensor) -> Tensor:
-        """(B, L) -> (B, 0): no caption enters this model."""
-        return self.classes.new_empty(len(tokens), 0)
-
-    def segment(self, features: ImageFeatures, tau: Tensor) -> SegmentationOutput:
-        """The output; one image's is repeated for several texts, since none changes it."""
-        output = features.output
-        if len(tau) == len(output.logits):
-            return output
-        return replace(output, logits=output.logits.expand(len(tau), -1, -1, -1))
-
-    def forward(self, images: Tensor, tokens: Tensor | None = None) -> SegmentationOutput:  # noqa: ARG002
-        """Segment.
-
-        Args:
-            images: (B, 3, H, W), normalised as `Preprocessing` does.
-            tokens: ignored.
-
-        """
-        return self.encode_image(images).output
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         # A checkpoint's texts have the size they were made with; its sentences are not needed.

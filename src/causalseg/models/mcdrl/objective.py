@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from causalseg.models.losses import Objective
 from causalseg.models.mcdrl.config import MCDRLConfig
 from causalseg.models.output import SegmentationOutput
 
@@ -39,15 +40,11 @@ def contrast_loss(image: Tensor, classes: Tensor, lesion: int, temperature: floa
     return F.cross_entropy(cosines / temperature, target)
 
 
-class Objective:
+class CausalLoss(Objective):
     """The three losses, those that are switched off left out."""
 
     def __init__(self, config: MCDRLConfig) -> None:
         self.config = config
-
-    def updates(self, name: str, step: int) -> bool:  # noqa: ARG002
-        """Every parameter takes part in every update."""
-        return True
 
     def __call__(
         self,

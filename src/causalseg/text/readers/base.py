@@ -1,0 +1,68 @@
+"""What every text reader does, and how one is saved and found again."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from causalseg.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+READERS = {
+    "none": "causalseg.text.readers.none:NoText",
+    "clip": "causalseg.text.readers.clip:ClipTokens",
+}
+"""Name in a checkpoint -> class. A new reader is one class and one line here."""
+
+
+@dataclass(frozen=True)
+class TextReader(ABC):
+    """Turns sentences into one row of token ids each. Its fields are all that it needs.
+
+    Subclasses are frozen dataclasses whose fields JSON can hold; what they read from disk is read
+    when a sentence is first read, not when they are made.
+    """
+
+    name: ClassVar[str]
+    """Key in `READERS`."""
+
+    @abstractmethod
+    def __call__(self, texts: Sequence[str]) -> "Tensor":
+        """B sentences -> (B, L) int64, every row of the same length L. "" is a sentence too."""
+
+    @abstractmethod
+    def lost(self, text: str) -> str:
+        """The end of the sentence that does not fit and is cut off; "" where all of it is read."""
+
+    @abstractmethod
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each sentence, uncut."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name and fields, as a checkpoint keeps them; `reader_from_dict` takes them back."""
+        return {"name": self.name, **asdict(self)}
+
+
+def reader_from_dict(saved: dict[str, Any]) -> TextReader:
+    """The reader of a checkpoint.
+
+    Raises:
+        InputError: this version has no reader of that name, or not with those fields.
+
+    """
+    fields = dict(saved)
+    name = fields.pop("name", None)
+    if name not in READERS:
+        raise InputError(
+            f"there is no text reader {name!r} in this version, which has {', '.join(READERS)}; "
+            "use the version that wrote the checkpoint."
+        )
+    module, _, attribute = READERS[name].partition(":")
+    found: type[TextReader] = getattr(import_module(module), attribute)
+    try:
+        return found(**fields)
+    except TypeError as error:
+        raise InputError(f"the text reader {name!r} does not take {fields}: {error}.") from None
