@@ -40,20 +40,17 @@ def main(argv: list[str]) -> int:
 def _build(arguments: argparse.Namespace) -> int:
     import torch
 
-    from causalseg.encoders.config import encoder_config
-    from causalseg.encoders.dense import dense_tower
-    from causalseg.encoders.transformer import TextTower
-    from causalseg.encoders.weights import initialise
+    from causalseg.models.mcdrl.config import MCDRLConfig
     from causalseg.models.mcdrl.dictionary import build_dictionary, save_dictionary
-    from causalseg.models.mcdrl.prompts import read_prompts
+    from causalseg.models.mcdrl.model import MCDRL
 
-    clip = encoder_config(arguments.encoder)
-    prompts = read_prompts(arguments.prompts)
+    config = MCDRLConfig(
+        encoder=arguments.encoder, weights=arguments.weights, prompts=arguments.prompts
+    )
     torch.manual_seed(arguments.seed)
-    image, text = dense_tower(clip), TextTower(clip.text, clip.embedding)
-    initialise(image, text, arguments.weights)
+    text_tower = MCDRL(config).initialise_towers()  # random weights are those of `build_model`
     dictionary = build_dictionary(
-        arguments.encoder, arguments.weights, text, prompts, arguments.template
+        config.encoder, config.weights, text_tower, config.prompt_table, arguments.template
     )
     save_dictionary(arguments.out, dictionary)
     print(f"{len(dictionary.prompts)} prompts are in {arguments.out}")

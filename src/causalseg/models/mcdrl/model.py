@@ -80,12 +80,16 @@ class MCDRL(ImageOnlyModel):
 
     def initialise(self) -> None:
         """Fill the image tower, encode all texts and freeze what is not trained."""
-        config = self.config
-        text_tower = TextTower(config.clip.text, config.clip.embedding)
-        self.weights_report = initialise(self.image_tower, text_tower, config.weights)
-        for name, value in _constant_texts(config, text_tower).items():
+        for name, value in _constant_texts(self.config, self.initialise_towers()).items():
             getattr(self, name).data = value
         self._freeze()
+
+    def initialise_towers(self) -> TextTower:
+        """Fill the image tower; the text tower of the same weights, which is not kept."""
+        clip = self.config.clip
+        text_tower = TextTower(clip.text, clip.embedding)
+        self.weights_report = initialise(self.image_tower, text_tower, self.config.weights)
+        return text_tower
 
     def _pretrained(self) -> list[nn.Parameter]:
         """Image parameters that came from a file. ImageNet has no projection to a joint space."""
