@@ -57,12 +57,7 @@ def test_constant_deep_image_is_black() -> None:
     assert (to_uint8(np.full((9, 9), 700, np.uint16), "x") == 0).all()
 
 
-def test_alpha_is_laid_over_black_and_palette_is_expanded(tmp_path: Path) -> None:
-    rgba = np.dstack([COLOUR, np.full((20, 30), 128, np.uint8)])
-    rgba[:5, :, 3] = 0
-    read = read_image(save(tmp_path / "a.png", Image.fromarray(rgba)))
-    assert (read[:5] == 0).all()
-    np.testing.assert_allclose(read[5:], COLOUR[5:] * (128 / 255), atol=0.51)
+def test_a_palette_is_expanded(tmp_path: Path) -> None:
     palette = Image.fromarray(COLOUR).quantize(8)
     expanded = read_image(save(tmp_path / "p.png", palette))
     np.testing.assert_array_equal(expanded, np.asarray(palette.convert("RGB")))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from causalseg.data.display import EXIF_DISPLAYS
 from causalseg.errors import InputError
 from causalseg.inference.outputs import save_pictures
 from causalseg.inference.pictures import (
@@ -86,3 +87,25 @@ def test_saved_pictures_read_back(tmp_path):
 def test_a_stage_of_one_position_is_drawn_as_an_even_map() -> None:
     one = np.full((1, 1), 0.25, np.float32)
     assert np.array_equal(attention_map({"stage4": one}, (5, 7)), np.full((5, 7), 0.25, np.float32))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_the_mask_of_a_turned_picture_fits_the_file(segmenter, predict, tmp_path, orientation):
+    """Applied on the way in and undone on the way out, in the folder and in Python alike."""
+    stored = np.random.default_rng(0).integers(0, 256, (40, 64), dtype=np.uint8)
+    tags = Image.Exif()
+    tags[274] = orientation
+    path = tmp_path / "turned.png"
+    Image.fromarray(stored).save(path, exif=tags)
+    upright = EXIF_DISPLAYS[orientation].apply(stored)
+
+    result = segmenter(path, "lower left lung")
+    assert np.array_equal(result.image, stored)
+    direct = segmenter(np.ascontiguousarray(upright), "lower left lung")
+    assert np.array_equal(EXIF_DISPLAYS[orientation].apply(result.probability), direct.probability)
+    assert any("EXIF" in note for note in result.warnings) == (orientation != 1)
+
+    assert predict(path, "--text", "lower left lung") == 0
+    with Image.open(tmp_path / "out" / "turned" / "1_probability.png") as written:
+        assert written.getexif().get(274, 1) == orientation
+        assert np.array_equal(np.asarray(written), np.rint(result.probability * 65535.0))

@@ -5,9 +5,10 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from causalseg.data.images import FORMATS, check_size, decode_image
+from causalseg.data.images import FORMATS, check_size, decode_picture
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study, kind_of, read_study
+from causalseg.inference.formats.raster import picture_study
 
 NAME = "the image"
 """What messages call an upload, whose own name may hold a patient's."""
@@ -101,7 +102,7 @@ def _read_raster(path: Path, limits: Limits) -> Study:
     size = _raster_size(content)
     if size is not None:
         _check_pixels(*size, limits)
-    return Study(kind="raster", frames=[decode_image(content, NAME)])
+    return picture_study(decode_picture(content, NAME))
 
 
 def _raster_size(content: bytes) -> tuple[int, int] | None:
@@ -118,7 +119,7 @@ def _raster_size(content: bytes) -> tuple[int, int] | None:
                 return image.size
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"{NAME} claims far too many pixels: shrink it.") from error
-    except Exception:  # A broken header makes Pillow raise anything; decode_image reports it.
+    except Exception:  # A broken header makes Pillow raise anything; decode_picture reports it.
         return None
 
 

@@ -4,6 +4,7 @@ import argparse
 import csv
 import hashlib
 import io
+import math
 import os
 import sys
 from collections import Counter
@@ -145,8 +146,10 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     for option in ("finding", "anatomy"):
         if getattr(arguments, option):
             parse_concept(getattr(arguments, option), f"--{option}")
-    if arguments.window and not arguments.window[1] >= 1:
-        raise InputError(f"--window: the width must be at least 1, not {arguments.window[1]:g}.")
+    if arguments.window and not (
+        math.isfinite(arguments.window[0]) and 0 < arguments.window[1] < math.inf
+    ):
+        raise InputError("--window: the center must be a number and the width be above 0.")
     checkpoint = default_checkpoint() if arguments.model == DEFAULT else Path(arguments.model)
     try:
         with checkpoint.open("rb") as file:

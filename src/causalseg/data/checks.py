@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from causalseg.data.images import decode_image, decode_mask, read_bytes
+from causalseg.data.images import decode_mask, decode_picture, read_bytes
 from causalseg.data.manifest import Problem, Record, Split
 from causalseg.errors import InputError
 
@@ -34,7 +34,11 @@ def inspect_record(root: Path, record: Record) -> Inspection:
     image: NDArray[np.uint8] | None = None
     mask: NDArray[np.bool_] | None = None
     try:
-        image = decode_image(read_bytes(record.image), record.image.name)
+        picture = decode_picture(read_bytes(record.image), record.image.name)
+        image = picture.pixels
+        where = str(record.image.relative_to(root))
+        for note in picture.warnings:
+            problems.append(Problem("picture changed", "warning", where, note, record.name))
     except InputError as failure:
         error("unreadable image", record.image, str(failure).rstrip("."))
     try:

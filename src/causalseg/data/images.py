@@ -1,40 +1,71 @@
-"""Reading image and mask files, strictly: a file is read whole and right, or InputError."""
+"""What a picture or a mask file means: the one reader of training, scoring, predict and server.
+
+The rules are stated in docs/reference/data-format.md.
+"""
 
 import io
-import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from causalseg.data.display import EXIF_DISPLAYS, Display
+from causalseg.data.raster import (
+    FORMATS,
+    MAX_PIXELS,
+    MAX_SIDE,
+    MIN_SIDE,
+    Raster,
+    check_claim,
+    check_size,
+    decode_raster,
+    raster_of,
+)
 from causalseg.errors import InputError
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
-MAX_SIDE = 16_384
-MAX_PIXELS = 80_000_000
-MIN_SIDE = 8
+__all__ = [
+    "FORMATS",
+    "MAX_PIXELS",
+    "MAX_SIDE",
+    "MIN_SIDE",
+    "RULES",
+    "Picture",
+    "check_claim",
+    "check_size",
+    "decode_image",
+    "decode_mask",
+    "decode_picture",
+    "picture_of",
+    "read_bytes",
+    "read_image",
+    "read_mask",
+    "read_values",
+    "to_uint8",
+]
+
+RULES = 2
+"""Edition of the rules: raised when the same file is read to other pixels, for caches."""
+_STRIP = 256
+_SHAPES = (
+    "an image must be an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not one of shape {}; "
+    "one with its channels first is turned by array.transpose(1, 2, 0)."
+)
 
 
-def check_size(width: int, height: int, name: str) -> None:
-    """Raise InputError for an image too large to be decoded safely or too small to hold anything.
+@dataclass(frozen=True)
+class Picture:
+    """Pixels ready to be looked at, and how they came from the file."""
 
-    Args:
-        width: In pixels.
-        height: In pixels.
-        name: What the message calls the image.
-
-    """
-    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name} is {width} x {height} pixels, more than the limit of {MAX_SIDE} a side and "
-            f"{MAX_PIXELS // 1_000_000} million in all: shrink it or cut it into tiles first."
-        )
-    if min(width, height) < MIN_SIDE:
-        raise InputError(
-            f"{name} is {width} x {height} pixels; an image needs at least {MIN_SIDE} a side."
-        )
+    pixels: NDArray[np.uint8]
+    """(H, W) or (H, W, 3), upright."""
+    display: Display = EXIF_DISPLAYS[1]
+    """How the stored picture was turned; `display.undo` brings a mask back to the file's (H, W)."""
+    warnings: tuple[str, ...] = ()
+    """What was left aside or done to the file's own samples, a sentence each."""
 
 
 def to_uint8(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -44,13 +75,18 @@ def to_uint8(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """
     if values.dtype == np.uint8:
         return values
-    scaled = values.astype(np.float64)
-    if not np.isfinite(scaled).all():
+    if values.dtype.kind not in "biuf":
+        raise InputError(f"{name} is an array of {values.dtype}, which are no grey values.")
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"{name} holds NaN or infinite pixels: replace them before use.")
-    low, high = float(scaled.min()), float(scaled.max())
-    if high == low:
-        return np.zeros(values.shape, np.uint8)
-    return np.rint((scaled - low) * (255.0 / (high - low))).astype(np.uint8)
+    scaled = np.zeros(values.shape, np.uint8)
+    if high > low:
+        # In strips: 80 million pixels of float64 at once would take 640 MB.
+        for top in range(0, len(values), _STRIP):
+            strip = values[top : top + _STRIP].astype(np.float64)
+            scaled[top : top + _STRIP] = np.rint((strip - low) * (255.0 / (high - low)))
+    return scaled
 
 
 def read_bytes(path: str | Path) -> bytes:
@@ -59,26 +95,31 @@ def read_bytes(path: str | Path) -> bytes:
     if path.is_dir():
         raise InputError(f"{path} is a directory, not an image file: name the file.")
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is a device or a pipe, not an image file: name a file.")
         data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} does not exist: check the path.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}."
+        ) from None
     if not data:
         raise InputError(f"{path} is empty (0 bytes): fetch it again.")
     return data
 
 
 def read_image(path: str | Path) -> NDArray[np.uint8]:
-    """Read a PNG, JPEG, TIFF or BMP image.
+    """Read a PNG, JPEG, TIFF or BMP image, upright.
 
     Returns:
-        uint8, (H, W) for a grey file and (H, W, 3) for a colour or palette file. More than
-        8 bits a grey pixel are scaled min..max to 0..255; alpha is laid over black.
+        uint8, (H, W) for a grey file and (H, W, 3) for a colour or palette file. More than 8 bits
+        a sample, and signed samples, are scaled min..max to 0..255 (over all channels). In a TIFF
+        whose 0 is white, white is 255 at every depth.
 
     Raises:
         InputError: The file is missing, a directory, no image, truncated, of several frames,
-            too large or too small, or holds NaN.
+            too large or too small, holds NaN, or its transparency differs from pixel to pixel.
 
     """
     return decode_image(read_bytes(path), str(path))
@@ -87,7 +128,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
     """Read a binary mask, (H, W) bool: 0 is background, the one other level is foreground.
 
-    Takes 0/1, 0/255 and any file of two levels of which one is 0 (black), RGB copies too.
+    Takes 0/1, 0/255 and any file of two levels of which one is 0 (black), RGB copies too. In a
+    mask painted on transparency what is painted is foreground. EXIF orientation is applied.
 
     Raises:
         InputError: As for `read_image`, or the file has more levels than two.
@@ -96,24 +138,133 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
     return decode_mask(read_bytes(path), str(path))
 
 
+def read_values(path: str | Path) -> NDArray[Any]:
+    """The samples of a grey picture as stored, such as probabilities: (H, W), upright.
+
+    Returns:
+        uint8 or uint16 for the usual depths, else the file's own number type.
+
+    Raises:
+        InputError: as for `read_image`, or the file is of colours or has transparent pixels.
+
+    """
+    raster = decode_raster(read_bytes(path), str(path))
+    values = raster.values
+    if values.ndim == 3 and (values == values[..., :1]).all():
+        values = values[..., 0]
+    if values.ndim != 2 or (raster.alpha is not None and (raster.alpha != 255).any()):
+        raise InputError(f"{path} has colours or transparency where grey values are wanted.")
+    return values
+
+
 def decode_image(data: bytes, name: str) -> NDArray[np.uint8]:
     """`read_image` for bytes that are in memory already; `name` is used in messages."""
-    return to_uint8(_decode(data, name), name)
+    return decode_picture(data, name).pixels
+
+
+def decode_picture(data: bytes, name: str) -> Picture:
+    """`decode_image` with the turn and the warnings, for whoever can show them."""
+    return _picture(decode_raster(data, name), name)
+
+
+def picture_of(image: Any, name: str = "the image") -> Picture:
+    """The picture in what Python users have at hand.
+
+    Args:
+        image: a Pillow image of any mode, bytes or a binary file of a PNG, JPEG, TIFF or BMP, or
+            an array (or tensor) (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). Arrays that are not
+            uint8 are scaled from their minimum and maximum to 0..255.
+        name: used in messages.
+
+    Raises:
+        InputError: of another kind or shape, empty, not finite, or as for `read_image`.
+
+    """
+    if isinstance(image, Image.Image):
+        return _picture(raster_of(image, name), name)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode_picture(bytes(image), name)
+    read: Callable[[], bytes] | None = getattr(image, "read", None)
+    if read is not None:
+        return decode_picture(_read_file(image, name), name)
+    if hasattr(image, "detach"):  # a tensor, on any device
+        image = image.detach().cpu()
+    try:
+        array = np.asarray(image)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.empty(0)
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
+        raise InputError(_SHAPES.format(array.shape))
+    alpha = to_uint8(array[..., 3], name) if channels == 4 else None
+    if alpha is not None and array.dtype != np.uint8:
+        raise InputError(f"{name} is an array with alpha that is not uint8: give (H, W, 3).")
+    values = array[..., 0] if channels == 1 and array.ndim == 3 else array[..., :3]
+    return _picture(Raster(array if array.ndim == 2 else values, alpha), name)
+
+
+def _read_file(file: BinaryIO | io.IOBase, name: str) -> bytes:
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} cannot be read from its file object ({error}).") from None
+    if not isinstance(data, bytes):
+        raise InputError(f"{name} must be opened in binary mode: open(path, 'rb').")
+    return data
+
+
+def _picture(raster: Raster, name: str) -> Picture:
+    notes = []
+    if not raster.display.identity:
+        number = raster.display.exif_orientation
+        notes.append(
+            f"the file's EXIF orientation ({number}) was applied, so that the model sees it "
+            "upright; the outputs have the file's own geometry."
+        )
+    if (note := _about_alpha(raster, name)) is not None:
+        notes.append(note)
+    return Picture(to_uint8(raster.values, name), raster.display, tuple(notes))
+
+
+def _about_alpha(raster: Raster, name: str) -> str | None:
+    """What is to be said of a transparency that is left out; InputError where it cannot be."""
+    if raster.key is not None:
+        return "a grey level or colour is marked as transparent (tRNS): the mark was left aside."
+    if raster.alpha is None or (raster.alpha == 255).all():
+        return None
+    if (raster.alpha == raster.alpha.flat[0]).all():
+        return "the same transparency (alpha) everywhere says nothing: it was left aside."
+    raise InputError(
+        f"{name} is transparent in some places (alpha), and it does not say what is behind: "
+        "flatten it on the background that is meant, and save it without transparency."
+    )
 
 
 def decode_mask(data: bytes, name: str) -> NDArray[np.bool_]:
     """`read_mask` for bytes that are in memory already; `name` is used in messages."""
-    values = _decode(data, name)
+    raster = decode_raster(data, name)
+    values = raster.values
     planes = values[..., None] if values.ndim == 2 else values
+    if raster.flat_palette:
+        raise InputError(
+            f"{name} is not a binary mask: all entries of its palette have one colour. Save it as "
+            "a grey PNG of 0 and 255."
+        )
+    if raster.alpha is not None and (raster.alpha != raster.alpha.flat[0]).any():
+        return _painted(planes, raster.alpha, name)
+    if raster.key is not None and np.any(raster.key):
+        raise InputError(
+            f"{name} is not a binary mask: it marks a level other than 0 as transparent. Save it "
+            "without transparency."
+        )
     foreground: NDArray[np.bool_] = (planes != 0).any(axis=-1)
     if not foreground.any():
         return foreground
     level = planes.reshape(-1, planes.shape[-1])[np.argmax(foreground)]
     if not (planes[foreground] == level).all():
-        count = len(np.unique(planes.reshape(-1, planes.shape[-1]), axis=0))
         raise InputError(
-            f"{name} is not a binary mask: it has {count} levels where 0 and one other are "
-            "allowed. Threshold it and save it as PNG (JPEG blurs the edges)."
+            f"{name} is not a binary mask: it has {_levels(planes)} levels where 0 and one other "
+            "are allowed. Threshold it and save it as PNG (JPEG blurs the edges)."
         )
     if foreground.all() and int(level.max()) not in (1, 255, 65535):
         raise InputError(
@@ -123,51 +274,17 @@ def decode_mask(data: bytes, name: str) -> NDArray[np.bool_]:
     return foreground
 
 
-def _decode(data: bytes, name: str) -> NDArray[Any]:
-    """Decode to (H, W) of the file's own number type or (H, W, 3) uint8."""
-    try:
-        with warnings.catch_warnings():
-            # The size is checked below, with a message of ours.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.DecompressionBombError:
+def _painted(planes: NDArray[Any], alpha: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
+    """The foreground of a mask painted on transparency: one colour and one alpha, else 0."""
+    painted: NDArray[np.bool_] = alpha != 0
+    one_alpha = (alpha[painted] == alpha[painted][0]).all()
+    if not one_alpha or not (planes[painted] == planes[painted][0]).all():
         raise InputError(
-            f"{name} is larger than the limit of {MAX_SIDE} pixels a side and "
-            f"{MAX_PIXELS // 1_000_000} million in all: shrink it or cut it into tiles first."
-        ) from None
-    except Exception:  # Decoders raise whatever a broken header makes them stumble over.
-        raise InputError(
-            f"{name} is not a readable image: PNG, JPEG, TIFF and BMP are read."
-        ) from None
-    with image:
-        check_size(*image.size, name)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format == "TIFF":
-            raise InputError(f"{name} holds {frames} images: save the one you mean to a file.")
-        try:
-            image.load()
-            return _pixels(image, name)
-        except InputError:
-            raise
-        except Exception as error:
-            raise InputError(
-                f"{name} cannot be decoded, it is damaged or truncated ({error}): fetch it again."
-            ) from None
+            f"{name} is not a binary mask: it has transparency and several levels besides. Save "
+            "it as a grey PNG of 0 and 255, without transparency."
+        )
+    return painted
 
 
-def _pixels(image: Image.Image, name: str) -> NDArray[Any]:
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image)
-        if not np.isfinite(values).all():
-            raise InputError(f"{name} holds NaN or infinite pixels: replace them before use.")
-        return values
-    if image.mode == "1":
-        return np.asarray(image, dtype=np.uint8) * np.uint8(255)
-    if image.mode in ("L", "RGB") and "transparency" not in image.info:
-        return np.asarray(image)
-    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        rgba = np.asarray(image.convert("RGBA"), dtype=np.uint16)
-        over_black = (rgba[..., :3] * rgba[..., 3:] + 127) // 255
-        pixels = over_black.astype(np.uint8)
-        return pixels[..., 0] if image.mode in ("LA", "La", "L") else pixels
-    return np.asarray(image.convert("RGB"))
+def _levels(planes: NDArray[Any]) -> int:
+    return len(np.unique(planes.reshape(-1, planes.shape[-1]), axis=0))

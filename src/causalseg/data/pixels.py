@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from causalseg.data.images import read_image, read_mask
+from causalseg.data.images import RULES, read_image, read_mask
 from causalseg.data.manifest import Manifest
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.data.progress import track
@@ -20,7 +20,8 @@ def load_pixels(
 ) -> NDArray[np.uint8]:
     """Decode and resize a split to planes (N, C, S, S) uint8, or map them from a cache folder.
 
-    The cache's file name carries the data's fingerprint and the size; its SHA-256 stands in a
+    The cache's file name carries the data's fingerprint, the size and the edition of the reading
+    rules; its SHA-256 stands in a
     file beside it, and a map that does not agree with it is made anew.
     """
     if cache is None:
@@ -28,7 +29,7 @@ def load_pixels(
     folder = Path(cache)
     folder.mkdir(parents=True, exist_ok=True)
     order = hashlib.sha256("\0".join(r.name for r in manifest.records).encode()).hexdigest()[:8]
-    path = folder / f"{manifest.fingerprint()[:24]}-{order}-{preprocessing.size}.npy"
+    path = folder / f"{manifest.fingerprint()[:24]}-{order}-{preprocessing.size}-r{RULES}.npy"
     stamp = path.with_suffix(".json")
     if not _intact(path, stamp):
         partial = path.with_name(f".{path.name}.{os.getpid()}")

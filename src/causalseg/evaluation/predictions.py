@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from causalseg.data.images import read_mask
+from causalseg.data.images import read_mask, read_values
 from causalseg.data.manifest import Record
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import BoolArray
@@ -111,12 +111,13 @@ def read_prediction(path: Path, *, probabilities: bool, threshold: float) -> Pre
 
 
 def _read_array(path: Path) -> NDArray[Any]:
+    if path.suffix.lower() != ".npy":
+        return read_values(path)
     try:
-        if path.suffix.lower() == ".npy":
-            array: NDArray[Any] = np.load(path, allow_pickle=False)
-            return array.astype(np.uint8) if array.dtype == np.bool_ else array
-        with Image.open(path) as picture:
-            wide = picture.mode.startswith("I")
-            return np.asarray(picture).astype(np.uint16) if wide else np.asarray(picture)
-    except (OSError, ValueError, EOFError, SyntaxError) as error:
+        # Mapped, so that a header which claims more than the file holds costs nothing.
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy parses the header and raises whatever that makes it.
         raise InputError(f"{path} cannot be read as a prediction: {error}.") from None
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{path} is an array of {array.dtype}, not of numbers.")
+    return array.astype(np.uint8) if array.dtype == np.bool_ else array

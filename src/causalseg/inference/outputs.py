@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import ExifTags, Image
 
 from causalseg.inference.pictures import (
     CAUSAL_COLOUR,
@@ -42,11 +42,22 @@ class Result(Protocol):
         """Sentences for the report."""
 
 
-def write_png(pixels: npt.NDArray[Any], path: Path) -> Path:
-    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), as PNG: whole or not at all."""
+def write_png(pixels: npt.NDArray[Any], path: Path, orientation: int = 1) -> Path:
+    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), as PNG: whole or not at all.
+
+    Args:
+        pixels: as they are to be stored.
+        path: of the file.
+        orientation: EXIF orientation, so that a viewer turns the file as it turns its source.
+
+    """
+    options: dict[str, Any] = {}
+    if orientation != 1:
+        options["exif"] = Image.Exif()
+        options["exif"][ExifTags.Base.Orientation] = orientation
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG")
+        Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG", **options)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

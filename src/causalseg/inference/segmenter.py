@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import torch
@@ -12,18 +12,20 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from causalseg.data.images import read_image
+from causalseg.data.images import Picture, decode_picture, picture_of, read_bytes
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.inference.backends import is_exported, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.inference.formats import kind_of, read_study
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.tokenizer import tokenize
 
-ImageLike = str | Path | Image.Image | NDArray[Any]
+ImageLike = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
+"""A path of any format, the bytes or binary file of a picture, a Pillow image, or an array."""
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,9 @@ class Segmenter:
         """Segment one image by one sentence.
 
         Args:
-            image: a path, a PIL image, or an array (H, W) or (H, W, 3); arrays that are not uint8
-                are scaled from their minimum and maximum to 0..255.
+            image: a path (PNG, JPEG, TIFF, BMP, or DICOM and NIfTI with one frame), a Pillow
+                image, bytes, a binary file, or an array or tensor (H, W), (H, W, 1), (H, W, 3);
+                arrays that are not uint8 are scaled from their minimum and maximum to 0..255.
             text: not empty.
 
         Raises:
@@ -143,20 +146,20 @@ class Segmenter:
             raise InputError(f"{len(images)} images and {len(texts)} texts do not pair up.")
         if not images:
             return []
-        pixels = [as_pixels(image) for image in images]
-        output = self._run(pixels, [_checked(text) for text in texts])
+        pictures = [as_picture(image) for image in images]
+        output = self._run([p.pixels for p in pictures], [_checked(text) for text in texts])
         return [
             self._result(p, t, output, i)
-            for i, (p, t) in enumerate(zip(pixels, texts, strict=True))
+            for i, (p, t) in enumerate(zip(pictures, texts, strict=True))
         ]
 
     def prompts(self, image: ImageLike, texts: Sequence[str]) -> list[Segmentation]:
         """Segment one image by several sentences; the image is encoded once."""
         if not texts:
             return []
-        pixels = as_pixels(image)
-        output = self._run([pixels], [_checked(text) for text in texts])
-        return [self._result(pixels, text, output, i) for i, text in enumerate(texts)]
+        picture = as_picture(image)
+        output = self._run([picture.pixels], [_checked(text) for text in texts])
+        return [self._result(picture, text, output, i) for i, text in enumerate(texts)]
 
     def probabilities(
         self, images: Sequence[NDArray[np.uint8]], texts: Sequence[str]
@@ -182,16 +185,20 @@ class Segmenter:
         return self.model.segment(features, tau)
 
     def _result(
-        self, pixels: NDArray[np.uint8], text: str, output: SegmentationOutput, index: int
+        self, picture: Picture, text: str, output: SegmentationOutput, index: int
     ) -> Segmentation:
+        # The model saw the picture upright; the answer lies as the file does.
+        undo, pixels = picture.display.undo, picture.pixels
         # A mask M depends on the image alone, so one image's maps serve all its texts.
         maps = {
-            f"stage{stage}": m[min(index, len(m) - 1)].mean(0).float().cpu().numpy()
+            f"stage{stage}": undo(m[min(index, len(m) - 1)].mean(0).float().cpu().numpy())
             for stage, m in output.attention.items()
         }
-        probability = _resize(output.logits[index : index + 1].sigmoid(), pixels.shape[:2])
+        probability = undo(_resize(output.logits[index : index + 1].sigmoid(), pixels.shape[:2]))
         mask = (probability >= self.threshold).astype(np.uint8)
-        return Segmentation(pixels, text, mask, probability, self.threshold, maps)
+        return Segmentation(
+            undo(pixels), text, mask, probability, self.threshold, maps, picture.warnings
+        )
 
 
 def usable_device(name: str) -> torch.device:
@@ -204,29 +211,25 @@ def usable_device(name: str) -> torch.device:
     return device
 
 
-def as_pixels(image: ImageLike) -> NDArray[np.uint8]:
-    """Read or convert to uint8 pixels, (H, W) or (H, W, 3).
+def as_picture(image: ImageLike) -> Picture:
+    """Read or convert to upright uint8 pixels, (H, W) or (H, W, 3), by the rules of `data.images`.
 
     Raises:
-        InputError: unreadable, of another shape, empty, or with values that are not finite.
+        InputError: unreadable, of several frames, of another shape, empty, or not finite.
 
     """
-    if isinstance(image, str | Path):
-        return read_image(Path(image))
-    array = np.asarray(image)
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3) or not array.size:
+    if not isinstance(image, str | Path):
+        return picture_of(image)
+    path = Path(image)
+    if kind_of(path) not in ("dicom", "nifti"):
+        return decode_picture(read_bytes(path), str(path))
+    study = read_study(path)
+    if len(study.frames) != 1:
         raise InputError(
-            f"an image must be an array (H, W) or (H, W, 3), not one of shape {array.shape}; "
-            "convert it to grey or RGB."
+            f"the file holds {len(study.frames)} frames where one image is wanted: use "
+            "'causalseg predict', or give one frame as an array."
         )
-    if array.dtype == np.uint8:
-        return array
-    values = array.astype(np.float64)
-    if not np.isfinite(values).all():
-        raise InputError("the image has values that are not finite; replace NaN and infinity.")
-    low, high = values.min(), values.max()
-    scaled = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return scaled.round().astype(np.uint8)
+    return Picture(study.frames[0], study.display, study.warnings)
 
 
 def _checked(text: str) -> str:

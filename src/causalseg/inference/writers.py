@@ -170,8 +170,14 @@ def _write_pictures(
     files = []
     for kind, pixels in pictures(result).items():
         if plain or kind not in ("mask", "probability"):
-            files.append(write_png(undo(pixels), folder / f"{number}_{kind}.png").name)
+            path = folder / f"{number}_{kind}.png"
+            files.append(write_png(undo(pixels), path, _orientation(study)).name)
     return files
+
+
+def _orientation(study: Study) -> int:
+    """EXIF orientation of the outputs: the picture's own, so that both are turned alike."""
+    return study.display.exif_orientation if study.kind == "raster" else 1
 
 
 def _write_frames(study: Study, answer: Answer, folder: Path, number: int) -> list[str]:

@@ -7,41 +7,15 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from causalseg.data.display import Display
+
+__all__ = ["MAX_PIXELS", "Display", "Kind", "Pixels", "Study"]
+
 Kind = Literal["raster", "dicom", "nifti"]
 Pixels = npt.NDArray[np.uint8]
 
 # Pixels (voxels) that a source may hold in all; more is taken for a broken or hostile header.
 MAX_PIXELS = 2**29
-
-
-@dataclass(frozen=True)
-class Display:
-    """How a stored frame is turned into the standard display, and back.
-
-    The standard display is the one of a light box: columns run to the patient's left and rows to
-    the feet (frontal) or to the back (axial); in a lateral view columns run to the back. First
-    the axes are swapped, then the flips are made.
-    """
-
-    transpose: bool = False
-    flip_rows: bool = False
-    flip_columns: bool = False
-
-    @property
-    def identity(self) -> bool:
-        """Whether the stored frame is the standard display already."""
-        return not (self.transpose or self.flip_rows or self.flip_columns)
-
-    def apply(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Stored frame (H, W, ...) to the standard display."""
-        if self.transpose:
-            frame = frame.swapaxes(0, 1)
-        return frame[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
-
-    def undo(self, frame: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Displayed frame (H, W, ...) to the source's own geometry: the inverse of `apply`."""
-        frame = frame[:: -1 if self.flip_rows else 1, :: -1 if self.flip_columns else 1]
-        return frame.swapaxes(0, 1) if self.transpose else frame
 
 
 @dataclass(frozen=True)
