@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalseg.data.lvit import read_lvit, read_table, scan_split
-from causalseg.data.tables import read_table as read_rows
 from causalseg.errors import InputError
 from causalseg.inference import requests
 from causalseg.inputs import read_bytes, read_json, read_yaml
+from causalseg.inputs.tables import read_table as read_rows
 
 TEXT = "Unilateral pulmonary infection, one infected area, lower left lung."
 COLUMNS = ("Image", "Description")

@@ -143,3 +143,46 @@ def test_a_random_dictionary_has_the_texts_size_and_mean_norm(tower):
     noise = z.gaussian(2000, text, 0)
     assert noise.norm(dim=1).mean() == pytest.approx(float(text.norm(dim=1).mean()), rel=0.05)
     assert torch.equal(z.gaussian(5, text, 7), z.gaussian(5, text, 7))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"encoder": 3},
+        {"encoder": ["tiny"]},
+        {"weights": None},
+        {"vectors": [[1.0]]},
+        {"vectors": {}},
+        {"vectors": None},
+        {"vectors": {"a": "text"}},
+        {"vectors": {"a": [1.0], "b": [1.0, 2.0]}},
+        {"vectors": {"a": [1e300] * 128}},
+        {"vectors": {"a": [10**400] * 128}},
+    ],
+)
+def test_a_dictionary_with_a_false_field_is_refused(tmp_path, change):
+    path = tmp_path / "z.json"
+    content = {"format": z.FORMAT, "encoder": "tiny", "weights": "random"}
+    content |= {"text_encoder_sha256": "0", "vectors": {"a": [0.5] * 128}}
+    path.write_text(json.dumps(content))
+    assert z.load_dictionary(path).prompts == ("a",)
+    path.write_text(json.dumps(content | change))
+    with pytest.raises(InputError):
+        z.load_dictionary(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "- a",
+        "classes: [a, b]\n? [1]\n: 2",
+        "1: 2\ntrue: 3",
+        "a: &x 1\nb: *x",
+        "\udcff",
+    ],
+)
+def test_prompts_that_are_no_table_are_refused(tmp_path, content):
+    path = tmp_path / "p.yaml"
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError):
+        read_prompts(str(path))

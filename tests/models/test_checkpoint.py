@@ -1,13 +1,17 @@
 """A checkpoint comes back whole, and what is none is refused in one sentence."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from causalseg import build_model, tokenize
+from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
+from causalseg.inference.segmenter import Segmenter
 from causalseg.models.checkpoint import load_checkpoint, read_header, save_checkpoint
 
 
@@ -73,3 +77,77 @@ def test_header_says_what_is_inside(tmp_path: Path) -> None:
     header = read_header(tmp_path / "m.safetensors")
     assert header["config"]["encoder"] == "tiny"
     assert header["config"]["head_channels"] == [16, 16, 8]
+
+
+def rewrite(path: Path, tensors: dict[str, torch.Tensor] | None = None, **changes: object) -> Path:
+    """The checkpoint at `path` with other metadata or tensors, as a hostile hand could write it."""
+    with safe_open(path, "pt") as file:
+        header = json.loads(file.metadata()["causalseg"]) | changes
+    state = load_file(path) | (tensors or {})
+    save_file(state, path, metadata={"causalseg": json.dumps(header)})
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threshold": float("nan")}, "threshold"),
+        ({"threshold": 0}, "threshold"),
+        ({"threshold": True}, "threshold"),
+        ({"threshold": "0.5"}, "threshold"),
+        ({"architecture": ["causalclipseg"]}, "architecture"),
+        ({"architecture": "unknown"}, "there is no model"),
+        ({"config": None}, "config"),
+        ({"config": {"nonsense": 1}}, "has no option"),
+        ({"config": {"encoder": 3}}, "encoder"),
+        ({"config": {"encoder": "tiny", "head_channels": [10**6, 10**6, 10**6]}}, "do not fit"),
+        ({"config": {"encoder": "tiny", "head_channels": ["a", None]}}, "can be built"),
+        ({"config": {"encoder": "RN101"}}, "do not fit"),
+        ({"preprocessing": []}, "preprocessing"),
+        ({"provenance": "x"}, "provenance"),
+        ({"format": "causalseg-99"}, "causalseg-99"),
+    ],
+)
+def test_false_metadata_is_refused_before_a_model_is_built(
+    tmp_path: Path, change: dict[str, object], message: str
+) -> None:
+    save(tmp_path / "m.safetensors")
+    with pytest.raises(InputError, match=message):
+        load_checkpoint(rewrite(tmp_path / "m.safetensors", **change))
+
+
+@pytest.mark.parametrize(
+    "preprocessing",
+    [
+        {"mean": [0.5, 0.5, float("nan")]},
+        {"std": [1, 1, float("inf")]},
+        {"std": [1, 0, 1]},
+        {"mean": 3},
+        {"size": 10**9},
+        {"size": 64.5},
+        {"size": True},
+        {"context_length": 10**9},
+        {"unknown": 1},
+    ],
+)
+def test_false_preprocessing_is_refused(tmp_path: Path, preprocessing: dict[str, object]) -> None:
+    save(tmp_path / "m.safetensors")
+    path = rewrite(tmp_path / "m.safetensors", preprocessing={"size": 64} | preprocessing)
+    with pytest.raises(InputError):
+        Segmenter.load(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    model = save(tmp_path / "m.safetensors")
+    name, tensor = next(iter(model.state_dict().items()))
+    tensor = tensor.clone()
+    tensor.view(-1)[0] = float("nan")
+    with pytest.raises(InputError, match=f"not finite.*{name}"):
+        load_checkpoint(rewrite(tmp_path / "m.safetensors", {name: tensor}))
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), 0.0, -1.0, 1.5, float("inf")])
+def test_a_segmenter_takes_no_false_threshold(threshold: float) -> None:
+    model = build_model("causalclipseg", encoder="tiny", head_channels=(16, 16, 8))
+    with pytest.raises(InputError, match="threshold"):
+        Segmenter(model, Preprocessing(size=64), threshold)

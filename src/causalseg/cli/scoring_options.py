@@ -62,13 +62,11 @@ def parse_spacing(text: str | None) -> "Spacing | dict[str, Spacing] | None":
     if text.lower().endswith(".csv"):
         from causalseg.evaluation.files import read_csv
 
-        rows = read_csv(Path(text))
+        rows = read_csv(Path(text), ("name", "row_mm", "column_mm"))
         try:
             return {r["name"]: (float(r["row_mm"]), float(r["column_mm"])) for r in rows}
-        except (KeyError, ValueError):
-            raise InputError(
-                f"{text} needs the columns name, row_mm and column_mm, with numbers in mm."
-            ) from None
+        except ValueError as error:
+            raise InputError(f"{text}: row_mm and column_mm must be numbers ({error}).") from None
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from causalseg.data import tables
 from causalseg.data.checks import find_leaks, inspect_record
 from causalseg.data.manifest import SPLITS, Manifest, Problem, Record, Split, subject_of
 from causalseg.data.progress import track
 from causalseg.errors import InputError
-from causalseg.inputs import printable
+from causalseg.inputs import printable, tables
 from causalseg.text.clean import clean_text
 
 COLUMNS = ("Image", "Description")

@@ -1,7 +1,9 @@
 """From source pixels to what a model takes: resize, scale, repeat grey, normalise."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -11,6 +13,8 @@ from torch import Tensor
 
 from causalseg.errors import InputError
 
+MAX_SIZE = 4096
+MAX_CONTEXT = 1024
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -34,19 +38,35 @@ class Preprocessing:
     def __post_init__(self) -> None:
         """Take lists (as JSON gives them) for tuples, and refuse what cannot work."""
         for name in ("mean", "std"):
-            values = tuple(float(value) for value in getattr(self, name))
-            if len(values) != 3:
-                raise InputError(f"preprocessing.{name} needs 3 numbers, one a channel: {values}.")
+            given = getattr(self, name)
+            try:
+                values = tuple(float(value) for value in given)
+            except (TypeError, ValueError, OverflowError):
+                values = ()
+            if len(values) != 3 or not all(map(math.isfinite, values)):
+                raise InputError(f"preprocessing.{name} needs 3 numbers, one a channel: {given}.")
             object.__setattr__(self, name, values)
         if min(self.std) <= 0:
             raise InputError(f"preprocessing.std must be positive, not {self.std}.")
+        for name, most in (("size", MAX_SIZE), ("context_length", MAX_CONTEXT)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value > most:
+                raise InputError(f"{name} must be a whole number, at most {most}, not {value!r}.")
         if self.size < 8:
             raise InputError(f"The image size must be at least 8 pixels, not {self.size}.")
         if self.context_length < 3:
             raise InputError(f"context_length must be at least 3, not {self.context_length}.")
 
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any], name: object) -> Self:
+        """Take back what `to_dict` gave; InputError names the file `name` that holds it."""
+        try:
+            return cls(**fields)
+        except TypeError as error:
+            raise InputError(f"the preprocessing of {name} has another form: {error}.") from None
+
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; `Preprocessing(**d)` takes them back."""
+        """The settings as JSON can hold them; `from_dict` takes them back."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -70,13 +70,11 @@ def read_run(folder: Path, measures: Sequence[str]) -> Run:
         InputError: a file or column is missing, a value is no finite number, or a name repeats.
 
     """
-    rows = read_csv(folder / "per_image.csv")
-    fingerprint = read_json(folder / "metrics.json").get("data", {}).get("fingerprint")
-    for key in ("name", "subject", *measures):
-        if key not in rows[0]:
-            raise InputError(
-                f"{folder / 'per_image.csv'} has no column {key!r}; it has {', '.join(rows[0])}."
-            )
+    rows = read_csv(folder / "per_image.csv", ("name", "subject", *measures))
+    data = read_json(folder / "metrics.json").get("data")
+    fingerprint = data.get("fingerprint") if isinstance(data, dict) else None
+    if fingerprint is not None and not isinstance(fingerprint, str):
+        raise InputError(f"{folder / 'metrics.json'} is damaged: its fingerprint is no text.")
     names = tuple(row["name"] for row in rows)
     if len(set(names)) < len(names):
         raise InputError(f"{folder / 'per_image.csv'} names an image twice.")

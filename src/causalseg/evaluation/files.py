@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from causalseg import inputs
-from causalseg.data.tables import read_table
 from causalseg.errors import InputError
+from causalseg.inputs.tables import read_table
 
 Row = dict[str, Any]
 
@@ -66,7 +66,7 @@ def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """Read a table with a header, all its columns or those named.
 
     Raises:
-        InputError: absent, without rows or one of the columns, or damaged (see `data.tables`).
+        InputError: absent, without rows or one of the columns, or damaged (see `inputs.tables`).
 
     """
     rows = read_table(_present(path), columns)

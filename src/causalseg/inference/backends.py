@@ -1,6 +1,5 @@
 """Models that `causalseg export` wrote, run without PyTorch's arithmetic."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from causalseg.errors import InputError
+from causalseg.inputs import regular_file
 from causalseg.models.base import ModelConfig, SegmentationModel, Text, pair
 from causalseg.models.checkpoint import Checkpoint
+from causalseg.models.metadata import read_metadata
 from causalseg.models.output import SegmentationOutput
 
 FORMAT = "causalseg-export-1"
@@ -79,8 +80,7 @@ def load_exported(
             or an option does not apply to it.
 
     """
-    if not path.is_file():
-        raise InputError(f"there is no exported model {path}.")
+    regular_file(path)
     openvino = path.suffix.lower() == ".xml"
     if device != "cpu" or compile or precision not in (("fp32", "bf16") if openvino else ("fp32",)):
         raise InputError(
@@ -88,9 +88,9 @@ def load_exported(
             "use the .safetensors checkpoint for other devices, precisions and compile."
         )
     opened = _open_openvino(path, precision) if openvino else _open_onnx(path)
-    header = json.loads(opened.header) if opened.header else {}
-    if header.get("format") != FORMAT:
+    if not opened.header:
         raise InputError(f"{path} was not written by 'causalseg export'.")
+    header = read_metadata(opened.header, path, FORMAT)
     return Checkpoint(
         ExportedModel(opened.run).eval(),
         header["architecture"],
@@ -107,11 +107,16 @@ def _open_onnx(path: Path) -> _Opened:
             path, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED_OPTIMIZERS
         )
     except Exception as error:
-        raise InputError(f"{path} is no ONNX file that ONNX Runtime can run ({error}).") from error
+        raise InputError(
+            f"{path} is no ONNX file that ONNX Runtime can run ({_line(error)})."
+        ) from None
 
     def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = session.run(None, {"images": images, "tokens": tokens})[0]
-        return logits
+        try:
+            found = session.run(None, {"images": images, "tokens": tokens})[0]
+        except Exception as error:
+            raise InputError(f"{path} cannot be run on {images.shape}: {_line(error)}.") from None
+        return _logits(found, images, path)
 
     return _Opened(session.get_modelmeta().custom_metadata_map.get(KEY), run)
 
@@ -126,13 +131,30 @@ def _open_openvino(path: Path, precision: str) -> _Opened:
         hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
         compiled = core.compile_model(model, "CPU", {**hint, "PERFORMANCE_HINT": "LATENCY"})
     except Exception as error:
-        raise InputError(f"{path} is no model that OpenVINO can run ({error}).") from error
+        raise InputError(f"{path} is no model that OpenVINO can run ({_line(error)}).") from None
 
     def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
-        logits: NDArray[np.float32] = compiled({"images": images, "tokens": tokens})[0]
-        return np.array(logits)
+        try:
+            found = np.array(compiled({"images": images, "tokens": tokens})[0])
+        except Exception as error:
+            raise InputError(f"{path} cannot be run on {images.shape}: {_line(error)}.") from None
+        return _logits(found, images, path)
 
     return _Opened(header, run)
+
+
+def _logits(found: Any, images: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    """Logits (B, 1, S, S) as they should be; InputError where the graph gives something else."""
+    expected = (len(images), 1, *images.shape[2:])
+    if not isinstance(found, np.ndarray) or found.shape != expected:
+        raise InputError(f"{path} gives {getattr(found, 'shape', found)!s}, not {expected}.")
+    if not np.isfinite(found).all():
+        raise InputError(f"{path} gives logits that are not finite: export the model again.")
+    return found.astype(np.float32, copy=False)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _runtime(name: str) -> Any:

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from causalseg.data import tables
 from causalseg.errors import InputError
 from causalseg.inference.formats import kind_of, shown
 from causalseg.inference.formats.raster import SUFFIXES
-from causalseg.inputs import parse_json, read_bytes, regular_file
+from causalseg.inputs import parse_json, read_bytes, regular_file, tables
 from causalseg.text import clean
 
 MAX_TEXT = 1000
@@ -233,7 +232,7 @@ def _existing(path: Path) -> Path:
 def read_table(path: Path) -> Plan:
     """Read a prompt table with the columns image, text and, if wanted, slice.
 
-    CSV or .xlsx (see `causalseg.data.tables`), or JSON lines with those keys.
+    CSV or .xlsx (see `causalseg.inputs.tables`), or JSON lines with those keys.
 
     Raises:
         InputError: unreadable, not UTF-8, without the columns, or without rows.

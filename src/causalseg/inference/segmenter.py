@@ -21,7 +21,9 @@ from causalseg.inference.formats import kind_of, read_study
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
+from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
+from causalseg.text.clean import clean_text
 from causalseg.text.tokenizer import tokenize
 
 ImageLike = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
@@ -79,7 +81,7 @@ class Segmenter:
         self.device = usable_device(device)
         self.model = model.eval().to(self.device)
         self.preprocessing = preprocessing
-        self.threshold = threshold
+        self.threshold = check_threshold(threshold, "this segmenter")
         self.provenance = provenance or {}
         self._encode_text = TextCache(self.model)
 
@@ -119,7 +121,7 @@ class Segmenter:
                 compiled(saved.model)
         return cls(
             saved.model,
-            Preprocessing(**saved.preprocessing),
+            Preprocessing.from_dict(saved.preprocessing, path.name),
             saved.threshold,
             device=device,
             provenance=saved.provenance,
@@ -147,7 +149,7 @@ class Segmenter:
         if not images:
             return []
         pictures = [as_picture(image) for image in images]
-        output = self._run([p.pixels for p in pictures], [_checked(text) for text in texts])
+        output = self._run([p.pixels for p in pictures], [clean_text(text) for text in texts])
         return [
             self._result(p, t, output, i)
             for i, (p, t) in enumerate(zip(pictures, texts, strict=True))
@@ -158,7 +160,7 @@ class Segmenter:
         if not texts:
             return []
         picture = as_picture(image)
-        output = self._run([picture.pixels], [_checked(text) for text in texts])
+        output = self._run([picture.pixels], [clean_text(text) for text in texts])
         return [self._result(picture, text, output, i) for i, text in enumerate(texts)]
 
     def probabilities(
@@ -230,12 +232,6 @@ def as_picture(image: ImageLike) -> Picture:
             "'causalseg predict', or give one frame as an array."
         )
     return Picture(study.frames[0], study.display, study.warnings)
-
-
-def _checked(text: str) -> str:
-    if not text.strip():
-        raise InputError("the text is empty; say what to segment, e.g. 'lower left lung'.")
-    return text
 
 
 def _resize(probability: Tensor, size: tuple[int, ...]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 
 from causalseg.errors import InputError
 from causalseg.models.base import SegmentationModel
+from causalseg.models.metadata import read_metadata
 from causalseg.models.registry import model_class, model_config, model_name
 
 FORMAT = "causalseg-1"
@@ -88,45 +89,54 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
             f"{path} is not a readable safetensors file, so no checkpoint ({error})."
         ) from error
     if "causalseg" not in metadata:
         raise InputError(f"{path} holds tensors but was not written by causalseg.")
-    header: dict[str, Any] = json.loads(metadata["causalseg"])
-    if header.get("format") != FORMAT:
-        raise InputError(
-            f"{path} has format {header.get('format')!r}, and this version reads {FORMAT!r}."
-        )
-    return header
+    return read_metadata(metadata["causalseg"], path, FORMAT)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
+    The file's shapes are compared with those of its model before any memory is taken for either,
+    so that no more is taken than the file is long (twice that for float16).
+
     Raises:
-        InputError: as `read_header`, or the weights do not fit the model.
+        InputError: as `read_header`, or the weights do not fit the model or are not finite.
 
     """
     header = read_header(path)
-    # Without `initialise`: initial weights are of no use, and their file may be gone.
     name = header["architecture"]
-    model = model_class(name)(model_config(name, header["config"]))
+    unfit = InputError(f"the weights in {path} do not fit the model that its metadata describes.")
     with safe_open(path, framework="pt") as file:
-        state = {name: _full(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
+        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        try:
+            config = model_config(name, header["config"])
+            with torch.device("meta"):
+                expected = model_class(name)(config).state_dict()
+        except InputError:
+            raise
+        except Exception as error:  # whatever a false config makes the layers stumble over
+            raise InputError(f"{path} describes no model that can be built ({error}).") from None
+        if shapes != {key: tuple(tensor.shape) for key, tensor in expected.items()}:
+            raise unfit
+        # Without `initialise`: initial weights are of no use, and their file may be gone.
+        model = model_class(name)(config)
+        try:
+            state = {key: _full(file.get_tensor(key)) for key in shapes}
+            model.load_state_dict(state)
+        except (RuntimeError, SafetensorError) as error:
+            raise unfit from error
+    bad = [key for key, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+    if bad:
         raise InputError(
-            f"the weights in {path} do not fit the model that its metadata describes."
-        ) from error
+            f"the weights in {path} are not finite ({bad[0]}): train or fetch it again."
+        )
     return Checkpoint(
-        model.eval(),
-        header["architecture"],
-        header["preprocessing"],
-        header["threshold"],
-        header["provenance"],
+        model.eval(), name, header["preprocessing"], header["threshold"], header["provenance"]
     )
 
 

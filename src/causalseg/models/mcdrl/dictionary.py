@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from causalseg.encoders.config import encoder_config
 from causalseg.encoders.transformer import TextTower
 from causalseg.errors import InputError
+from causalseg.inputs import read_json
 from causalseg.models.mcdrl.prompts import Prompts
 from causalseg.text.tokenizer import token_lengths, tokenize
 
@@ -143,28 +144,22 @@ def load_dictionary(path: Path) -> Dictionary:
         InputError: the file is absent, no JSON, of another format, or its vectors differ in size.
 
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            f"there is no dictionary {path}; build it: causalseg confounders."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON: {error}.") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not path.exists():
+        raise InputError(f"there is no dictionary {path}; build it: causalseg confounders.")
+    content = read_json(path)
+    if content.get("format") != FORMAT:
         raise InputError(f"{path} is no dictionary written by 'causalseg confounders build'.")
+    encoder, weights, digest, table = (
+        content.get(name) for name in ("encoder", "weights", "text_encoder_sha256", "vectors")
+    )
+    if not isinstance(encoder, str) or not isinstance(weights, str) or not isinstance(digest, str):
+        raise InputError(f"{path} is damaged: encoder and weights must be texts; build it again.")
     try:
-        vectors = torch.tensor(list(content["vectors"].values()), dtype=torch.float32)
-        good = vectors.ndim == 2 and bool(vectors.isfinite().all())
-        dictionary = Dictionary(
-            content["encoder"],
-            content["weights"],
-            content["text_encoder_sha256"],
-            tuple(content["vectors"]),
-            vectors,
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        vectors = torch.tensor(list(table.values()), dtype=torch.float32)  # type: ignore[union-attr]
+    except (AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"{path} is damaged ({error}); build it again.") from None
+    good = vectors.ndim == 2 and bool(vectors.isfinite().all())
+    dictionary = Dictionary(encoder, weights, digest, tuple(table or ()), vectors)
     if not good or vectors.shape[1] != encoder_config(dictionary.encoder).embedding:
         raise InputError(f"the vectors of {path} do not fit encoder {dictionary.encoder}.")
     return dictionary

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
+from causalseg.inputs import read_yaml
 
 TEMPLATES = ("class_template", "domain_template", "class_domain_template")
 
@@ -65,22 +66,14 @@ def read_prompts(source: str | Mapping[str, Any]) -> Prompts:
     """
     if isinstance(source, Mapping):
         return parse_prompts(source, "the prompts")
-    import yaml
-
     folder = files("causalseg") / "assets" / "prompts"
     shipped = sorted(Path(str(entry)).stem for entry in folder.iterdir() if _is_yaml(str(entry)))
     path = Path(str(folder / f"{source}.yaml")) if source in shipped else Path(source)
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             f"there are no prompts {source!r}; give a YAML file or one of {', '.join(shipped)}."
-        ) from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path} is not a readable YAML file: {error}.") from None
-    if not isinstance(table, Mapping):
-        raise InputError(f"{path} must hold a table with classes, domains and templates.")
-    return parse_prompts(table, str(path))
+        )
+    return parse_prompts(read_yaml(path), str(path))
 
 
 def _is_yaml(name: str) -> bool:
@@ -90,13 +83,14 @@ def _is_yaml(name: str) -> bool:
 def parse_prompts(table: Mapping[str, Any], where: str) -> Prompts:
     """Check a table and make `Prompts` of it; `where` is what messages call it."""
     known = {*TEMPLATES, "classes", "domains"}
-    wrong = sorted(known ^ set(table))
+    wrong = sorted(known ^ set(map(str, table)))
     if wrong:
         what = "lacks" if wrong[0] in known else "has an unknown"
         raise InputError(f"{where} {what} field {wrong[0]!r}; it needs {', '.join(sorted(known))}.")
     for name in TEMPLATES:
         slots = [slot for slot in ("class", "domain") if slot in name]
-        if any(f"{{{slot}}}" not in str(table[name]) for slot in slots):
+        text = table[name]
+        if not isinstance(text, str) or any(f"{{{slot}}}" not in text for slot in slots):
             raise InputError(f"{name} of {where} must contain {{{'}} and {{'.join(slots)}}}.")
     classes, domains = table["classes"], table["domains"]
     if not _is_names(classes):
@@ -107,9 +101,9 @@ def parse_prompts(table: Mapping[str, Any], where: str) -> Prompts:
     if len(names) < 2 or len(set(names)) < len(names):
         raise InputError(f"domains of {where} must be two or more, each named once.")
     return Prompts(
-        class_template=str(table["class_template"]),
-        domain_template=str(table["domain_template"]),
-        class_domain_template=str(table["class_domain_template"]),
+        class_template=table["class_template"],
+        domain_template=table["domain_template"],
+        class_domain_template=table["class_domain_template"],
         classes=tuple(classes),
         domains={str(group): tuple(names) for group, names in domains.items()},
     )

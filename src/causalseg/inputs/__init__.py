@@ -72,15 +72,21 @@ def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
     return data
 
 
-def parse_json(text: str | bytes, name: object) -> dict[str, Any]:
-    """A JSON object, strictly: no NaN, no infinity, no nesting without end.
+def parse_json(text: str | bytes, name: object, *, finite: bool = True) -> dict[str, Any]:
+    """A JSON object, strictly: no NaN, no infinity, no nesting without end, no broken text.
+
+    Args:
+        text: JSON.
+        name: what messages call the source.
+        finite: refuse NaN and infinity, which Python writes though JSON has no such numbers.
 
     Raises:
-        InputError: anything else; `name` is what the message calls the source.
+        InputError: anything else.
 
     """
+    hooks: dict[str, Any] = {"parse_constant": _no_number, "parse_float": _finite}
     try:
-        content = json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        content = json.loads(text, **(hooks if finite else {}))
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{name} cannot be read as JSON: {reason}.") from None

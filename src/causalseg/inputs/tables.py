@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from causalseg.data.xlsx import NO_VALUE, is_xlsx, xlsx_sheets
 from causalseg.errors import InputError
 from causalseg.inputs import read_bytes
+from causalseg.inputs.xlsx import NO_VALUE, is_xlsx, xlsx_sheets
 
 MAX_BYTES = 32 << 20
 MAX_LINE = 1_000_000
