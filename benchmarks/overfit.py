@@ -19,6 +19,7 @@ from causalseg.data.lvit import read_lvit
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.evaluation.metrics import batch_dice
 from causalseg.models.checkpoint import save_checkpoint
+from causalseg.text.readers.clip import ClipTokens
 
 GOAL = 0.9
 
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=150)
     args = parser.parse_args()
     torch.manual_seed(0)
-    preprocessing = Preprocessing(size=args.size, context_length=24)
+    preprocessing = Preprocessing(size=args.size, reader=ClipTokens(24))
     manifest = read_lvit(args.data, "train").limit(16, seed=0)
     dataset = SegmentationDataset(manifest, preprocessing)
     batches = list(torch.utils.data.DataLoader(dataset, batch_size=8))

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from causalseg.data.preprocessing import CLIP_STD
+from causalseg.encoders.normalisation import CLIP
 
 KERAS_EPSILON, TORCH_EPSILON = 1e-3, 1e-5
 
@@ -51,7 +51,7 @@ def convert(given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
     unit("conv1", "bn_conv1", "conv1", "bn1")
     bgr_to_rgb = out["conv1.weight"].flip(1)
-    out["conv1.weight"] = bgr_to_rgb * 255 * torch.tensor(CLIP_STD).view(1, 3, 1, 1)
+    out["conv1.weight"] = bgr_to_rgb * 255 * torch.tensor(CLIP.std).view(1, 3, 1, 1)
     for stage, blocks in enumerate((3, 4, 6, 3), start=1):
         for block in range(blocks):
             keras = f"{stage + 1}{'abcdef'[block]}_branch"

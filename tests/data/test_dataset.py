@@ -12,6 +12,7 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.text.captions import swap_sides
+from causalseg.text.readers.clip import ClipTokens
 from causalseg.text.tokenizer import tokenize
 
 PREP = Preprocessing(size=48)
@@ -159,7 +160,7 @@ def test_draws_stay_within_their_ranges_and_tones_within_0_and_1() -> None:
 def test_cut_captions_are_reported_once_with_the_words_lost(small_phantoms: Path) -> None:
     manifest = read_lvit(small_phantoms, "val")
     with pytest.warns(UserWarning, match=r"3 of 3 captions exceed 10 tokens.*lung") as caught:
-        SegmentationDataset(manifest, Preprocessing(size=32, context_length=10))
+        SegmentationDataset(manifest, Preprocessing(size=32, reader=ClipTokens(10)))
     assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")

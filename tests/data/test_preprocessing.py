@@ -6,6 +6,8 @@ import torch
 
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
+from causalseg.text.readers.clip import ClipTokens
+from causalseg.text.readers.none import NoText
 
 RNG = np.random.default_rng(1)
 
@@ -40,13 +42,31 @@ def test_mask_stays_binary_and_in_place() -> None:
 
 
 def test_settings_survive_json() -> None:
-    prep = Preprocessing(size=96, mean=(0.1, 0.2, 0.3), context_length=24)
-    assert Preprocessing(**json.loads(json.dumps(prep.to_dict()))) == prep
+    prep = Preprocessing(size=96, mean=(0.1, 0.2, 0.3), reader=ClipTokens(24))
+    assert Preprocessing.from_dict(json.loads(json.dumps(prep.to_dict())), "it") == prep
+
+
+def test_what_a_model_without_text_reads_survives_json() -> None:
+    prep = Preprocessing(reader=NoText())
+    assert Preprocessing.from_dict(json.loads(json.dumps(prep.to_dict())), "it") == prep
+    assert prep.tokens(["left lung", ""]).shape == (2, 0)
+
+
+def test_settings_written_before_there_were_readers_are_clip_tokens() -> None:
+    old = {"size": 160, "mean": [0.5] * 3, "std": [0.5] * 3, "context_length": 24}
+    assert Preprocessing.from_dict(old, "it").reader == ClipTokens(24)
 
 
 @pytest.mark.parametrize(
-    "bad", [{"size": 0}, {"context_length": 1}, {"std": (1, 0, 1)}, {"mean": (1, 2)}]
+    "saved",
+    [{"side": 3}, {"reader": {"name": "braille"}}, {"reader": {"name": "clip", "length": 2}}],
 )
+def test_settings_of_another_version_are_refused(saved: dict) -> None:
+    with pytest.raises(InputError):
+        Preprocessing.from_dict(saved, "it")
+
+
+@pytest.mark.parametrize("bad", [{"size": 0}, {"std": (1, 0, 1)}, {"mean": (1, 2)}])
 def test_impossible_settings_are_refused(bad: dict) -> None:
     with pytest.raises(InputError):
         Preprocessing(**bad)

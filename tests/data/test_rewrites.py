@@ -16,9 +16,10 @@ from causalseg.data.rewrites import UNLOCATED, Rewrite, RewriteConfig, check_sid
 from causalseg.data.texts import TextTable
 from causalseg.errors import InputError
 from causalseg.text.captions import parse, swap_sides
+from causalseg.text.readers.clip import ClipTokens
 from causalseg.text.tokenizer import tokenize
 
-PREP = Preprocessing(size=48, context_length=40)
+PREP = Preprocessing(size=48, reader=ClipTokens(40))
 STILL = AugmentConfig(scale=(1, 1), degrees=0, shift=0, gamma=1, contrast=0, brightness=0)
 captions = st.builds(
     describe, st.sets(st.sampled_from(ZONES), min_size=1), st.sampled_from(["lvit", "sgseg"])
@@ -70,7 +71,10 @@ def test_captions_that_do_not_parse_or_name_no_lungs_are_left_alone() -> None:
 def test_texts_are_drawn_as_often_as_asked() -> None:
     caption = describe({("left", "upper"), ("right", "lower")}, "sgseg")
     table = TextTable(
-        [caption, "something else"], 40, mirror=False, rewrite=RewriteConfig(0.3, 0.1, 0.2)
+        [caption, "something else"],
+        ClipTokens(40),
+        mirror=False,
+        rewrite=RewriteConfig(0.3, 0.1, 0.2),
     )
     rng = np.random.default_rng(0)
     drawn = [table.draw(rng, 0) for _ in range(4000)]
@@ -139,7 +143,7 @@ def test_probabilities_must_be_probabilities() -> None:
 
 def test_rewritten_captions_that_are_cut_are_reported(small_phantoms: Path) -> None:
     manifest = read_lvit(small_phantoms, "train")
-    short = Preprocessing(size=32, context_length=10)
+    short = Preprocessing(size=32, reader=ClipTokens(10))
     with pytest.warns(UserWarning, match=r"rewritten: \d+ of \d+ captions exceed 10 tokens"):
         SegmentationDataset(manifest, short, augment=True, rewrite=RewriteConfig(one_lung=0.5))
 

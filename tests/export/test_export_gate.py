@@ -88,8 +88,7 @@ def test_the_file_says_how_it_is_to_be_used(exported):
     model = onnx.load(exported / "model.onnx")
     header = json.loads(next(p.value for p in model.metadata_props if p.key == "causalseg"))
     assert header["preprocessing"]["size"] == 64
-    assert header["tokenizer"]["context_length"] == 20
-    assert header["tokenizer"]["eos"] == 49407
+    assert header["preprocessing"]["reader"] == {"name": "clip", "context_length": 20}
     assert header["threshold"] == 0.5
 
 

@@ -190,7 +190,7 @@ def test_a_view_has_its_own_seed_prompt_and_colours(roots):
     assert plain.pixels is base.pixels
     assert torch.equal(plain[2, 0]["image"], DomainDataset(base, seed=0)[2, 0]["image"])
     assert not torch.equal(plain[2, 0]["image"], other[2, 0]["image"])
-    coloured = DomainDataset(base, seed=0, tokens=prompt, photometric=True)
+    coloured = DomainDataset(base, seed=0, text="polyp", photometric=True)
     item = coloured[2, 0]
     assert torch.equal(item["tokens"], prompt)
     assert torch.equal(item["mask"], plain[2, 0]["mask"])

@@ -21,7 +21,7 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.errors import InputError
 from causalseg.evaluation.ablation import CellRuns, markdown, tabulate
-from causalseg.evaluation.causal_masks import mask_sheet, measure_masks, open_masks
+from causalseg.evaluation.causal_masks import mask_sheet, measure_masks
 from causalseg.evaluation.files import write_csv, write_json
 from causalseg.evaluation.metrics import dice
 from causalseg.training.ablation_plan import AblationConfig, plan, run_config, settings
@@ -198,7 +198,7 @@ def test_masks_are_measured_as_defined(phantoms: Path, tiny_checkpoint: Path) ->
                 0
             ].numpy()
             shares.append(float((m * lesion).sum() / m.sum()))
-        with open_masks(segmenter.model):
+        with segmenter.model.open_masks():
             probability = segmenter.probabilities([read_image(record.image)], [record.caption])[0]
         opened.append(dice(probability >= segmenter.threshold, truth))
         if truth.any():

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from causalseg.apps import rle
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study
+from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmentation, Segmenter
 from causalseg.version import __version__
 
@@ -56,7 +57,7 @@ def answer(
 
     """
     line = result.threshold if threshold is None else threshold
-    mask = (result.probability >= line).astype(np.uint8)
+    mask = foreground(result.probability, line).astype(np.uint8)
     spacing = study.spacing
     return Answer(
         mask=np.ascontiguousarray(study.display.undo(mask)),

@@ -14,6 +14,7 @@ from causalseg.apps.answers import NOTE, Answer, answer
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
 from causalseg.inference.formats import Study
+from causalseg.inference.maps import foreground
 from causalseg.inference.outputs import mask_pixels, write_png
 from causalseg.inference.pictures import (
     CAUSAL_COLOUR,
@@ -69,7 +70,7 @@ def draw(segmenter: Segmenter, work: Work, threshold: float) -> Views:
     image = shrink(work.study.frames[0])
     shape = (image.shape[0], image.shape[1])
     answers = tuple(answer(work.study, found, segmenter, threshold) for found in work.results)
-    masks = [(found.probability >= threshold).astype(np.uint8) for found in work.results]
+    masks = [foreground(found.probability, threshold).astype(np.uint8) for found in work.results]
     causal = confounder = None
     if work.results[0].attention:
         causal_map = attention_map(work.results[0].attention, shape)

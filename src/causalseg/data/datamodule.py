@@ -15,6 +15,7 @@ from causalseg.data.manifest import Manifest, Split
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.data.rewrites import RewriteConfig
 from causalseg.errors import InputError
+from causalseg.text.readers.clip import ClipTokens
 
 
 @dataclass
@@ -58,8 +59,8 @@ class DataConfig:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The preprocessing that these settings make."""
-        return Preprocessing(size=self.size, context_length=self.context_length)
+        """What these settings make for a model that takes CLIP's images and tokens."""
+        return Preprocessing(size=self.size, reader=ClipTokens(self.context_length))
 
 
 class EpochSampler(DistributedSampler[Item]):
@@ -90,14 +91,23 @@ class LViTDataModule(LightningDataModule):
 
     Attributes:
         manifests: The manifest of each split read so far, after the limits.
+        preprocessing: What the batches are prepared by.
 
     """
 
     def __init__(self, config: DataConfig) -> None:
         super().__init__()
         self.config = config
+        self.preprocessing = config.preprocessing
         self.manifests: dict[Split, Manifest] = {}
         self._datasets: dict[Split, SegmentationDataset] = {}
+
+    def prepare_for(self, preprocessing: Preprocessing) -> None:
+        """Serve batches for a model with this preprocessing; what is decoded already is kept."""
+        self.preprocessing = preprocessing
+        self._datasets = {
+            split: dataset.prepared_for(preprocessing) for split, dataset in self._datasets.items()
+        }
 
     def setup(self, stage: str) -> None:
         """Read what a stage of Lightning ("fit", "validate", "test", "predict") needs."""
@@ -114,7 +124,7 @@ class LViTDataModule(LightningDataModule):
             self.manifests[split] = manifest.limit(limits[split], config.seed)
             self._datasets[split] = SegmentationDataset(
                 self.manifests[split],
-                config.preprocessing,
+                self.preprocessing,
                 augment=config.augment and split == "train",
                 rewrite=config.rewrite,
                 seed=config.seed,

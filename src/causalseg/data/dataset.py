@@ -2,8 +2,9 @@
 
 import warnings
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
-from typing import TypedDict
+from typing import Self, TypedDict
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from causalseg.data.pixels import load_pixels
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.data.rewrites import RewriteConfig, check_sides, keep
 from causalseg.data.texts import TextTable
+from causalseg.text.readers.base import TextReader
 
 
 class Item(TypedDict):
@@ -55,7 +57,7 @@ class SegmentationDataset(Dataset[Item]):
 
         Args:
             manifest: The split.
-            preprocessing: Size S, mean and std, context length L.
+            preprocessing: Of the model: size S, mean and std, text reader.
             augment: Flip with the caption's sides swapped, affine and tone changes.
             rewrite: How often a caption is rewritten and its mask with it; only with `augment`.
             seed: Of the augmentation.
@@ -69,13 +71,32 @@ class SegmentationDataset(Dataset[Item]):
         self.epoch = 0
         self.pixels = load_pixels(manifest, preprocessing, cache)
         captions = [record.caption for record in manifest.records]
-        length, name = preprocessing.context_length, f"{manifest.root.name}/{manifest.split}"
         used = rewrite if augment and rewrite is not None else RewriteConfig()
-        self.texts = TextTable(captions, length, mirror=augment, rewrite=used)
+        self.texts = TextTable(captions, preprocessing.reader, mirror=augment, rewrite=used)
         if used.one_lung > 0 or used.other_lung > 0:
             check_sides(captions, self.pixels[:, -1])
-        report_cut(captions, length, name)
-        report_cut(self.texts.rewritten, length, f"{name}, rewritten")
+        self._report_cut()
+
+    def prepared_for(self, preprocessing: Preprocessing) -> Self:
+        """The same records for another model that takes images of the same size.
+
+        Returns:
+            A view that shares the decoded pixels, with its own normalisation and tokens.
+
+        """
+        assert preprocessing.size == self.preprocessing.size
+        if preprocessing == self.preprocessing:
+            return self
+        view = copy(self)
+        view.preprocessing = preprocessing
+        view.texts = self.texts.read_by(preprocessing.reader)
+        view._report_cut()
+        return view
+
+    def _report_cut(self) -> None:
+        name, reader = f"{self.manifest.root.name}/{self.manifest.split}", self.preprocessing.reader
+        report_cut([record.caption for record in self.manifest.records], reader, name)
+        report_cut(self.texts.rewritten, reader, f"{name}, rewritten")
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch for items that are asked for by index alone."""
@@ -108,17 +129,15 @@ class SegmentationDataset(Dataset[Item]):
         }
 
 
-def report_cut(captions: Sequence[str], context_length: int, name: str) -> None:
-    """Warn once, with the count and the words lost, when captions exceed the context length."""
-    from causalseg.text.tokenizer import cut_text
-
-    lost = {caption: cut_text(caption, context_length) for caption in set(captions)}
+def report_cut(captions: Sequence[str], reader: TextReader, name: str) -> None:
+    """Warn once, with the count and the words lost, when captions do not fit the reader."""
+    lost = {caption: reader.lost(caption) for caption in set(captions)}
     count = sum(bool(lost[caption]) for caption in captions)
     if count:
         words = sorted({text for text in lost.values() if text})
         shown = ", ".join(repr(text) for text in words[:5]) + (", ..." if len(words) > 5 else "")
         warnings.warn(
-            f"{name}: {count} of {len(captions)} captions exceed {context_length} tokens and are "
+            f"{name}: {count} of {len(captions)} captions exceed {reader.limit} tokens and are "
             f"cut; lost at their ends: {shown}",
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.dataset import Item, SegmentationDataset
 from causalseg.data.lvit import read_lvit, splits_of
 from causalseg.data.manifest import SPLITS, Manifest, Problem, Record, Split
+from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 
 Sharing = Literal["none", "images"]
@@ -118,7 +119,7 @@ class DomainDataset(SegmentationDataset):
     Args:
         base: the decoded records.
         seed: of the augmentation.
-        tokens: (L,) for every record instead of its own caption, or None.
+        text: for every record instead of its own caption, or None.
         photometric: add `colour_and_blur` to every item.
 
     """
@@ -128,13 +129,24 @@ class DomainDataset(SegmentationDataset):
         base: SegmentationDataset,
         *,
         seed: int,
-        tokens: Tensor | None = None,
+        text: str | None = None,
         photometric: bool = False,
     ) -> None:
         vars(self).update(vars(base))
         self.seed = seed
-        self.same_tokens = tokens
+        self.text = text
+        self._read_text()
         self.photometric = photometric
+
+    def prepared_for(self, preprocessing: Preprocessing) -> Self:
+        """As the base's."""
+        view = super().prepared_for(preprocessing)
+        view._read_text()
+        return view
+
+    def _read_text(self) -> None:
+        given = None if self.text is None else self.preprocessing.tokens([self.text])[0]
+        self.same_tokens: Tensor | None = given
 
     def __getitem__(self, key: int | tuple[int, int]) -> Item:
         """As the base's item, with the options applied."""

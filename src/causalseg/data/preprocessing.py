@@ -1,8 +1,8 @@
-"""From source pixels to what a model takes: resize, scale, repeat grey, normalise."""
+"""From pixels and sentences to what a model takes: resize, scale, repeat grey, normalise, read."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -11,29 +11,29 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from causalseg.encoders.normalisation import CLIP
 from causalseg.errors import InputError
+from causalseg.text.readers.base import TextReader, reader_from_dict
+from causalseg.text.readers.clip import ClipTokens
 
 MAX_SIZE = 4096
-MAX_CONTEXT = 1024
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Everything that happens to an image before a model sees it; saved in each checkpoint.
+    """What happens to an image and a sentence before a model sees them; saved in each checkpoint.
 
-    Raises InputError for a size, context length or standard deviation that is not positive.
+    Raises InputError for a size or standard deviation that is not positive.
     """
 
     size: int = 224
     """Side S of the square that the model sees, in pixels. The aspect ratio is not kept."""
-    mean: tuple[float, float, float] = CLIP_MEAN
+    mean: tuple[float, float, float] = CLIP.mean
     """Mean of each channel, on the scale 0..1."""
-    std: tuple[float, float, float] = CLIP_STD
+    std: tuple[float, float, float] = CLIP.std
     """Standard deviation of each channel, on the scale 0..1."""
-    context_length: int = 20
-    """Tokens of a caption, [SOS] and [EOS] among them."""
+    reader: TextReader = field(default_factory=ClipTokens)
+    """What turns sentences into tokens."""
 
     def __post_init__(self) -> None:
         """Take lists (as JSON gives them) for tuples, and refuse what cannot work."""
@@ -48,26 +48,35 @@ class Preprocessing:
             object.__setattr__(self, name, values)
         if min(self.std) <= 0:
             raise InputError(f"preprocessing.std must be positive, not {self.std}.")
-        for name, most in (("size", MAX_SIZE), ("context_length", MAX_CONTEXT)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value > most:
-                raise InputError(f"{name} must be a whole number, at most {most}, not {value!r}.")
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or self.size > MAX_SIZE:
+            raise InputError(f"size must be a whole number, at most {MAX_SIZE}, not {self.size!r}.")
         if self.size < 8:
             raise InputError(f"The image size must be at least 8 pixels, not {self.size}.")
-        if self.context_length < 3:
-            raise InputError(f"context_length must be at least 3, not {self.context_length}.")
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], name: object) -> Self:
         """Take back what `to_dict` gave; InputError names the file `name` that holds it."""
+        given = dict(fields)
+        # Files from before there were readers: every model read CLIP's tokens.
+        length = given.pop("context_length", ClipTokens.context_length)
+        saved = given.pop("reader", {"name": "clip", "context_length": length})
         try:
-            return cls(**fields)
+            return cls(**given, reader=reader_from_dict(saved))
         except TypeError as error:
             raise InputError(f"the preprocessing of {name} has another form: {error}.") from None
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON can hold them; `from_dict` takes them back."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {
+            "size": self.size,
+            "mean": list(self.mean),
+            "std": list(self.std),
+            "reader": self.reader.to_dict(),
+        }
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """B sentences as the model's tokens, (B, L) int64."""
+        return self.reader(texts)
 
     def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Resize (H, W) or (H, W, 3) uint8 to (S, S) or (S, S, 3) uint8, bilinear, antialiased."""

@@ -1,6 +1,7 @@
 """The captions of a split as tokens, with their mirrored and rewritten forms."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import get_args
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from causalseg.data.rewrites import Keeps, Kind, Rewrite, RewriteConfig, rewrites
 from causalseg.text.captions import swap_sides
-from causalseg.text.tokenizer import tokenize
+from causalseg.text.readers.base import TextReader
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Reading:
 
 
 class TextTable:
-    """Every distinct text of a split, tokenized once.
+    """Every distinct text of a split, read once.
 
     Attributes:
         tokens: (D, L) int64.
@@ -35,14 +36,14 @@ class TextTable:
     """
 
     def __init__(
-        self, captions: Sequence[str], context_length: int, *, mirror: bool, rewrite: RewriteConfig
+        self, captions: Sequence[str], reader: TextReader, *, mirror: bool, rewrite: RewriteConfig
     ) -> None:
-        """Read and tokenize.
+        """Read all texts.
 
         Args:
             captions: each record's caption.
-            context_length: L; longer captions are cut.
-            mirror: also tokenize the texts of mirrored images.
+            reader: of the model; what it cannot take is cut.
+            mirror: also read the texts of mirrored images.
             rewrite: how often `draw` gives another text.
 
         """
@@ -59,7 +60,13 @@ class TextTable:
             self.rewritten += [c.caption for kind in drawn for c in found[kind]]
         self.own = [distinct[caption] for caption in captions]
         self._others = [others.get(caption) for caption in captions]
-        self.tokens = tokenize(list(self._rows), context_length)
+        self.tokens = reader(list(self._rows))
+
+    def read_by(self, reader: TextReader) -> "TextTable":
+        """The same texts as another model's tokens."""
+        table = copy(self)
+        table.tokens = reader(list(self._rows))
+        return table
 
     def _reading(self, choice: Rewrite) -> Reading:
         swapped = swap_sides(choice.caption) if self._mirror else None

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 from torch.nn import functional as F
 
 from causalseg.data.images import read_image, read_mask
@@ -27,11 +26,11 @@ from causalseg.evaluation.statistics import (
     cluster_codes,
     paired_test,
 )
+from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.pictures import heatmap
-from causalseg.inference.segmenter import Segmenter
+from causalseg.inference.segmenter import Segmenter, probabilities
 from causalseg.models.causalclipseg.model import CausalCLIPSeg
 from causalseg.models.output import SegmentationOutput
-from causalseg.text.tokenizer import tokenize
 
 _TILE = 144  # pixels of a picture's side in a sheet
 
@@ -77,16 +76,11 @@ def measure_masks(
     return _summary(rows, cluster_codes([r.subject for r in manifest.records]), differs, resamples)
 
 
-def _output(segmenter: Segmenter, images: Tensor, texts: list[str]) -> SegmentationOutput:
+def _output(
+    segmenter: Segmenter, records: tuple[Record, ...], texts: list[str]
+) -> SegmentationOutput:
     """The whole model, image and text."""
-    tokens = tokenize(texts, segmenter.preprocessing.context_length).to(segmenter.device)
-    output: SegmentationOutput = segmenter.model(images, tokens)
-    return output
-
-
-def _batch(segmenter: Segmenter, records: tuple[Record, ...]) -> Tensor:
-    pixels = [segmenter.preprocessing.image(read_image(r.image)) for r in records]
-    return torch.stack(pixels).to(segmenter.device)
+    return segmenter.answer(segmenter.encode([read_image(r.image) for r in records]), texts)
 
 
 def _add(
@@ -97,13 +91,12 @@ def _add(
     others: list[str],
 ) -> bool:
     """Measure a batch; False where the model gave no mask."""
-    images = _batch(segmenter, records)
-    own, other = (_output(segmenter, images, t) for t in (texts, others))
+    own, other = (_output(segmenter, records, t) for t in (texts, others))
     if not own.attention:
         return False
     assert isinstance(segmenter.model, CausalCLIPSeg)
     with segmenter.model.open_masks():
-        opened = _output(segmenter, images, texts)
+        opened = _output(segmenter, records, texts)
     truths = [segmenter.preprocessing.resize_mask(read_mask(r.mask)) for r in records]
     truth = torch.from_numpy(np.stack(truths)[:, None]).float()
     rows.area += truth.mean((1, 2, 3)).tolist()
@@ -120,7 +113,7 @@ def _add(
         rows.spread.setdefault(stage, []).extend(mass.flatten(1).std(1, correction=0).tolist())
     rows.change += change.tolist()
     for target, output in ((rows.dice, own), (rows.dice_open, opened)):
-        found_masks = (output.logits.sigmoid()[:, 0] >= segmenter.threshold).cpu().numpy()
+        found_masks = foreground(probabilities(output), segmenter.threshold)
         target += [dice(m, t) for m, t in zip(found_masks, truths, strict=True)]
     return True
 
@@ -181,17 +174,16 @@ def mask_sheet(segmenter: Segmenter, manifest: Manifest, count: int) -> NDArray[
 
 def _sheet_row(segmenter: Segmenter, record: Record) -> NDArray[np.uint8]:
     image, truth = read_image(record.image), read_mask(record.mask)
-    batch = _batch(segmenter, (record,))
-    output = _output(segmenter, batch, [record.caption])
+    output = _output(segmenter, (record,), [record.caption])
     assert isinstance(segmenter.model, CausalCLIPSeg)
     with segmenter.model.open_masks():
-        opened = _output(segmenter, batch, [record.caption])
+        opened = _output(segmenter, (record,), [record.caption])
 
-    def predicted(logits: Tensor) -> NDArray[np.uint8]:
-        sized = F.interpolate(logits.sigmoid(), size=truth.shape, mode="bilinear")
-        return case_picture(image, truth, (sized[0, 0] >= segmenter.threshold).cpu().numpy())
+    def predicted(output: SegmentationOutput) -> NDArray[np.uint8]:
+        sized = resize_map(probabilities(output)[0], truth.shape)
+        return case_picture(image, truth, foreground(sized, segmenter.threshold))
 
     maps = [m[0].mean(0).float().cpu().numpy() for m in output.attention.values()]
-    tiles = [predicted(output.logits), *(heatmap(image, m) for m in maps), predicted(opened.logits)]
+    tiles = [predicted(output), *(heatmap(image, m) for m in maps), predicted(opened)]
     sized = [Image.fromarray(tile).resize((_TILE, _TILE)) for tile in tiles]
     return np.hstack([np.asarray(tile) for tile in sized])

@@ -17,6 +17,7 @@ from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
 from causalseg.inference.backends import KEY
 from causalseg.inference.export import export, paired_inputs
+from causalseg.inference.maps import foreground
 from causalseg.inference.quantise import quantise
 from causalseg.inference.segmenter import Segmenter
 
@@ -105,7 +106,7 @@ def macro_dice(segmenter: Segmenter, labelled: Manifest) -> float:
     for record in labelled.records:
         probability = segmenter.probabilities([read_image(record.image)], [record.caption])[0]
         truth = segmenter.preprocessing.mask(read_mask(record.mask))[0].bool().numpy()
-        values.append(dice(probability >= segmenter.threshold, truth))
+        values.append(dice(foreground(probability, segmenter.threshold), truth))
     return float(np.mean(values))
 
 

@@ -21,9 +21,9 @@ from causalseg.data.manifest import Manifest
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import FloatArray, dice
 from causalseg.evaluation.statistics import cluster_bootstrap, cluster_codes, sign_flip_p
+from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.mcdrl.model import MCDRL
-from causalseg.models.output import SegmentationOutput
 
 BATCH = 16
 
@@ -114,8 +114,8 @@ def _features(
     """Probability (n, S, S), dense and fused maps (n, d, h, w), attention by domain (n, M)."""
     parts: dict[str, list[Tensor]] = {}
     for start in range(0, len(images), BATCH):
-        batch = [segmenter.preprocessing.image(i) for i in images[start : start + BATCH]]
-        output: SegmentationOutput = model(torch.stack(batch).to(segmenter.device))
+        batch = images[start : start + BATCH]
+        output = segmenter.answer(segmenter.encode(batch), [""] * len(batch))
         given = {
             "probability": output.logits.sigmoid()[:, 0],
             "dense": output.auxiliary["dense"],
@@ -142,7 +142,7 @@ def _mean_dice(
     segmenter: Segmenter, probability: Tensor, truths: Sequence[NDArray[np.bool_]]
 ) -> float | None:
     scores = [
-        dice(np.asarray(p >= segmenter.threshold, np.bool_), truth)
+        dice(foreground(p, segmenter.threshold), truth)
         for p, truth in zip(probability.numpy(), truths, strict=True)
         if truth.any()
     ]

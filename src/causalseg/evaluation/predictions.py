@@ -13,7 +13,7 @@ from causalseg.data.images import read_mask, read_values
 from causalseg.data.manifest import Record
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import BoolArray
-from causalseg.inference.pictures import resize_map
+from causalseg.inference.maps import foreground, resize_map
 
 Probability = NDArray[np.float32]
 _ENDINGS = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy"})
@@ -31,7 +31,7 @@ class Prediction:
     @classmethod
     def of_probability(cls, probability: Probability, threshold: float) -> "Prediction":
         """Foreground where the probability is at least the threshold."""
-        return cls(probability >= threshold, probability, threshold)
+        return cls(foreground(probability, threshold), probability, threshold)
 
     def at(self, shape: tuple[int, int]) -> "Prediction":
         """The prediction at another size: probabilities bilinear, bare masks nearest."""

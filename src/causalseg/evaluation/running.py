@@ -1,10 +1,9 @@
 """Run a model over a manifest: its predictions, and controls in which the text is wrong."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from causalseg.data.images import read_image, read_mask
@@ -12,8 +11,8 @@ from causalseg.data.manifest import Manifest, Record
 from causalseg.evaluation.metrics import FloatArray, dice
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.scoring import Scores, ScoringOptions
+from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
-from causalseg.text.tokenizer import tokenize
 
 Tick = Callable[[], None]
 
@@ -26,35 +25,6 @@ class TextControls:
     other_text: FloatArray
     other_differs: NDArray[np.bool_]
     """Whether the other image's caption reads differently."""
-
-
-@torch.inference_mode()
-def variant_probabilities(
-    segmenter: Segmenter,
-    images: Sequence[NDArray[np.uint8]],
-    variants: Sequence[Sequence[str]],
-) -> NDArray[np.float32]:
-    """Probabilities of B images under V sets of texts; each image is encoded once.
-
-    Args:
-        segmenter: the model.
-        images: B images uint8, (H, W) or (H, W, 3).
-        variants: V sequences of B texts, which may be empty strings.
-
-    Returns:
-        (V, B, S, S) float32 in [0, 1].
-
-    """
-    batch = torch.stack([segmenter.preprocessing.image(image) for image in images])
-    model, length = segmenter.model, segmenter.preprocessing.context_length
-    features = model.encode_image(batch.to(segmenter.device))
-    maps = []
-    for texts in variants:
-        tokens = tokenize(list(texts), length).to(segmenter.device)
-        tau = model.encode_text(tokens)
-        logits = model.segment(features, tau).logits
-        maps.append(logits.sigmoid()[:, 0].float().cpu().numpy())
-    return np.stack(maps)
 
 
 def batches(manifest: Manifest, size: int) -> Iterator[tuple[Record, ...]]:
@@ -101,12 +71,14 @@ def evaluate(
         variants = [captions[span]]
         if controls:
             variants += [[""] * len(records), others[span]]
-        maps = variant_probabilities(segmenter, [read_image(r.image) for r in records], variants)
+        encoded = segmenter.encode([read_image(record.image) for record in records])
+        maps = [segmenter.probabilities(encoded, texts) for texts in variants]
         for i, record in enumerate(records):
             truth = read_mask(record.mask)
-            scores.add(record, truth, Prediction.of_probability(maps[0, i], segmenter.threshold))
+            scores.add(record, truth, Prediction.of_probability(maps[0][i], segmenter.threshold))
             small = segmenter.preprocessing.resize_mask(truth)
-            control_dice.append([dice(m[i] >= segmenter.threshold, small) for m in maps[1:]])
+            masks = [foreground(m[i], segmenter.threshold) for m in maps[1:]]
+            control_dice.append([dice(mask, small) for mask in masks])
             tick()
         done += len(records)
     if not controls:
@@ -118,5 +90,5 @@ def evaluate(
 
 def predict_record(segmenter: Segmenter, record: Record) -> Prediction:
     """One record's prediction at the model's size."""
-    maps = variant_probabilities(segmenter, [read_image(record.image)], [[record.caption]])
-    return Prediction.of_probability(maps[0, 0], segmenter.threshold)
+    found = segmenter.probabilities([read_image(record.image)], [record.caption])
+    return Prediction.of_probability(found[0], segmenter.threshold)

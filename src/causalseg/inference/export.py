@@ -23,7 +23,6 @@ from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.optimise import fold_batch_norms
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import Checkpoint, load_checkpoint
-from causalseg.text.tokenizer import EOS, SOS, VOCABULARY, tokenize
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 MAX_PIXEL_SHARE = 1e-4
@@ -64,7 +63,7 @@ def export(
 ) -> Parity:
     """Export a checkpoint as one graph, image and tokens to logits, with a dynamic batch.
 
-    The file carries tokenizer settings, preprocessing and threshold. It is run on the images and
+    The file carries preprocessing, text reader and threshold. It is run on the images and
     texts, and nothing is left at `out` unless it agrees with PyTorch.
 
     Args:
@@ -85,7 +84,7 @@ def export(
         raise InputError("the parity check needs at least one image and one text.")
     path = default_checkpoint() if str(checkpoint) == DEFAULT else checkpoint
     saved = load_checkpoint(path)
-    inputs = paired_inputs(Preprocessing(**saved.preprocessing), images, texts)
+    inputs = paired_inputs(Preprocessing.from_dict(saved.preprocessing, path.name), images, texts)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         written = Path(folder) / out.name
@@ -142,21 +141,14 @@ def paired_inputs(
     """Pixels (B, 3, S, S) and tokens (B, L), image i under text i modulo their number."""
     paired = [texts[i % len(texts)] for i in range(len(images))]
     pixels = torch.stack([preprocessing.image(image) for image in images])
-    return pixels, tokenize(paired, preprocessing.context_length)
+    return pixels, preprocessing.tokens(paired)
 
 
 def _header(saved: Checkpoint) -> str:
     header: dict[str, Any] = {
         "format": FORMAT,
         "architecture": saved.architecture,
-        "preprocessing": saved.preprocessing,
-        "tokenizer": {
-            "vocabulary": VOCABULARY,
-            "sos": SOS,
-            "eos": EOS,
-            "padding": 0,
-            "context_length": saved.preprocessing["context_length"],
-        },
+        "preprocessing": Preprocessing.from_dict(saved.preprocessing, "the checkpoint").to_dict(),
         "threshold": saved.threshold,
         "provenance": saved.provenance,
     }

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from causalseg.errors import InputError
+from causalseg.inference.maps import resize_map
 
 Colour = tuple[int, int, int]
 MASK_COLOUR: Colour = (213, 94, 0)
@@ -24,13 +24,6 @@ def as_rgb(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     if image.ndim == 2:
         image = np.repeat(image[..., None], 3, axis=2)
     return np.array(image, dtype=np.uint8)
-
-
-def resize_map(values: npt.NDArray[np.float32], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Map (h, w) brought to `shape` (H, W) bilinearly; values stay inside their range."""
-    picture = Image.fromarray(np.asarray(values, dtype=np.float32))
-    resized = picture.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
-    return np.asarray(resized, dtype=np.float32)
 
 
 def attention_map(

@@ -1,4 +1,4 @@
-"""From an image and a sentence to a mask: the one way in which a trained model is used."""
+"""From an image and a sentence to a mask: the one door to a trained model's forward pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from causalseg.data.images import Picture, decode_picture, picture_of, read_bytes
 from causalseg.data.preprocessing import Preprocessing
@@ -18,13 +17,13 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import is_exported, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.formats import kind_of, read_study
+from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.clean import clean_text
-from causalseg.text.tokenizer import tokenize
 
 ImageLike = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
 """A path of any format, the bytes or binary file of a picture, a Pillow image, or an array."""
@@ -57,6 +56,16 @@ class Segmentation:
         from causalseg.inference.outputs import save_pictures
 
         return save_pictures(self, Path(folder), name)
+
+
+@dataclass(frozen=True)
+class EncodedImages:
+    """What a model computes of images before it reads a text."""
+
+    features: Any
+    """Of the model's `encode_image`."""
+    count: int
+    """Images."""
 
 
 class Segmenter:
@@ -149,7 +158,8 @@ class Segmenter:
         if not images:
             return []
         pictures = [as_picture(image) for image in images]
-        output = self._run([p.pixels for p in pictures], [clean_text(text) for text in texts])
+        encoded = self.encode([picture.pixels for picture in pictures])
+        output = self.answer(encoded, [clean_text(text) for text in texts])
         return [
             self._result(p, t, output, i)
             for i, (p, t) in enumerate(zip(pictures, texts, strict=True))
@@ -160,31 +170,46 @@ class Segmenter:
         if not texts:
             return []
         picture = as_picture(image)
-        output = self._run([picture.pixels], [clean_text(text) for text in texts])
+        output = self.answer(self.encode([picture.pixels]), [clean_text(text) for text in texts])
         return [self._result(picture, text, output, i) for i, text in enumerate(texts)]
 
-    def probabilities(
-        self, images: Sequence[NDArray[np.uint8]], texts: Sequence[str]
-    ) -> NDArray[np.float32]:
-        """Probabilities at the model's own size, (B, S, S), for measuring.
+    @torch.inference_mode()
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> EncodedImages:
+        """Compute of B images what their texts share.
 
         Args:
-            images: uint8, (H, W) or (H, W, 3); or one image shared by all texts.
-            texts: may be empty strings, as controls need.
+            images: uint8, (H, W) or (H, W, 3), of any sizes.
 
         """
-        probability: NDArray[np.float32] = (
-            self._run(images, texts).logits.sigmoid()[:, 0].float().cpu().numpy()
-        )
-        return probability
+        batch = torch.stack([self.preprocessing.image(image) for image in images])
+        return EncodedImages(self.model.encode_image(batch.to(self.device)), len(images))
 
     @torch.inference_mode()
-    def _run(self, images: Sequence[NDArray[np.uint8]], texts: Sequence[str]) -> SegmentationOutput:
-        batch = torch.stack([self.preprocessing.image(image) for image in images])
-        tokens = tokenize(list(texts), self.preprocessing.context_length)
-        features = self.model.encode_image(batch.to(self.device))
-        tau = self._encode_text(tokens.to(self.device))
-        return self.model.segment(features, tau)
+    def answer(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
+        """What the model says at its own size S x S: logits (T, 1, S, S), and all it has besides.
+
+        Args:
+            images: of `encode`: T images, or one that is shared by all texts.
+            texts: T sentences; "" too, as controls need.
+
+        """
+        if images.count not in (1, len(texts)):
+            raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
+        tokens = self.preprocessing.tokens(texts).to(self.device)
+        return self.model.segment(images.features, self._encode_text(tokens))
+
+    def probabilities(
+        self, images: EncodedImages | Sequence[NDArray[np.uint8]], texts: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Probabilities at the model's own size, (T, S, S), for measuring.
+
+        Args:
+            images: T images as `encode` takes or gives them, or one that is shared by all texts.
+            texts: T sentences; "" too, as controls need.
+
+        """
+        encoded = images if isinstance(images, EncodedImages) else self.encode(images)
+        return probabilities(self.answer(encoded, texts))
 
     def _result(
         self, picture: Picture, text: str, output: SegmentationOutput, index: int
@@ -196,11 +221,18 @@ class Segmenter:
             f"stage{stage}": undo(m[min(index, len(m) - 1)].mean(0).float().cpu().numpy())
             for stage, m in output.attention.items()
         }
-        probability = undo(_resize(output.logits[index : index + 1].sigmoid(), pixels.shape[:2]))
-        mask = (probability >= self.threshold).astype(np.uint8)
+        shape = (pixels.shape[0], pixels.shape[1])
+        probability = undo(resize_map(probabilities(output)[index], shape))
+        mask = foreground(probability, self.threshold).astype(np.uint8)
         return Segmentation(
             undo(pixels), text, mask, probability, self.threshold, maps, picture.warnings
         )
+
+
+def probabilities(output: SegmentationOutput) -> NDArray[np.float32]:
+    """The foreground probability of each text, (T, S, S) float32."""
+    found: NDArray[np.float32] = output.logits.sigmoid()[:, 0].float().cpu().numpy()
+    return found
 
 
 def usable_device(name: str) -> torch.device:
@@ -232,11 +264,3 @@ def as_picture(image: ImageLike) -> Picture:
             "'causalseg predict', or give one frame as an array."
         )
     return Picture(study.frames[0], study.display, study.warnings)
-
-
-def _resize(probability: Tensor, size: tuple[int, ...]) -> NDArray[np.float32]:
-    """(1, 1, S, S) to (H, W), bilinear."""
-    if probability.shape[2:] != size:
-        probability = F.interpolate(probability.float(), size=size, mode="bilinear")
-    array: NDArray[np.float32] = probability[0, 0].float().cpu().numpy()
-    return array

@@ -121,12 +121,11 @@ def _measures(study: Study, answer: Answer) -> dict[str, Any]:
 def text_warnings(segmenter: Any, study: Study, texts: Sequence[str]) -> list[str]:
     """What must be said about each text: words cut off, and sides that cannot be trusted."""
     from causalseg.inference.formats.orientation import side_warnings
-    from causalseg.text.tokenizer import cut_text
 
     notes: dict[str, None] = {}
     preprocessing = getattr(segmenter, "preprocessing", None)
     for text in dict.fromkeys(texts):
-        if preprocessing is not None and (lost := cut_text(text, preprocessing.context_length)):
+        if preprocessing is not None and (lost := preprocessing.reader.lost(text)):
             notes[f"the text is longer than the model reads: {lost!r} was cut off."] = None
         if study.kind == "dicom":
             notes |= dict.fromkeys(

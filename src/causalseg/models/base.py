@@ -98,6 +98,8 @@ class SegmentationModel(nn.Module, ABC):
     training_only: ClassVar[tuple[str, ...]] = ()
     """Names of the children that no evaluation uses; they do not count as parameters at test
     time."""
+    free_length: ClassVar[tuple[str, ...]] = ()
+    """Names of tensors whose first dimension is a checkpoint's to say, and not the config's."""
     config: ModelConfig
     weights_report: WeightsReport
     """Where the initial weights came from; kept in every checkpoint."""

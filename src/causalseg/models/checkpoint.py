@@ -9,14 +9,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from causalseg.errors import InputError
-from causalseg.models.base import SegmentationModel
+from causalseg.models.base import ModelConfig, SegmentationModel
 from causalseg.models.metadata import read_metadata
 from causalseg.models.registry import model_class, model_config, model_name
 
@@ -49,6 +51,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
+    A tensor that has several names (tied weights) is stored under its first.
+
     Args:
         path: where to; `.safetensors`.
         model: of a registered architecture.
@@ -68,7 +72,7 @@ def save_checkpoint(
     }
     state = {
         name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
-        for name, t in model.state_dict().items()
+        for name, t in _distinct(model.state_dict(keep_vars=True)).items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -113,21 +117,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
     unfit = InputError(f"the weights in {path} do not fit the model that its metadata describes.")
     with safe_open(path, framework="pt") as file:
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-        try:
-            config = model_config(name, header["config"])
-            with torch.device("meta"):
-                expected = model_class(name)(config).state_dict()
-        except InputError:
-            raise
-        except Exception as error:  # whatever a false config makes the layers stumble over
-            raise InputError(f"{path} describes no model that can be built ({error}).") from None
-        if shapes != {key: tuple(tensor.shape) for key, tensor in expected.items()}:
+        config = _config(name, header["config"], path)
+        expected = _distinct(_outline(name, config, path).state_dict(keep_vars=True))
+        free = model_class(name).free_length
+        for key, tensor in expected.items():
+            start = 1 if key in free else 0
+            if key not in shapes or shapes[key][start:] != tuple(tensor.shape)[start:]:
+                raise unfit
+        if shapes.keys() != expected.keys():
             raise unfit
         # Without `initialise`: initial weights are of no use, and their file may be gone.
         model = model_class(name)(config)
         try:
             state = {key: _full(file.get_tensor(key)) for key in shapes}
-            model.load_state_dict(state)
+            own = model.state_dict(keep_vars=True)
+            first = {id(tensor): key for key, tensor in _distinct(own).items()}
+            model.load_state_dict({key: state[first[id(t)]] for key, t in own.items()})
         except (RuntimeError, SafetensorError) as error:
             raise unfit from error
     bad = [key for key, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
@@ -138,6 +143,54 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         model.eval(), name, header["preprocessing"], header["threshold"], header["provenance"]
     )
+
+
+def check_loadable(model: SegmentationModel, preprocessing: Mapping[str, Any]) -> None:
+    """Save and load a model, so that one that cannot be loaded fails before it is trained.
+
+    Raises:
+        InputError: it cannot be saved or loaded, or comes back as another.
+
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "trial.safetensors"
+        save_checkpoint(path, model, preprocessing=preprocessing, threshold=0.5, provenance={})
+        back = load_checkpoint(path).model
+    own = model.state_dict()
+    same = all(torch.equal(tensor, own[name].cpu()) for name, tensor in back.state_dict().items())
+    if back.config != model.config or not same:
+        raise InputError(f"{model_name(model)} does not come back from a checkpoint as it was.")
+
+
+def _distinct(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the further names of tensors that have several, as tied weights have."""
+    first: dict[int, str] = {}
+    for name, tensor in state.items():
+        first.setdefault(id(tensor), name)
+    return {name: state[name] for name in first.values()}
+
+
+def _config(name: str, fields: dict[str, Any], path: Path) -> ModelConfig:
+    try:
+        config: ModelConfig = model_config(name, fields)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a false field makes the config stumble over
+        raise InputError(f"{path} describes no model that can be built ({error}).") from None
+    return config
+
+
+def _outline(name: str, config: ModelConfig, path: Path) -> SegmentationModel:
+    """The model without memory for its tensors, where its library allows."""
+    try:
+        with torch.device("meta"):
+            return model_class(name)(config)
+    except NotImplementedError:  # it looks at a value while it is built
+        return model_class(name)(config)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a false config makes the layers stumble over
+        raise InputError(f"{path} describes no model that can be built ({error}).") from None
 
 
 def _full(tensor: torch.Tensor) -> torch.Tensor:

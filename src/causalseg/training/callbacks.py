@@ -97,7 +97,7 @@ class Export(L.Callback):
         save_checkpoint(
             self.folder / f"{name}.safetensors",
             module.model,
-            preprocessing=data.config.preprocessing.to_dict(),
+            preprocessing=data.preprocessing.to_dict(),
             threshold=threshold,
             provenance={**self.provenance, "selected": record},
         )

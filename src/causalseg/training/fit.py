@@ -23,9 +23,11 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from causalseg.data.datamodule import LViTDataModule
+from causalseg.data.datamodule import DataConfig, LViTDataModule
+from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.models.checkpoint import load_checkpoint
+from causalseg.models.base import SegmentationModel
+from causalseg.models.checkpoint import check_loadable, load_checkpoint
 from causalseg.models.registry import build_model
 from causalseg.training.callbacks import EpochTable, Export, SamplePictures
 from causalseg.training.config import RunConfig
@@ -76,6 +78,16 @@ def build(config: RunConfig) -> SegmentationModule:
     return SegmentationModule(model, config.optimizer)
 
 
+def preprocessing_for(model: SegmentationModel, data: DataConfig) -> Preprocessing:
+    """What a model takes: the run's image size, the model's normalisation and text reader."""
+    return Preprocessing(
+        size=data.size,
+        mean=model.normalisation.mean,
+        std=model.normalisation.std,
+        reader=model.reader(data.context_length),
+    )
+
+
 def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     """Train.
 
@@ -98,9 +110,12 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     L.seed_everything(config.seed, verbose=False)
     folder = Path(config.out)
     resume = _resume_from(config, folder)
-    data = data or LViTDataModule(config.data)
-    data.setup("fit")
     module = build(config)
+    data = data or LViTDataModule(config.data)
+    preprocessing = preprocessing_for(module.model, config.data)
+    check_loadable(module.model, preprocessing.to_dict())
+    data.prepare_for(preprocessing)
+    data.setup("fit")
     record = {
         "config": asdict(config),
         "data": data.provenance(),

@@ -24,8 +24,8 @@ from causalseg.data.preprocessing import Preprocessing
 from causalseg.evaluation.domains import CellScores, markdown, summarise
 from causalseg.evaluation.files import read_csv, read_json, write_bytes, write_csv, write_json
 from causalseg.evaluation.metrics import EMPTY_RULE, confusion, dice_from_counts, iou_from_counts
+from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
-from causalseg.text.tokenizer import tokenize
 from causalseg.training.cells import check_stamp, plain, write_stamp
 from causalseg.training.config import RunConfig
 from causalseg.training.fit import fit
@@ -147,12 +147,11 @@ def _fit(
     if work.exists():  # a fit that was stopped
         shutil.rmtree(work)
     data = config.data
-    tokens = None if row.captions else tokenize(config.prompt)[0]
     views: dict[Split, SegmentationDataset] = {
         split: DomainDataset(
             dataset,
             seed=cell.seed,
-            tokens=tokens,
+            text=None if row.captions else config.prompt,
             photometric=row.photometric and split == "train",
         )
         for split, dataset in datasets.items()
@@ -215,11 +214,11 @@ def score_frames(
     for start in range(0, len(records), batch_size):
         part = slice(start, start + batch_size)
         texts = [prompt if prompt is not None else r.caption for r in records[part]]
-        found = segmenter.probabilities(frames.images[part], texts) >= segmenter.threshold
+        found = foreground(segmenter.probabilities(frames.images[part], texts), segmenter.threshold)
         for record, mask, truth, empty in zip(
             records[part], found, frames.masks[part], frames.empty[part], strict=True
         ):
-            counts = confusion(np.asarray(mask, np.bool_), truth)
+            counts = confusion(mask, truth)
             rows.append(
                 {
                     "name": record.name,

@@ -18,12 +18,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from causalseg.errors import InputError
-from causalseg.inference.segmenter import Segmenter
-from causalseg.text.tokenizer import tokenize
+from causalseg.inference.segmenter import EncodedImages, Segmenter
 
 METHODS = ("encode", "probabilities", "threshold")
 
@@ -50,21 +48,13 @@ class SegmenterAdapter:
     def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
 
-    @torch.inference_mode()
-    def encode(self, image: NDArray[np.uint8]) -> Any:
-        """Image features of one image."""
-        pixels = self._segmenter.preprocessing.image(image)[None].to(self._segmenter.device)
-        return self._segmenter.model.encode_image(pixels)
+    def encode(self, image: NDArray[np.uint8]) -> EncodedImages:
+        """What all texts of an image share."""
+        return self._segmenter.encode([image])
 
-    @torch.inference_mode()
-    def probabilities(self, encoded: Any, texts: Sequence[str]) -> NDArray[np.float32]:
+    def probabilities(self, encoded: EncodedImages, texts: Sequence[str]) -> NDArray[np.float32]:
         """Probabilities (T, S, S) of one image under T texts."""
-        model, length = self._segmenter.model, self._segmenter.preprocessing.context_length
-        tokens = tokenize(list(texts), length).to(self._segmenter.device)
-        tau = model.encode_text(tokens)
-        logits = model.segment(encoded, tau).logits
-        maps: NDArray[np.float32] = logits.sigmoid()[:, 0].float().cpu().numpy()
-        return maps
+        return self._segmenter.probabilities(encoded, texts)
 
     def threshold(self) -> float:
         """The checkpoint's threshold."""

@@ -18,6 +18,7 @@ from causalseg.evaluation.files import Row
 from causalseg.evaluation.metrics import BoolArray
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.statistics import cluster_bootstrap, cluster_codes
+from causalseg.inference.maps import foreground
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _masks(model: TextSegmenter, encoded: Any, texts: Sequence[str]) -> NDArray[
             f"the model's 'probabilities' gave shape {maps.shape} for {len(texts)} texts; "
             "it must be (texts, height, width)."
         )
-    return np.asarray(maps >= model.threshold())
+    return foreground(maps, model.threshold())
 
 
 def _edited_truth(case: Case, probe: Probe, shape: tuple[int, int]) -> BoolArray | None:

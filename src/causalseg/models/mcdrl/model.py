@@ -34,7 +34,6 @@ from causalseg.models.mcdrl.regions import gather, region_scores, scatter, selec
 from causalseg.models.output import SegmentationOutput
 
 EMA = 0.05
-_TEXTS = ("classes", "confounders", "causal_target")
 
 
 class MCDRL(ImageOnlyModel):
@@ -53,6 +52,7 @@ class MCDRL(ImageOnlyModel):
     """
 
     config_class = MCDRLConfig
+    free_length = ("confounders",)
     config: MCDRLConfig
     classes: Tensor
     """e, (K, d)."""
@@ -68,11 +68,12 @@ class MCDRL(ImageOnlyModel):
         width = config.clip.embedding
         self.image_tower = dense_tower(config.clip)
         # Filled by `initialise`, or from a checkpoint.
-        for name in _TEXTS:
-            if name == "confounders" and config.dictionary == "learned":
-                self.confounders = nn.Parameter(torch.empty(0))
-            else:
-                self.register_buffer(name, torch.empty(0))
+        self.register_buffer("classes", torch.empty(len(config.prompt_table.classes), width))
+        self.register_buffer("causal_target", torch.empty(width))
+        if config.dictionary == "learned":
+            self.confounders = nn.Parameter(torch.empty(0, width))
+        else:
+            self.register_buffer("confounders", torch.empty(0, width))
         self.network = InterventionNetwork(config) if config.intervention else None
         self.head = Head(width, config.head)
         self.register_buffer("intervening", torch.tensor(config.intervention))
@@ -196,12 +197,9 @@ class MCDRL(ImageOnlyModel):
         self.confounders = self.confounders.lerp(target.to(self.confounders.dtype), EMA)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        # A checkpoint's texts have the size they were made with; its sentences are not needed.
-        for name in _TEXTS:
-            saved = state_dict.get(prefix + name)
-            own = getattr(self, name)
-            if saved is not None and own.numel() == 0:
-                own.data = torch.empty_like(saved, dtype=own.dtype, device=own.device)
+        saved = state_dict.get(prefix + "confounders")
+        if saved is not None:
+            self.confounders.data = self.confounders.new_empty(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

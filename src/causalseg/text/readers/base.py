@@ -33,6 +33,11 @@ class TextReader(ABC):
     def __call__(self, texts: Sequence[str]) -> "Tensor":
         """B sentences -> (B, L) int64, every row of the same length L. "" is a sentence too."""
 
+    @property
+    @abstractmethod
+    def limit(self) -> int | None:
+        """Most tokens of a sentence, those that mark its ends counted; None where none is cut."""
+
     @abstractmethod
     def lost(self, text: str) -> str:
         """The end of the sentence that does not fit and is cut off; "" where all of it is read."""
@@ -46,16 +51,16 @@ class TextReader(ABC):
         return {"name": self.name, **asdict(self)}
 
 
-def reader_from_dict(saved: dict[str, Any]) -> TextReader:
+def reader_from_dict(saved: object) -> TextReader:
     """The reader of a checkpoint.
 
     Raises:
         InputError: this version has no reader of that name, or not with those fields.
 
     """
-    fields = dict(saved)
+    fields = dict(saved) if isinstance(saved, dict) else {}
     name = fields.pop("name", None)
-    if name not in READERS:
+    if not isinstance(name, str) or name not in READERS:
         raise InputError(
             f"there is no text reader {name!r} in this version, which has {', '.join(READERS)}; "
             "use the version that wrote the checkpoint."

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+LONGEST = 1024
+"""Largest context length; no CLIP has as many positions."""
+
+
 @dataclass(frozen=True)
 class ClipTokens(TextReader):
     """Reads a sentence as CLIP does: [SOS], tokens, [EOS] (the highest id), then zeros.
@@ -26,8 +30,16 @@ class ClipTokens(TextReader):
     name: ClassVar[str] = "clip"
 
     def __post_init__(self) -> None:
-        if self.context_length < 3:
-            raise InputError(f"context_length must be at least 3, not {self.context_length}.")
+        length: object = self.context_length
+        if not isinstance(length, int) or isinstance(length, bool) or not 3 <= length <= LONGEST:
+            raise InputError(
+                f"context_length must be a whole number from 3 to {LONGEST}, not {length!r}."
+            )
+
+    @property
+    def limit(self) -> int:
+        """L."""
+        return self.context_length
 
     def __call__(self, texts: Sequence[str]) -> "Tensor":
         """B sentences -> (B, L) int64."""

@@ -16,6 +16,8 @@ class NoText(TextReader):
 
     name: ClassVar[str] = "none"
 
+    limit: ClassVar[None] = None
+
     def __call__(self, texts: Sequence[str]) -> "Tensor":
         """B sentences -> (B, 0) int64."""
         import torch
