@@ -108,4 +108,4 @@ def test_the_mask_of_a_turned_picture_fits_the_file(segmenter, predict, tmp_path
     assert predict(path, "--text", "lower left lung") == 0
     with Image.open(tmp_path / "out" / "turned" / "1_probability.png") as written:
         assert written.getexif().get(274, 1) == orientation
-        assert np.array_equal(np.asarray(written), np.rint(result.probability * 65535.0))
+        assert np.abs(np.asarray(written) - result.probability * 65535.0).max() <= 1
