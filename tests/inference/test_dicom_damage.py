@@ -14,7 +14,7 @@ from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless  # noqa: E
 
 from causalseg.errors import InputError  # noqa: E402
 from causalseg.inference.formats import read_study  # noqa: E402
-from causalseg.inference.formats.dicom_pixels import stream_size  # noqa: E402
+from causalseg.inference.formats.dicom_stream import stream_size  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,8 @@ from causalseg.inference.formats.dicom_pixels import stream_size  # noqa: E402
         ({"Rows": 65535, "Columns": 65535}, "limit"),
         ({"NumberOfFrames": 2_000_000_000}, "more than"),
         ({"Rows": 16}, "cannot be decoded"),
-        ({"WindowCenter": 1, "WindowWidth": 0}, "width"),
+        ({"Modality": "RTDOSE"}, "dose"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.481.2"}, "dose"),
         ({"PhotometricInterpretation": "NONSENSE"}, "photometric|decoded"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, "segmentation already"),
     ],

@@ -16,24 +16,31 @@ import numpy as np
 
 from causalseg.data.images import check_size
 from causalseg.errors import InputError
-from causalseg.inference.formats.dicom_pixels import (
+from causalseg.inference.formats.dicom_colour import (
     colour_frame,
-    frame_attribute,
-    grey_frame,
-    stream_size,
+    colour_scale,
+    palette_frame,
+    palette_of,
 )
+from causalseg.inference.formats.dicom_decode import stored_values
+from causalseg.inference.formats.dicom_pixels import frame_attribute, grey_frame, numbers
 from causalseg.inference.formats.orientation import (
     LATERAL_VIEWS,
     display_of,
     letters_of,
+    names_plane,
     orientation_warnings,
 )
 from causalseg.inference.formats.study import MAX_PIXELS, Display, Pixels, Study
 
 _IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-_RLE = "1.2.840.10008.1.2.5"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
-_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+_NO_PICTURES = {
+    "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation already: give the image it refers to",
+    "1.2.840.10008.5.1.4.1.1.66.7": "a segmentation already: give the image it refers to",
+    "1.2.840.10008.5.1.4.1.1.30": "a parametric map: give the image it was computed from",
+    "1.2.840.10008.5.1.4.1.1.481.2": "a radiotherapy dose: give the image it was planned on",
+}
 _DIRECTION = re.compile(r"[LRAPHF]{1,3}")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 
@@ -105,8 +112,11 @@ def _code(value: Any) -> str | None:
 
 def _check(dataset: Any) -> int:
     """Number of frames, after the checks that need no decoding."""
-    if dataset.get("SOPClassUID") == _SEGMENTATION:
-        raise InputError("this DICOM file is a segmentation already: give the image it refers to.")
+    kind = _NO_PICTURES.get(str(dataset.get("SOPClassUID") or ""))
+    if kind is not None:
+        raise InputError(f"this DICOM file is {kind}.")
+    if str(dataset.get("Modality") or "").strip() == "RTDOSE":
+        raise InputError("this DICOM file is a radiotherapy dose, not an image.")
     present = any(
         name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
     )
@@ -129,95 +139,89 @@ def _check(dataset: Any) -> int:
     return frames
 
 
-def _check_streams(dataset: Any, frames: int) -> None:
-    """Refuse a compressed frame that claims another size than the header."""
-    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        return
-    from pydicom.encaps import generate_frames
-
-    header = (int(dataset.Rows), int(dataset.Columns))
-    for stream in generate_frames(dataset.PixelData, number_of_frames=frames):
-        size = stream_size(stream)
-        if size is not None and size != header:
-            raise InputError(
-                f"a compressed frame claims {size[0]} x {size[1]} pixels, the DICOM header "
-                f"{header[0]} x {header[1]}."
-            )
-
-
-def _decode(dataset: Any, frames: int) -> Any:
-    """Stored values (frames, H, W) or (frames, H, W, 3); YBR comes back as RGB."""
-    _check_streams(dataset, frames)
-    if dataset.file_meta.TransferSyntaxUID == _RLE:
-        # pydicom's own decoder: a faster plugin panics on damaged files and prints a traceback.
-        dataset.pixel_array_options(decoding_plugin="pydicom")
-    try:
-        stored = dataset.pixel_array
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:
-        # Decoders are native code behind several plugins, without a common base class; a panic of
-        # one written in Rust is not even an Exception.
-        reason = type(error).__name__
-        raise InputError(
-            f"the DICOM pixels cannot be decoded ({reason}): the file is truncated, or its "
-            "transfer syntax needs a plugin (pip install 'causalseg[dicom]')."
-        ) from None
-    colour = int(dataset.get("SamplesPerPixel") or 1) == 3
-    expected = (frames, int(dataset.Rows), int(dataset.Columns), *((3,) if colour else ()))
-    if stored.size != int(np.prod(expected)):
-        raise InputError("the DICOM pixels do not fill the size that the header gives.")
-    return stored.reshape(expected)
-
-
 def _frames(
     dataset: Any, stored: Any, display: Display, chosen: tuple[float, float] | None
 ) -> tuple[list[Pixels], list[str]]:
     photometric = str(dataset.get("PhotometricInterpretation", ""))
-    frames: list[Pixels] = []
-    notes: dict[str, None] = {}
-    for number, frame in enumerate(stored):
-        if photometric.startswith("MONOCHROME"):
-            pixels, note = grey_frame(frame, dataset, number, chosen)
-            if note:
-                notes[f"{note} value."] = None
-        elif photometric == "PALETTE COLOR" or frame.ndim == 3:
-            pixels = colour_frame(frame, dataset)
-        else:
-            raise InputError("the DICOM header gives no photometric interpretation that is known.")
-        frames.append(np.ascontiguousarray(display.apply(pixels)))
-    return frames, list(notes)
-
-
-def _display(dataset: Any) -> tuple[Display | None, str]:
-    """The turn to the standard display and the header's own words for the stored orientation."""
-    cosines = frame_attribute(dataset, 0, "PlaneOrientationSequence", "ImageOrientationPatient")
-    if cosines is not None and len(cosines) == 6:
-        columns, rows = letters_of(cosines[:3]), letters_of(cosines[3:])
-    else:
-        named = dataset.get("PatientOrientation")
-        if not named or isinstance(named, str) or len(named) != 2:
-            return None, ""
-        columns, rows = (str(part).strip().upper() for part in named)
-        if not (_DIRECTION.fullmatch(columns) and _DIRECTION.fullmatch(rows)):
-            return None, ""
-    return display_of(columns, rows), f"with columns to {columns} and rows to {rows}"
-
-
-def _spacing(dataset: Any) -> tuple[tuple[float, float] | None, list[str]]:
-    """Millimetres (between rows, between columns) of a stored frame."""
-    value = frame_attribute(dataset, 0, "PixelMeasuresSequence", "PixelSpacing")
     notes: list[str] = []
-    if not value and dataset.get("ImagerPixelSpacing"):
-        value = dataset.ImagerPixelSpacing
-        notes = ["the spacing is the detector's, not the body's: areas are magnified."]
-    try:
-        rows, columns = (float(part) for part in value)
-    except (TypeError, ValueError):
+    if photometric.startswith("MONOCHROME"):
+        shown = []
+        for number, frame in enumerate(stored):
+            pixels, more = grey_frame(frame, dataset, number, chosen)
+            shown.append(pixels)
+            notes += more
+    elif photometric == "PALETTE COLOR":
+        palette, first, notes = palette_of(dataset)
+        shown = [palette_frame(frame, palette, first) for frame in stored]
+    elif stored.ndim == 4:
+        bits, notes = colour_scale(stored, dataset)
+        shown = [colour_frame(frame, bits) for frame in stored]
+    else:
+        raise InputError("the DICOM header gives no photometric interpretation that is known.")
+    return [np.ascontiguousarray(display.apply(frame)) for frame in shown], list(
+        dict.fromkeys(notes)
+    )
+
+
+def _turn_of(dataset: Any, frame: int) -> tuple[Display | None, str, list[str]]:
+    """The turn to the standard display, the header's own words for it, and warnings."""
+    group = "PlaneOrientationSequence"
+    cosines = numbers(frame_attribute(dataset, frame, group, "ImageOrientationPatient"))
+    notes = []
+    if names_plane(cosines):
+        columns, rows = letters_of(cosines[:3]), letters_of(cosines[3:])
+        return display_of(columns, rows), f"with columns to {columns} and rows to {rows}", []
+    if cosines not in ([], [None]):
+        notes = ["the header's Image Orientation (Patient) names no plane and was left aside."]
+    named = dataset.get("PatientOrientation")
+    if not named or isinstance(named, str) or len(named) != 2:
+        return None, "", notes
+    columns, rows = (str(part).strip().upper() for part in named)
+    if not (_DIRECTION.fullmatch(columns) and _DIRECTION.fullmatch(rows)):
+        return None, "", notes
+    return display_of(columns, rows), f"with columns to {columns} and rows to {rows}", notes
+
+
+def _display(dataset: Any, frames: int) -> tuple[Display | None, list[str]]:
+    """The turn that all frames need, and warnings.
+
+    Raises:
+        InputError: the frames need different ones.
+
+    """
+    turns = {_turn_of(dataset, frame)[:2] for frame in range(frames)}
+    if len(turns) > 1:
+        raise InputError(
+            "the frames of this DICOM object have different orientations: split it into one "
+            "object for each orientation."
+        )
+    display, words, notes = _turn_of(dataset, 0)
+    return display, notes + orientation_warnings(display, words)
+
+
+def _spacing_of(dataset: Any, frame: int) -> tuple[float, float] | None:
+    value = numbers(frame_attribute(dataset, frame, "PixelMeasuresSequence", "PixelSpacing"))
+    if len(value) == 2 and value[0] is not None and value[1] is not None:
+        return value[0], value[1]
+    return None
+
+
+def _spacing(dataset: Any, frames: int) -> tuple[tuple[float, float] | None, list[str]]:
+    """Millimetres (between rows, between columns) of a stored frame, the same for all frames."""
+    notes: list[str] = []
+    spacing = _spacing_of(dataset, 0)
+    if any(_spacing_of(dataset, frame) != spacing for frame in range(1, frames)):
+        return None, ["the frames have different pixel spacings: no area is given."]
+    if spacing is None and dataset.get("ImagerPixelSpacing"):
+        imager = numbers(dataset.ImagerPixelSpacing)
+        if len(imager) == 2 and imager[0] is not None and imager[1] is not None:
+            spacing = imager[0], imager[1]
+            notes = ["the spacing is the detector's, not the body's: areas are magnified."]
+    if spacing is None:
         return None, []
-    if not (0 < rows < float("inf") and 0 < columns < float("inf")):
+    if min(spacing) <= 0:
         return None, ["the header's pixel spacing is not positive and is left aside."]
-    return (rows, columns), notes
+    return spacing, notes
 
 
 def _laterality(dataset: Any) -> str | None:
@@ -265,10 +269,9 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
 
 def _study(dataset: Any, window: tuple[float, float] | None) -> Study:
     count = _check(dataset)
-    display, turn = _display(dataset)
-    notes = orientation_warnings(display, turn)
-    spacing, about_spacing = _spacing(dataset)
-    stored = _decode(dataset, count)
+    display, notes = _display(dataset, count)
+    spacing, about_spacing = _spacing(dataset, count)
+    stored, about_values = stored_values(dataset, count)
     frames, about_pixels = _frames(dataset, stored, display or Display(), window)
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
         notes.append("the header says that text is burned into the image: pictures may show it.")
@@ -281,7 +284,7 @@ def _study(dataset: Any, window: tuple[float, float] | None) -> Study:
         spacing=spacing,
         modality=_code(dataset.get("Modality")),
         body_part=_code(dataset.get("BodyPartExamined")),
-        warnings=(*notes, *about_spacing, *about_pixels),
+        warnings=(*notes, *about_spacing, *about_values, *about_pixels),
         source=dataset,
         laterality=_laterality(dataset),
         lateral_view=_lateral_view(dataset),

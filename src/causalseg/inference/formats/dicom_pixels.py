@@ -1,14 +1,20 @@
-"""DICOM pixels to 8 bits: modality transform, window, inversion, palette (PS3.3 C.11, C.7.6.3)."""
+"""DICOM pixels to 8 bits: modality transform, window, inversion, palette (PS3.3 C.11, C.7.6.3).
 
+A transform is worked out once for each stored value, not for each pixel: a frame of 16 bits has at
+most 65536 of them.
+"""
+
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from causalseg.errors import InputError
+from causalseg.inference.formats.dicom_tables import Table, Values, is_little, read_table
 from causalseg.inference.formats.study import Pixels
 
-Values = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 
 def frame_attribute(dataset: Any, frame: int, group: str, keyword: str) -> Any:
@@ -31,7 +37,8 @@ def window(
     Args:
         values: after the modality transform, any shape.
         center: c, in the units of `values`.
-        width: w; at least 1 for LINEAR, more than 0 for the others.
+        width: w, more than 0. LINEAR is defined from 1 on; a smaller width, which means values
+            of a fine scale, is taken as LINEAR_EXACT.
         function: LINEAR `(x - (c - 0.5)) / (w - 1) + 0.5`, LINEAR_EXACT `(x - c) / w + 0.5`, or
             SIGMOID `1 / (1 + exp(-4 (x - c) / w))`.
 
@@ -39,24 +46,17 @@ def window(
         InputError: width or function is not one of the standard's.
 
     """
-    least = 1.0 if function == "LINEAR" else 0.0
-    if not (np.isfinite(center) and np.isfinite(width)) or width < least or width == 0:
-        raise InputError(f"the window's width must be at least 1, not {width:g}.")
+    if not (np.isfinite(center) and np.isfinite(width)) or width <= 0:
+        raise InputError(f"the window's width must be above 0, not {width:g}.")
     if function == "SIGMOID":
         return np.asarray(1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -60, 60))))
-    if function == "LINEAR_EXACT":
+    if function == "LINEAR_EXACT" or (function == "LINEAR" and width < 1):
         return np.clip((values - center) / width + 0.5, 0.0, 1.0)
     if function != "LINEAR":
         raise InputError("the window's function is none of LINEAR, LINEAR_EXACT and SIGMOID.")
     if width == 1:
         return np.where(values <= center - 0.5, 0.0, 1.0)
     return np.clip((values - (center - 0.5)) / (width - 1.0) + 0.5, 0.0, 1.0)
-
-
-def scale(values: Values, valid: npt.NDArray[np.bool_] | None = None) -> Values:
-    """Values min..max to [0, 1]; a constant image becomes 0. `valid` leaves out the padding."""
-    kept = values if valid is None or not valid.any() else values[valid]
-    return rescale(values, float(kept.min()), float(kept.max()))
 
 
 def rescale(values: Values, low: float, high: float) -> Values:
@@ -71,45 +71,131 @@ def to_bytes(values: Values) -> Pixels:
     return np.rint(values * 255.0).astype(np.uint8)
 
 
-def _modality(stored: npt.NDArray[Any], dataset: Any, frame: int) -> Values:
+def numbers(value: Any) -> list[float | None]:
+    """The numbers of an element of any multiplicity; None for one that is empty or no number."""
+    if value is None or isinstance(value, str) or not hasattr(value, "__iter__"):
+        value = [value]
+    found: list[float | None] = []
+    for part in value:
+        try:
+            number = float(part)
+        except (TypeError, ValueError):
+            number = float("nan")
+        found.append(number if np.isfinite(number) else None)
+    return found
+
+
+def number(value: Any) -> float | None:
+    """The first number of an element; None where it is missing, empty or no number."""
+    return next(iter(numbers(value)), None)
+
+
+def _modality(levels: Values, present: Bools, dataset: Any, frame: int) -> tuple[Values, list[str]]:
     """Rescale slope and intercept, or the modality lookup table."""
-    group = "PixelValueTransformationSequence"
-    slope = frame_attribute(dataset, frame, group, "RescaleSlope")
-    intercept = frame_attribute(dataset, frame, group, "RescaleIntercept")
     if dataset.get("ModalityLUTSequence"):
-        from pydicom.pixels import apply_modality_lut
+        table = read_table(
+            dataset.ModalityLUTSequence[0], "LUTDescriptor", "LUTData", little=is_little(dataset)
+        )
+        if table is None:
+            raise InputError("the DICOM header's modality lookup table is empty or damaged.")
+        table = table.placed(float(levels[present].min()), float(levels[present].max()))
+        return table.look_up(levels), []
+    group = "PixelValueTransformationSequence"
+    slope = number(frame_attribute(dataset, frame, group, "RescaleSlope"))
+    intercept = number(frame_attribute(dataset, frame, group, "RescaleIntercept"))
+    notes = []
+    if slope is None and intercept:
+        notes = ["the header has a rescale intercept without a slope: 1 was taken."]
+    elif slope == 0:
+        notes = ["the header's rescale slope is 0, which leaves no image: 1 was taken."]
+    return levels * (slope or 1.0) + (intercept or 0.0), notes
 
-        return np.asarray(apply_modality_lut(stored, dataset), dtype=np.float64)
-    values = stored.astype(np.float64)
-    if slope is None:
-        return values
-    return values * float(slope) + float(intercept or 0.0)
+
+def padding_of(levels: Values, dataset: Any) -> Bools:
+    """Which stored values are padding: the padding value, or the range to its limit."""
+    ends = []
+    for name in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        value = dataset.get(name)
+        if isinstance(value, bytes):
+            value = int.from_bytes(value, "little" if is_little(dataset) else "big")
+        end = number(value)
+        if end is not None:
+            ends.append(_as_stored(int(end), dataset))
+    if not ends:
+        for kind in ("Float", "DoubleFloat"):
+            names = (f"{kind}PixelPaddingValue", f"{kind}PixelPaddingRangeLimit")
+            ends += [end for name in names if (end := number(dataset.get(name))) is not None]
+    if not ends:
+        return np.zeros(levels.shape, np.bool_)
+    return (levels >= min(ends)) & (levels <= max(ends))
 
 
-def _first(value: Any) -> float:
-    """The first of one or several values: the first window is the one meant for display."""
-    return float(
-        value[0] if isinstance(value, (list, tuple)) or hasattr(value, "append") else value
-    )
+def _as_stored(value: int, dataset: Any) -> float:
+    """A number as pixels of this object can hold it, whatever its value representation was.
+
+    A padding of -2000 is often written as the unsigned 63536.
+    """
+    bits = int(dataset.get("BitsStored") or dataset.get("BitsAllocated") or 16)
+    value &= (1 << bits) - 1
+    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    return float(value - (1 << bits) if signed and value >> (bits - 1) else value)
 
 
-def _voi(
-    values: Values, dataset: Any, frame: int, valid: npt.NDArray[np.bool_] | None
-) -> tuple[Values, str | None]:
-    """The header's window or lookup table; without one, the frame's min..max and a warning."""
+def _windows(dataset: Any, frame: int) -> Iterator[tuple[float, float]]:
+    """The header's windows that can be used, in its order."""
     group = "FrameVOILUTSequence"
-    center = frame_attribute(dataset, frame, group, "WindowCenter")
-    width = frame_attribute(dataset, frame, group, "WindowWidth")
-    if dataset.get("VOILUTSequence"):
-        from pydicom.pixels import apply_voi
+    centers = numbers(frame_attribute(dataset, frame, group, "WindowCenter"))
+    widths = numbers(frame_attribute(dataset, frame, group, "WindowWidth"))
+    for center, width in zip(centers, widths, strict=False):
+        if center is not None and width is not None and width > 0:
+            yield center, width
 
-        table = dataset.VOILUTSequence[0]
-        out = np.asarray(apply_voi(np.rint(values).astype(np.int64), dataset), dtype=np.float64)
-        return np.clip(out / float(2 ** int(table.LUTDescriptor[2]) - 1), 0.0, 1.0), None
-    if center is not None and width is not None and center != "" and width != "":
-        function = frame_attribute(dataset, frame, group, "VOILUTFunction") or "LINEAR"
-        return window(values, _first(center), _first(width), str(function)), None
-    return scale(values, valid), "the header has no window: scaled from its smallest to its largest"
+
+def _voi(values: Values, valid: Bools, dataset: Any, frame: int) -> tuple[Values, list[str]]:
+    """The header's lookup table or first usable window; without one, the valid min..max."""
+    low, high = float(values[valid].min()), float(values[valid].max())
+    notes = []
+    if dataset.get("VOILUTSequence"):
+        table = read_table(
+            dataset.VOILUTSequence[0], "LUTDescriptor", "LUTData", little=is_little(dataset)
+        )
+        if table is not None:
+            return _by_table(table.placed(low, high), values)
+        notes = ["the header's VOI lookup table is empty or damaged and was left aside."]
+    for center, width in _windows(dataset, frame):
+        named = frame_attribute(dataset, frame, "FrameVOILUTSequence", "VOILUTFunction")
+        function = str(named or "LINEAR").strip()
+        if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
+            notes.append("the header's window has a function that is unknown: LINEAR was taken.")
+            function = "LINEAR"
+        return window(values, center, width, function), notes
+    notes.append(
+        "the header has no window that can be used: scaled from its smallest to its largest value."
+    )
+    return rescale(values, low, high), notes
+
+
+def _by_table(table: Table, values: Values) -> tuple[Values, list[str]]:
+    used = table.bits_used
+    notes = []
+    if used != table.bits:
+        notes = [f"the VOI lookup table declares {table.bits} bits and holds {used}: {used} taken."]
+    return np.clip(table.look_up(values) / float(2**used - 1), 0.0, 1.0), notes
+
+
+def _levels(stored: npt.NDArray[Any]) -> tuple[Values, Bools, npt.NDArray[Any] | None]:
+    """The values a frame may hold, which of them it does, and each pixel's place among them.
+
+    Where there would be too many, the pixels themselves, all of them present, and no places.
+    """
+    if stored.dtype.kind in "iu":
+        low, high = int(stored.min()), int(stored.max())
+        if high - low < 65536:
+            places = (stored.astype(np.int64) - low).astype(np.uint16)
+            present = np.zeros(high - low + 1, np.bool_)
+            present[places] = True
+            return np.arange(low, high + 1, dtype=np.float64), present, places
+    return stored.astype(np.float64), np.ones(stored.shape, np.bool_), None
 
 
 def grey_frame(
@@ -117,7 +203,7 @@ def grey_frame(
     dataset: Any,
     frame: int,
     chosen: tuple[float, float] | None,
-) -> tuple[Pixels, str | None]:
+) -> tuple[Pixels, list[str]]:
     """One stored monochrome frame (H, W) as it is to be displayed.
 
     Args:
@@ -127,78 +213,28 @@ def grey_frame(
         chosen: (center, width) that replaces the header's window.
 
     Returns:
-        uint8 (H, W), bright as on a light box (MONOCHROME1 is inverted), and a warning or None.
+        uint8 (H, W), bright as on a light box (MONOCHROME1 is inverted), padding black, and
+        warnings.
 
     """
-    values = _modality(stored, dataset, frame)
-    if not np.isfinite(values).all():
+    levels, present, places = _levels(stored)
+    values, notes = _modality(levels, present, dataset, frame)
+    if not np.isfinite(values[present]).all():
         raise InputError("the image holds values that are not finite (NaN or infinity).")
-    padding = dataset.get("PixelPaddingValue")
-    valid = None if padding is None else stored != int(padding)
-    warning = None
+    padding = padding_of(levels, dataset)
+    valid = present & ~padding
+    if not valid.any():
+        valid, padding = present, np.zeros_like(padding)
     if chosen is not None:
         shown = window(values, *chosen)
     else:
-        shown, warning = _voi(values, dataset, frame, valid)
+        shown, more = _voi(values, valid, dataset, frame)
+        notes += more
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1.0 - shown
-    if valid is not None:
-        shown = np.where(valid, shown, 0.0)
-    return to_bytes(shown), warning
-
-
-def colour_frame(stored: npt.NDArray[Any], dataset: Any) -> Pixels:
-    """One colour frame, palette indices (H, W) or RGB (H, W, 3), as uint8 (H, W, 3)."""
-    bits = int(dataset.BitsStored)
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        from pydicom.pixels import apply_color_lut
-
-        stored = apply_color_lut(stored, dataset)
-        bits = 8 * stored.dtype.itemsize
-    if bits == 8:
-        return np.asarray(stored, dtype=np.uint8)
-    return to_bytes(np.clip(stored.astype(np.float64) / float(2**bits - 1), 0.0, 1.0))
-
-
-def _codestream(stream: bytes) -> bytes:
-    """The JPEG 2000 codestream inside JP2 boxes; any other stream as it is.
-
-    Raises:
-        InputError: a box that goes nowhere, on which parsers have been seen to loop for ever.
-
-    """
-    if not stream.startswith(b"\x00\x00\x00\x0cjP  "):
-        return stream
-    at = 12
-    while at < len(stream):
-        length = int.from_bytes(stream[at : at + 4], "big")
-        if stream[at + 4 : at + 8] == b"jp2c":
-            return stream[at + 8 :]
-        if length < 8:
-            break
-        at += length
-    raise InputError("the JPEG 2000 boxes of a frame are damaged.")
-
-
-def stream_size(stream: bytes) -> tuple[int, int] | None:
-    """(rows, columns) that a JPEG, JPEG-LS or JPEG 2000 codestream claims; None if not found.
-
-    The header's size is checked before decoding, but a decoder allocates what the stream claims.
-
-    Raises:
-        InputError: JP2 boxes that hold no codestream.
-
-    """
-    stream = _codestream(stream)
-    if stream[:4] == b"\xff\x4f\xff\x51":  # JPEG 2000: start, then the size segment
-        extent = [int.from_bytes(stream[at : at + 4], "big") for at in (8, 12, 16, 20)]
-        return extent[1] - extent[3], extent[0] - extent[2]
-    at = 2 if stream[:2] == b"\xff\xd8" else len(stream)
-    while at + 9 <= len(stream) and stream[at] == 0xFF:
-        marker = stream[at + 1]
-        # Start of frame: C0..CF but for tables and reserved ones; F7 in JPEG-LS.
-        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            rows, columns = stream[at + 5 : at + 7], stream[at + 7 : at + 9]
-            return int.from_bytes(rows, "big"), int.from_bytes(columns, "big")
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(stream[at + 2 : at + 4], "big")
-    return None
+    grey = to_bytes(np.where(padding, 0.0, shown))
+    if np.ptp(grey[valid]) == 0 and np.ptp(values[valid]) > 0:
+        notes.append(
+            "the window leaves a single grey level of this image: give one that fits (--window)."
+        )
+    return grey if places is None else grey[places], notes

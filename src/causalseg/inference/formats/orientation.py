@@ -25,6 +25,7 @@ _LETTERS = {
     "F": ("z", True),
     "H": ("z", False),
 }
+_OPPOSITES = ("LR", "PA", "HF")
 # The two body axes in the picture -> (axis along the columns, axis down the rows).
 _STANDARD = {
     frozenset("xz"): ("x", "z"),
@@ -37,10 +38,23 @@ _SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 LATERAL_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "ML", "LM")
 
 
-def letters_of(cosines: Sequence[float]) -> str:
+def names_plane(cosines: Sequence[float | None]) -> bool:
+    """Whether six numbers are two directions at right angles, within a tenth, as they must be."""
+    numbers = [number for number in cosines if number is not None]
+    if len(cosines) != 6 or len(numbers) != 6:
+        return False
+    across, down = numbers[:3], numbers[3:]
+    lengths = [sum(x * x for x in part) ** 0.5 for part in (across, down)]
+    right = abs(sum(x * y for x, y in zip(across, down, strict=True))) < 0.1
+    nearest = {letters_of(across) in pair and letters_of(down) in pair for pair in _OPPOSITES}
+    return right and all(0.9 < length < 1.1 for length in lengths) and True not in nearest
+
+
+def letters_of(cosines: Sequence[float | None]) -> str:
     """Nearest body direction of a direction cosine in DICOM's patient system (+x left, +y back)."""
-    axis = max(range(3), key=lambda i: abs(cosines[i]))
-    return ("LR", "PA", "HF")[axis][0 if cosines[axis] >= 0 else 1]
+    numbers = [number or 0.0 for number in cosines]
+    axis = max(range(3), key=lambda i: abs(numbers[i]))
+    return ("LR", "PA", "HF")[axis][0 if numbers[axis] >= 0 else 1]
 
 
 def display_of(columns: str, rows: str) -> Display | None:
