@@ -14,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from causalseg import build_model
+from causalseg.markdown import markdown_table
 
 VARIANTS = {
     "baseline": {"intervention": False, "alpha": 1.0},
@@ -34,7 +35,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     image = torch.randn(1, 3, args.size, args.size)
-    print("| encoder | model | parameters (M) | GFLOPs | CPU time (ms) |\n|---|---|---|---|---|")
+    rows = []
     for encoder in args.encoders.split(","):
         for name, options in VARIANTS.items():
             model = build_model("mcdrl", encoder=encoder, **options).eval()
@@ -47,12 +48,11 @@ def main() -> None:
                 times.append(time.process_time() - start)
             size = sum(p.numel() for p in model.parameters()) / 1e6
             flops = counter.get_total_flops() / 1e9
-            print(
-                f"| {encoder} | {name} | {size:.1f} | {flops:.2f} | {min(times) * 1e3:.0f} |",
-                flush=True,
-            )
+            rows.append((encoder, name, f"{size:.1f}", f"{flops:.2f}", f"{min(times) * 1e3:.0f}"))
             del model
             gc.collect()
+    header = ("encoder", "model", "parameters (M)", "GFLOPs", "CPU time (ms)")
+    print(markdown_table(header, rows))
 
 
 if __name__ == "__main__":

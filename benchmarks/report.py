@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from causalseg.markdown import markdown_table
+
 
 def write(data: dict[str, Any], folder: Path) -> None:
     """Write `benchmarks.md` and `benchmarks.svg` beside the JSON."""
@@ -26,8 +28,8 @@ def markdown(data: dict[str, Any]) -> str:
         lines += ["", f"## {name.capitalize()}", "", _machine(section["machine"]), ""]
         result = section["result"]
         if name == "memory":
-            lines += ["| process | peak GiB |", "|---|---|"]
-            lines += [f"| {case} | {_gib(gib)} |" for case, gib in result.items()]
+            rows = [(case, _gib(gib)) for case, gib in result.items()]
+            lines.append(markdown_table(("process", "peak GiB"), rows))
             continue
         for title, value in result.items():
             if isinstance(value, float):
@@ -35,7 +37,7 @@ def markdown(data: dict[str, Any]) -> str:
             elif title == "missing":
                 lines += [f"\nNot measured: {k} ({v.splitlines()[0]})." for k, v in value.items()]
             else:
-                lines += ["", f"### {title}", "", *_table(value)]
+                lines += ["", f"### {title}", "", _table(value)]
     return "\n".join(lines) + "\n"
 
 
@@ -55,11 +57,11 @@ def _machine(found: dict[str, Any]) -> str:
     )
 
 
-def _table(rows: dict[str, Any]) -> list[str]:
-    lines = [
-        "| | seconds | CPU seconds | ratio | CPU ratio | GFLOP an image | logits differ |",
-        "|---|---|---|---|---|---|---|",
-    ]
+HEADER = ("", "seconds", "CPU seconds", "ratio", "CPU ratio", "GFLOP an image", "logits differ")
+
+
+def _table(rows: dict[str, Any]) -> str:
+    lines = []
     for name, row in rows.items():
         gflop = f"{row['gflop']:.1f}" if row.get("gflop") else ""
         difference = f"{row['logit_difference']:.1e}" if row.get("logit_difference") else ""
@@ -69,8 +71,8 @@ def _table(rows: dict[str, Any]) -> list[str]:
             _range(row["ratio"], 2),
             _range(row["cpu_ratio"], 2),
         ]
-        lines.append(f"| {name} | {' | '.join(cells)} | {gflop} | {difference} |")
-    return lines
+        lines.append((name, *cells, gflop, difference))
+    return markdown_table(HEADER, lines)
 
 
 def _range(spread: dict[str, float], digits: int) -> str:

@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 
 from causalseg.errors import InputError
 from causalseg.evaluation.ablation import markdown
-from causalseg.evaluation.files import read_json, write_bytes, write_json
+from causalseg.evaluation.files import read_json
+from causalseg.files import write_bytes, write_json
 
 PAGE, DATA = ROOT / "docs" / "ablation.md", ROOT / "docs" / "results"
 

@@ -20,6 +20,7 @@ from typing import Any
 import jsonargparse
 
 from causalseg.cli.main import COMMANDS, main
+from causalseg.markdown import markdown_table
 from causalseg.models.registry import MODELS, model_class
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -151,9 +152,9 @@ def _command(parser: argparse.ArgumentParser, heading: str, summary: str) -> Ite
             continue
         if isinstance(parser, jsonargparse.ArgumentParser):
             continue  # typed options: the configuration page has them, with what they mean
-        rows.append(f"| {_names(action)} | {_default(action)} | {_one_line(action.help or '')} |")
+        rows.append((_names(action), _default(action), _one_line(action.help or "")))
     if rows:
-        yield "\n".join(["| option | default | |", "|---|---|---|", *rows, ""])
+        yield markdown_table(("option", "default", ""), rows) + "\n"
     if dotted:
         yield (
             "`--config FILE.yaml` gives the options; each may also stand on the command line, "
@@ -207,9 +208,8 @@ def configuration() -> str:
     for title, module, name, prefix in CONFIGS:
         cls = getattr(import_module(module), name)
         parts.append(f"## {title}\n\n{inspect.getdoc(cls).splitlines()[0]}\n")
-        parts += ["| option | default | |", "|---|---|---|"]
-        parts += [f"| `{prefix}{n}` | {d} | {t} |" for n, _, d, t in _fields(cls) if t]
-        parts.append("")
+        rows = [(f"`{prefix}{n}`", d, t) for n, _, d, t in _fields(cls) if t]
+        parts.append(markdown_table(("option", "default", ""), rows) + "\n")
     return "\n".join(parts)
 
 

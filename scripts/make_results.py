@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from results_tables import RENDER, Json, claimed, interval, table
+from results_tables import RENDER, Json, claimed, interval
 
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_json, write_bytes, write_json
+from causalseg.evaluation.files import read_json
+from causalseg.files import write_bytes, write_json
+from causalseg.markdown import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = {
@@ -148,14 +150,16 @@ def readme_block(plan: Mapping[str, Any], data: Path) -> str:
     if not rows:
         return "Not measured yet: `python scripts/make_results.py` fills this block."
     parts = [
-        table(
+        markdown_table(
             ("model", "data, images", "macro Dice at native size", "macro IoU", "micro Dice"), rows
         )
     ]
     if wanted.get("faithfulness"):
         tests = content("faithfulness", wanted["faithfulness"])["tests"]
         kept = {name: tests[name] for name in TEXT_TESTS if name in tests}
-        parts.append(table(("when the text is edited", "", "result", "perfect"), _short(kept)))
+        parts.append(
+            markdown_table(("when the text is edited", "", "result", "perfect"), _short(kept))
+        )
     return "\n\n".join(parts)
 
 

@@ -4,16 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from causalseg.evaluation.forensics import LEADERBOARD
+from causalseg.markdown import markdown_table
 
 MICRO = (("MMI-UNet", "90.88", "own checkpoint; 83.97 macro"), ("LViT", "90.63", "83.40 macro"))
 
 Json = dict[str, Any]
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
 def interval(value: Mapping[str, Any] | None, form: str = ".3f") -> str:
@@ -44,14 +39,17 @@ def scores(found: Sequence[tuple[Json, Json]]) -> list[str]:
     lesions = "Dice where a lesion is"
     return [
         "**Macro**",
-        table(
+        markdown_table(
             ("model", "Dice", "IoU", "Dice, native size", "IoU, native size", lesions, "null acc."),
             macro,
         ),
         "**Micro** (D / (2 - D) must equal IoU)",
-        table(("model", "Dice", "IoU", "D / (2 - D)", "Dice, native size"), micro),
+        markdown_table(("model", "Dice", "IoU", "D / (2 - D)", "Dice, native size"), micro),
         *(
-            ["**Controls**: macro Dice of", table(("model", "who answers", "Dice"), controls)]
+            [
+                "**Controls**: macro Dice of",
+                markdown_table(("model", "who answers", "Dice"), controls),
+            ]
             if controls
             else []
         ),
@@ -117,7 +115,9 @@ def faithfulness(found: Sequence[tuple[Json, Json]]) -> list[str]:
             f"**Does the mask follow the text?** {entry['name']} on {data['title']}: "
             f"{content['images']} images{mark}. `causalseg faithfulness {content['model']} --seed "
             f"{content['seed']} --resamples {content['resamples']}`",
-            table(("test", "measure", "result", "perfect", "text ignored", "images", ""), rows),
+            markdown_table(
+                ("test", "measure", "result", "perfect", "text ignored", "images", ""), rows
+            ),
         ]
     return parts
 
@@ -147,8 +147,8 @@ def comparisons(found: Sequence[tuple[Json, Json]]) -> list[str]:
             f"**Comparison: {entry['name']}.** {content['images']} images of "
             f"{content['subjects']} subjects, fingerprint `{mark}`, {content['resamples']} "
             f"resamples, seed {content['seed']}.",
-            table(("method", "measure", "seeds", "mean", "SD of seeds"), means),
-            table(("measure", "A - B", "difference", "p", "p (Holm)", "in words"), rows),
+            markdown_table(("method", "measure", "seeds", "mean", "SD of seeds"), means),
+            markdown_table(("measure", "A - B", "difference", "p", "p (Holm)", "in words"), rows),
         ]
     return parts
 
@@ -190,7 +190,7 @@ def claimed() -> list[str]:
         "## Claimed by others, not measured here",
         "In percent, as printed in papers and repositories up to November 2026.",
         "**Macro**",
-        table(("data", "method", "Dice", "mIoU", ""), rows),
+        markdown_table(("data", "method", "Dice", "mIoU", ""), rows),
         "**Micro**, on QaTa-COV19 about 7 points above macro for the same masks:",
-        table(("method", "Dice", ""), MICRO),
+        markdown_table(("method", "Dice", ""), MICRO),
     ]

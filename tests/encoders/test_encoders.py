@@ -10,8 +10,9 @@ from causalseg import build_model, tokenize
 from causalseg.encoders.config import ENCODERS, ResNetConfig, TextConfig
 from causalseg.encoders.resnet import ResNetTower
 from causalseg.encoders.transformer import TextTower
-from causalseg.encoders.weights import initialise, read_state, sha256_of
+from causalseg.encoders.weights import initialise, read_state
 from causalseg.errors import InputError
+from causalseg.files import sha256_of
 
 
 def towers() -> tuple[ResNetTower, TextTower]:

@@ -22,8 +22,8 @@ from causalseg.data.lvit import read_lvit
 from causalseg.errors import InputError
 from causalseg.evaluation.ablation import CellRuns, markdown, tabulate
 from causalseg.evaluation.causal_masks import mask_sheet, measure_masks
-from causalseg.evaluation.files import write_csv, write_json
 from causalseg.evaluation.metrics import dice
+from causalseg.files import write_csv, write_json
 from causalseg.training.ablation_plan import AblationConfig, plan, run_config, settings
 
 MASKER, ADVERSARY, WEIGHT = "model.masker", "model.adversary", "model.adversary_weight"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.errors import InputError
+from causalseg.progress import track
 
 if TYPE_CHECKING:
     from causalseg.text.captions import Finding
@@ -77,7 +78,7 @@ def _add_derive(commands: Any) -> None:
 
 def _parse(arguments: argparse.Namespace) -> int:
     from causalseg.data.lvit import read_table
-    from causalseg.evaluation.files import write_json
+    from causalseg.files import write_json
     from causalseg.text.captions import parse
     from causalseg.text.words import CaptionError
 
@@ -109,11 +110,8 @@ def _parse(arguments: argparse.Namespace) -> int:
 
 
 def _derive(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import track
-
     from causalseg.data.images import read_mask
-    from causalseg.evaluation.files import write_csv
+    from causalseg.files import write_csv
     from causalseg.text.derive import QATA_CUTS, derive_lung, derive_polyp
 
     lungs = arguments.wording != "polyp"
@@ -130,9 +128,7 @@ def _derive(arguments: argparse.Namespace) -> int:
     if len(files) > len(paths):
         others = [path.name for path in files if path not in paths]
         print(f"not images, left out: {', '.join(others)}")
-    bar = Console(stderr=True)
-    quiet = not bar.is_terminal
-    for path in track(paths, "reading masks", console=bar, transient=True, disable=quiet):
+    for path in track(paths, "reading masks", len(paths)):
         mask = read_mask(path)
         findings.append(derive_lung(mask, arguments.wording, cuts) if lungs else derive_polyp(mask))
     names = [path.name for path in paths]
@@ -182,7 +178,7 @@ def _edit(arguments: argparse.Namespace) -> int:
     from rich.markup import escape
     from rich.table import Table
 
-    from causalseg.evaluation.files import write_json
+    from causalseg.files import write_json
     from causalseg.text.edits import edits_of
 
     edits = edits_of(arguments.caption, arguments.seed)

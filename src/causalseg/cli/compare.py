@@ -36,7 +36,7 @@ def main(argv: list[str]) -> int:
 
     from causalseg.evaluation.comparison import Method, align, compare, read_run
     from causalseg.evaluation.comparison_report import write_comparison
-    from causalseg.evaluation.files import check_folder
+    from causalseg.files import check_folder
 
     check_folder(args.out)
     measures = [measure.strip() for measure in args.metrics.split(",")]

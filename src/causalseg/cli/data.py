@@ -1,14 +1,12 @@
 """`causalseg data`: check a data set, make phantoms, make corrupted copies."""
 
 import argparse
-import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalseg.errors import InputError
+from causalseg.files import write_json
+from causalseg.progress import progress
 
 if TYPE_CHECKING:
     from causalseg.data.audit import AuditReport
@@ -67,7 +65,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     if arguments.json is not None and not arguments.json.absolute().parent.is_dir():
         raise InputError(f"--json {arguments.json}: its folder does not exist.")
-    with _progress("reading") as (advance, total):
+    with progress("reading") as (advance, total):
         report = audit(
             arguments.root,
             context_length=arguments.context_length,
@@ -76,16 +74,14 @@ def _check(arguments: argparse.Namespace) -> int:
         )
     _show(report)
     if arguments.json is not None:
-        partial = arguments.json.with_name(f".{arguments.json.name}.{os.getpid()}")
-        partial.write_text(json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n")
-        os.replace(partial, arguments.json)
+        write_json(arguments.json, report.to_dict())
     return 1 if report.errors else 0
 
 
 def _make_phantoms(arguments: argparse.Namespace) -> int:
     from causalseg.data.phantom import make_phantoms
 
-    with _progress("drawing") as (advance, total):
+    with progress("drawing") as (advance, total):
         total(arguments.count)
         make_phantoms(
             arguments.out,
@@ -102,34 +98,13 @@ def _corrupt(arguments: argparse.Namespace) -> int:
     from causalseg.data.corrupt import CORRUPTIONS, corrupt_dataset
 
     kinds = arguments.kinds.split(",") if arguments.kinds else list(CORRUPTIONS)
-    with _progress("corrupting") as (advance, _):
+    with progress("corrupting") as (advance, _):
         made = corrupt_dataset(
             arguments.root, arguments.out, kinds, arguments.seed, advance=advance
         )
     for folder in made:
         print(folder)
     return 0
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[tuple[Callable[[], None], Callable[[int], None]]]:
-    """A progress bar on stderr, seen only in a terminal: gives (advance, set the total)."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda: bar.advance(task), lambda count: bar.update(task, total=count)
 
 
 def _show(report: "AuditReport") -> None:

@@ -1,7 +1,6 @@
 """`causalseg evaluate`: score a checkpoint on a data set, with intervals."""
 
 import argparse
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,11 @@ from causalseg.cli.scoring_options import (
     add_scoring_options,
     controls_of,
     print_summary,
-    progress,
     scoring_options,
 )
 from causalseg.errors import InputError
+from causalseg.files import sha256_of
+from causalseg.progress import progress
 
 if TYPE_CHECKING:
     from causalseg.inference.segmenter import Segmenter
@@ -39,10 +39,10 @@ def main(argv: list[str]) -> int:
             raise InputError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
 
     from causalseg.data.lvit import read_lvit
-    from causalseg.evaluation.files import check_folder
     from causalseg.evaluation.results import write_results
     from causalseg.evaluation.running import evaluate, predict_record
     from causalseg.evaluation.summary import summarise, summarise_controls, summarise_text_controls
+    from causalseg.files import check_folder
     from causalseg.inference.segmenter import Segmenter
 
     check_folder(args.out)
@@ -51,7 +51,7 @@ def main(argv: list[str]) -> int:
     options = scoring_options(args, size)
     whole = read_lvit(args.data, args.split, allow_problems=args.allow_problems)
     manifest = whole.limit(args.limit, args.seed)
-    with progress("evaluating", len(manifest)) as tick:
+    with progress("evaluating", len(manifest)) as (tick, _):
         scores, text_controls = evaluate(
             segmenter,
             manifest,
@@ -82,7 +82,7 @@ def _run(checkpoint: str, segmenter: "Segmenter") -> dict[str, Any]:
     return {
         "command": "evaluate",
         "checkpoint": DEFAULT if checkpoint == DEFAULT else path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "sha256": sha256_of(path),
         "threshold": segmenter.threshold,
         "preprocessing": segmenter.preprocessing.to_dict(),
         "provenance": segmenter.provenance,

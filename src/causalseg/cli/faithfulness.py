@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalseg.cli.scoring_options import progress
 from causalseg.errors import InputError
+from causalseg.progress import progress
 
 if TYPE_CHECKING:
     from causalseg.evaluation.faithfulness.suite import Cases
@@ -42,13 +42,13 @@ def main(argv: list[str]) -> int:
     from causalseg.evaluation.faithfulness.adapter import load_adapter
     from causalseg.evaluation.faithfulness.report import faithfulness_report
     from causalseg.evaluation.faithfulness.suite import run_suite, summarise_suite
-    from causalseg.evaluation.files import check_folder, write_csv, write_json
+    from causalseg.files import check_folder, write_csv, write_json
     from causalseg.version import __version__
 
     check_folder(args.out)
     model = load_adapter(args.model, args.device)
     cases = _cases(args)
-    with progress("asking", len(cases)) as tick:
+    with progress("asking", len(cases)) as (tick, _):
         rows = run_suite(model, cases, seed=args.seed, tick=tick)
     tests = summarise_suite(rows, resamples=args.resamples, seed=args.seed)
     title = f"Does the mask follow the text? {Path(args.model).stem} on {cases.title}"

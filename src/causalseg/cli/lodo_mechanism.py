@@ -27,8 +27,8 @@ def main(argv: list[str]) -> int:
     from causalseg.data.corrupt import CORRUPTIONS
     from causalseg.data.lvit import read_lvit
     from causalseg.errors import InputError
-    from causalseg.evaluation.files import write_json
     from causalseg.evaluation.mechanism import measure
+    from causalseg.files import write_json
     from causalseg.inference.segmenter import Segmenter
 
     kinds = args.kinds.split(",") if args.kinds else list(CORRUPTIONS)

@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
 
     from causalseg.encoders.config import ENCODERS
-    from causalseg.encoders.weights import sha256_of
+    from causalseg.files import sha256_of
     from causalseg.inference.default import DEFAULT, default_checkpoint
     from causalseg.models.checkpoint import read_header
     from causalseg.models.registry import MODELS, model_class

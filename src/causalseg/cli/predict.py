@@ -2,18 +2,19 @@
 
 import argparse
 import csv
-import hashlib
 import io
 import math
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.cli import predict_ray
 from causalseg.errors import InputError
+from causalseg.files import sha256_of, write_bytes
+from causalseg.progress import track
 
 if TYPE_CHECKING:
     from causalseg.inference.requests import Plan
@@ -111,7 +112,7 @@ def main(argv: list[str]) -> int:
     from causalseg.inference.segmenter import Segmenter
 
     segmenter = Segmenter.load(checkpoint, device=_device(arguments.device))
-    records = list(_progress(_local(segmenter, plan, out, options), len(plan.items)))
+    records = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
     return _report(plan, records, out)
 
 
@@ -151,12 +152,6 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     ):
         raise InputError("--window: the center must be a number and the width be above 0.")
     checkpoint = default_checkpoint() if arguments.model == DEFAULT else Path(arguments.model)
-    try:
-        with checkpoint.open("rb") as file:
-            model = hashlib.file_digest(file, "sha256").hexdigest()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"the checkpoint {arguments.model} cannot be read: {reason}.") from None
     options = PredictOptions(
         format=arguments.format,
         seg_type=arguments.seg_type,
@@ -164,7 +159,7 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
         window=tuple(arguments.window) if arguments.window else None,
         finding=arguments.finding,
         anatomy=arguments.anatomy,
-        model=model,
+        model=sha256_of(checkpoint),
         resume=arguments.resume,
     )
     return options, checkpoint
@@ -203,15 +198,6 @@ def _local(
 
     for item in plan.items:
         yield predict_one(segmenter, item, out, options)
-
-
-def _progress(records: Iterable[dict[str, Any]], total: int) -> Iterator[dict[str, Any]]:
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(
-        records, "segmenting", total=total, console=Console(stderr=True), disable=total < 2
-    )
 
 
 def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
@@ -253,6 +239,4 @@ def _write_index(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> 
     ]
     rows += [(r["row"], r["name"], r["status"], r["reason"]) for r in records]
     writer.writerows(sorted(rows))
-    part = out / f".index.{os.getpid()}.part"
-    part.write_text(text.getvalue(), encoding="utf-8")
-    os.replace(part, out / "index.csv")
+    write_bytes(out / "index.csv", text.getvalue().encode())

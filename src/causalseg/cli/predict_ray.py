@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalseg.errors import InputError
+from causalseg.progress import track
 
 if TYPE_CHECKING:
     from causalseg.inference.tracks import PredictOptions
@@ -38,9 +39,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, options: "PredictOptions", checkpoint: Path) -> int:
     """Run the job, tell what failed; exit code as for the local engine."""
-    from rich.console import Console
-    from rich.progress import track
-
     from causalseg.inference.ray_engine import Pool, run_job
     from causalseg.inference.shards import open_job
 
@@ -60,7 +58,7 @@ def run(arguments: argparse.Namespace, options: "PredictOptions", checkpoint: Pa
     shards = run_job(manifest, out, checkpoint.absolute(), options, pool)
     counts: Counter[str] = Counter()
     failed = []
-    for shard in track(shards, "shards", total=count, console=Console(stderr=True)):
+    for shard in track(shards, "shards", count):
         counts.update(done=shard.done, kept=shard.kept, failed=shard.failed)
         if shard.failed:
             failed.append(shard.number)

@@ -8,10 +8,10 @@ from causalseg.cli.scoring_options import (
     add_scoring_options,
     controls_of,
     print_summary,
-    progress,
     scoring_options,
 )
 from causalseg.errors import InputError
+from causalseg.progress import progress
 
 
 def main(argv: list[str]) -> int:
@@ -43,11 +43,11 @@ def main(argv: list[str]) -> int:
 
     from causalseg.data.lvit import read_lvit
     from causalseg.data.manifest import Record
-    from causalseg.evaluation.files import check_folder
     from causalseg.evaluation.predictions import Prediction, find_predictions, read_prediction
     from causalseg.evaluation.results import write_results
     from causalseg.evaluation.scoring import score
     from causalseg.evaluation.summary import summarise, summarise_controls
+    from causalseg.files import check_folder
 
     check_folder(args.out)
     manifest = read_lvit(args.data, args.split, allow_problems=args.allow_problems)
@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
             files[record.name], probabilities=args.probabilities, threshold=args.threshold
         )
 
-    with progress("scoring", len(manifest)) as tick:
+    with progress("scoring", len(manifest)) as (tick, _):
         scores = score(manifest, map(predicted, manifest.records), options, tick)
     metrics = summarise(scores, manifest) | {
         "run": {

@@ -1,12 +1,12 @@
 """What `score` and `evaluate` share: options, progress bars, closing words."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.errors import InputError
+from causalseg.progress import progress
 
 if TYPE_CHECKING:
     from causalseg.data.manifest import Manifest
@@ -76,30 +76,6 @@ def parse_spacing(text: str | None) -> "Spacing | dict[str, Spacing] | None":
     return values[0], values[-1]
 
 
-@contextmanager
-def progress(words: str, total: int) -> Iterator[Callable[[], None]]:
-    """A progress bar on stderr; yields what to call after each step."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    with bar:
-        task = bar.add_task(words, total=total)
-        yield lambda: bar.advance(task)
-
-
 def controls_of(test: "Manifest", size: int, *, allow_problems: bool) -> "ControlScores | None":
     """Both trivial controls from the training split; None where the data has none."""
     from causalseg.data.lvit import read_lvit, splits_of
@@ -108,7 +84,7 @@ def controls_of(test: "Manifest", size: int, *, allow_problems: bool) -> "Contro
     if test.split == "train" or "train" not in splits_of(test.root):
         return None
     train = read_lvit(test.root, "train", allow_problems=allow_problems)
-    with progress("controls", len(train) + len(test)) as tick:
+    with progress("controls", len(train) + len(test)) as (tick, _):
         return score_controls(mean_masks(train, size, tick), test, tick=tick)
 
 

@@ -1,6 +1,5 @@
 """What can be wrong with a record once its files are read; shared by reading and auditing."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from causalseg.data.images import decode_mask, decode_picture, read_bytes
 from causalseg.data.manifest import Problem, Record, Split
 from causalseg.errors import InputError
+from causalseg.files import sha256_of
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def find_leaks(root: Path, records: Mapping[Split, Sequence[Record]]) -> list[Pr
     order = list(records)
     candidates = [e for group in by_size.values() if len({s for s, _ in group}) > 1 for e in group]
     for split, record in sorted(candidates, key=lambda e: order.index(e[0]), reverse=True):
-        digest = _sha256(record.image)
+        digest = _hash(record.image)
         if digest is None:
             continue
         kept_split, kept = last.setdefault(digest, (split, record))
@@ -93,9 +93,9 @@ def _size_of(path: Path) -> int:
         return -1
 
 
-def _sha256(path: Path) -> str | None:
+def _hash(path: Path) -> str | None:
     """None where the file cannot be read: that is another problem's to report."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
+        return sha256_of(path)
+    except InputError:
         return None

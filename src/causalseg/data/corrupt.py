@@ -17,6 +17,7 @@ from causalseg.data.images import read_image
 from causalseg.data.lvit import IMAGE_FOLDER, MASK_FOLDER, find_table, read_lvit, splits_of
 from causalseg.data.manifest import Split
 from causalseg.errors import InputError
+from causalseg.files import replacing_folder
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -152,20 +153,17 @@ def corrupt_dataset(
     manifests = [read_lvit(root, split) for split in splits_of(root)]
     made = []
     for kind in kinds:
-        partial = out / f".{kind}.partial"
-        if partial.exists():
-            shutil.rmtree(partial)
-        for manifest in manifests:
-            folder = partial / _folder(manifest.split)
-            for name in (IMAGE_FOLDER, MASK_FOLDER):
-                (folder / name).mkdir(parents=True)
-            shutil.copy2(find_table(root / folder.name, manifest.split), folder)
-            for record in manifest.records:
-                image = corrupt(read_image(record.image), kind, record.image.name, seed)
-                Image.fromarray(image).save(folder / IMAGE_FOLDER / f"{record.image.stem}.png")
-                shutil.copy2(record.mask, folder / MASK_FOLDER)
-                advance()
-        partial.rename(out / kind)
+        with replacing_folder(out / kind) as part:
+            for manifest in manifests:
+                folder = part / _folder(manifest.split)
+                for name in (IMAGE_FOLDER, MASK_FOLDER):
+                    (folder / name).mkdir(parents=True)
+                shutil.copy2(find_table(root / folder.name, manifest.split), folder)
+                for record in manifest.records:
+                    image = corrupt(read_image(record.image), kind, record.image.name, seed)
+                    Image.fromarray(image).save(folder / IMAGE_FOLDER / f"{record.image.stem}.png")
+                    shutil.copy2(record.mask, folder / MASK_FOLDER)
+                    advance()
         made.append(out / kind)
     return made
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from causalseg.data.checks import find_leaks, inspect_record
 from causalseg.data.manifest import SPLITS, Manifest, Problem, Record, Split, subject_of
-from causalseg.data.progress import track
 from causalseg.errors import InputError
 from causalseg.inputs import printable, tables
+from causalseg.progress import track
 from causalseg.text.clean import clean_text
 
 COLUMNS = ("Image", "Description")
@@ -71,7 +71,7 @@ def read_lvit(root: str | Path, split: Split, *, allow_problems: bool = False) -
         raise InputError(f"{root} has no {split_folder(root, split).name}; it has {present}.")
     scan = scan_split(root, split)
     problems = list(scan.problems)
-    for record in track(scan.records, f"checking {split}"):
+    for record in track(scan.records, f"checking {split}", len(scan.records)):
         problems += inspect_record(root, record).problems
     scans = {s: scan if s == split else scan_split(root, s) for s in splits_of(root)}
     leaks = find_leaks(root, {s: other.records for s, other in scans.items()})

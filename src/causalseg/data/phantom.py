@@ -6,8 +6,6 @@ names some of them, and the mask holds just those. The mask for any other captio
 """
 
 import csv
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from PIL import Image
 from causalseg.data.manifest import Split
 from causalseg.data.phantom_drawing import Anatomy, draw_anatomy, draw_image, draw_opacity
 from causalseg.errors import InputError
+from causalseg.files import replacing_folder
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LungFinding, LungWording, lung_finding
 
@@ -173,15 +172,8 @@ def make_phantoms(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty: choose another folder or delete it.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        _write_cases(partial, phantom_cases(count, seed, size), progress)
-        if out.exists():
-            out.rmdir()
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with replacing_folder(out) as part:
+        _write_cases(part, phantom_cases(count, seed, size), progress)
 
 
 def _write_cases(

@@ -1,8 +1,6 @@
 """The pixels of a whole split, decoded and resized once, in RAM or in a memory map."""
 
 import hashlib
-import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +9,10 @@ from numpy.typing import NDArray
 from causalseg.data.images import RULES, read_image, read_mask
 from causalseg.data.manifest import Manifest
 from causalseg.data.preprocessing import Preprocessing
-from causalseg.data.progress import track
 from causalseg.errors import InputError
+from causalseg.files import replacing, sha256_of, write_json
+from causalseg.inputs import read_json
+from causalseg.progress import track
 
 
 def load_pixels(
@@ -32,33 +32,24 @@ def load_pixels(
     path = folder / f"{manifest.fingerprint()[:24]}-{order}-{preprocessing.size}-r{RULES}.npy"
     stamp = path.with_suffix(".json")
     if not _intact(path, stamp):
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as file:
+        with replacing(path) as part, part.open("wb") as file:
             np.save(file, _decode_all(manifest, preprocessing))
-        note = partial.with_suffix(".stamp")
-        note.write_text(json.dumps({"sha256": _file_sha256(partial)}))
-        os.replace(partial, path)
-        os.replace(note, stamp)
+        write_json(stamp, {"sha256": sha256_of(path)})
     mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
     return mapped
 
 
 def _intact(path: Path, stamp: Path) -> bool:
     try:
-        return bool(json.loads(stamp.read_text())["sha256"] == _file_sha256(path))
-    except (OSError, ValueError, KeyError):
+        return bool(read_json(stamp).get("sha256") == sha256_of(path))
+    except InputError:
         return False
-
-
-def _file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _decode_all(manifest: Manifest, preprocessing: Preprocessing) -> NDArray[np.uint8]:
     count, size = len(manifest), preprocessing.size
     planes = np.empty((count, 2, size, size), np.uint8)
-    for i, record in enumerate(track(manifest.records, f"decoding {manifest.split}")):
+    for i, record in enumerate(track(manifest.records, f"decoding {manifest.split}", count)):
         image, mask = read_image(record.image), read_mask(record.mask)
         if image.shape[:2] != mask.shape:
             raise InputError(f"{record.mask} and {record.image} differ in size.")

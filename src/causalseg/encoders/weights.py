@@ -1,6 +1,5 @@
 """Initial weights of the towers: from OpenAI's release, from ImageNet, or random."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from causalseg.errors import InputError
+from causalseg.files import sha256_of
 
 HUB = {
     "RN50": "timm/resnet50_clip.openai",
@@ -62,12 +62,6 @@ def initialise(image_tower: nn.Module, text_tower: nn.Module, weights: str) -> W
     state = {k: v for k, v in read_state(path).items() if k not in _NOT_WEIGHTS}
     loaded = _load_clip(image_tower, text_tower, state, path)
     return WeightsReport(weights, sha256_of(path), loaded, total)
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -26,6 +26,7 @@ from causalseg.evaluation.comparison import (
 )
 from causalseg.evaluation.files import read_json
 from causalseg.evaluation.statistics import seed_interval
+from causalseg.markdown import markdown_table
 
 MEASURE, ALSO = "native_dice", "native_iou"
 OTHER_TEXT = ("text of another image, where it reads differently", "text of another image")
@@ -263,10 +264,10 @@ def notes(table: Mapping[str, Any]) -> list[str]:
 
 def markdown(table: Mapping[str, Any]) -> str:
     """Both tables, the claims and the notes."""
-    lines = [*_grid(DICE_HEADER, dice_rows(table)), ""]
+    lines = [markdown_table(DICE_HEADER, dice_rows(table)), ""]
     masks = mask_rows(table)
     if masks:
-        lines += [*_grid(MASK_HEADER, masks), ""]
+        lines += [markdown_table(MASK_HEADER, masks), ""]
     claims = [f"- {cell['name']}: {c['claim']}" for cell, c in compared_cells(table)]
     return "\n".join([*lines, *claims, "", *chain(*((n, "") for n in notes(table)))])
 
@@ -274,14 +275,6 @@ def markdown(table: Mapping[str, Any]) -> str:
 def compared_cells(table: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """(cell, comparison) of the cells that were compared."""
     return [(c, c["comparison"]) for c in table["cells"] if c.get("comparison")]
-
-
-def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [
-        f"| {' | '.join(header)} |",
-        "|" + "---|" * len(header),
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
 
 
 def _interval(value: Mapping[str, float], form: str = ".3f") -> str:

@@ -16,9 +16,9 @@ from causalseg.evaluation.ablation import (
     mask_rows,
     notes,
 )
-from causalseg.evaluation.files import Row, write_bytes, write_csv, write_json
 from causalseg.evaluation.plots import forest
 from causalseg.evaluation.report import Report
+from causalseg.files import Row, write_bytes, write_csv, write_json
 
 
 def write_ablation(out: Path, table: Mapping[str, Any], sheets: Mapping[str, Path]) -> None:

@@ -13,9 +13,9 @@ from causalseg.evaluation.comparison import (
     method_interval,
     seed_spread,
 )
-from causalseg.evaluation.files import Row, write_csv, write_json
 from causalseg.evaluation.plots import forest
 from causalseg.evaluation.report import Report
+from causalseg.files import Row, write_csv, write_json
 from causalseg.version import __version__
 
 

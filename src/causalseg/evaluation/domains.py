@@ -22,6 +22,7 @@ from causalseg.evaluation.statistics import (
     macro,
     sign_flip_p,
 )
+from causalseg.markdown import markdown_table
 
 EMPTY_FRAMES = (
     "Frames whose true mask is empty are not in Dice, IoU and accuracy; null accuracy is the "
@@ -199,8 +200,7 @@ def _mean_dice(grid: Grid, row: str, fold: str, seed: int) -> float:
 def markdown(summary: Mapping[str, Any]) -> str:
     """The tables as Markdown: Dice by domain with 95 % intervals, then comparisons."""
     folds = list(dict.fromkeys(f for row in summary["rows"].values() for f in row["folds"]))
-    lines = ["| row | " + " | ".join([*folds, "mean", "worst", "null accuracy"]) + " |"]
-    lines.append("|" + "---|" * (len(folds) + 4))
+    rows = []
     for name, row in summary["rows"].items():
         cells = [_interval(row["folds"][f]["dice"]) if f in row["folds"] else "" for f in folds]
         mean = _interval(row["mean"]["dice"]) if row["complete"] else ""
@@ -208,14 +208,20 @@ def markdown(summary: Mapping[str, Any]) -> str:
         nulls = [v["null_accuracy"] for v in row["folds"].values()]
         known = [v for v in nulls if v is not None]
         null = f"{np.mean(known):.3f}" if known else ""
-        lines.append(f"| {name} | " + " | ".join([*cells, mean, worst, null]) + " |")
+        rows.append((name, *cells, mean, worst, null))
+    lines = [markdown_table(("row", *folds, "mean", "worst", "null accuracy"), rows)]
     if summary["comparisons"]:
-        lines += ["", "| comparison | difference in Dice | p | p (Holm) |", "|---|---|---|---|"]
-    for item in summary["comparisons"]:
-        lines.append(
-            f"| {item['row']} - {item['against']} | {_interval(item['difference'], '+.3f')} "
-            f"| {item['p']:.4f} | {item['p_holm']:.4f} |"
-        )
+        header = ("comparison", "difference in Dice", "p", "p (Holm)")
+        compared = [
+            (
+                f"{c['row']} - {c['against']}",
+                _interval(c["difference"], "+.3f"),
+                f"{c['p']:.4f}",
+                f"{c['p_holm']:.4f}",
+            )
+            for c in summary["comparisons"]
+        ]
+        lines += ["", markdown_table(header, compared)]
     return "\n".join([*lines, "", summary["rule"], ""])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from causalseg.evaluation.files import write_bytes
+from causalseg.files import write_bytes
 from causalseg.version import __version__
 
 if TYPE_CHECKING:

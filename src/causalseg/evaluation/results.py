@@ -8,7 +8,6 @@ import numpy as np
 
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Record
-from causalseg.evaluation.files import write_csv, write_json
 from causalseg.evaluation.metrics import EMPTY_RULE
 from causalseg.evaluation.plots import case_picture, histogram, reliability_plot, risk_plot
 from causalseg.evaluation.predictions import Prediction
@@ -16,6 +15,7 @@ from causalseg.evaluation.report import Picture, Report
 from causalseg.evaluation.scoring import Scores, column
 from causalseg.evaluation.summary import interval_text
 from causalseg.evaluation.surface import LESION_RULE
+from causalseg.files import write_csv, write_json
 
 _SHOWN = 4
 _WORDS = {

@@ -14,7 +14,6 @@ from causalseg.data.manifest import Manifest, Record
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.evaluation.calibration import Reliability, brier, reliability
-from causalseg.evaluation.files import Row
 from causalseg.evaluation.metrics import (
     BoolArray,
     confusion,
@@ -24,6 +23,7 @@ from causalseg.evaluation.metrics import (
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.risk import soft_dice_confidence
 from causalseg.evaluation.surface import lesion_f1, surface_scores
+from causalseg.files import Row
 
 Tick = Callable[[], None]
 Spacing = tuple[float, float]

@@ -8,7 +8,6 @@ import numpy as np
 
 from causalseg.data.manifest import Manifest
 from causalseg.evaluation.controls import CONTROL_THRESHOLD, ControlScores
-from causalseg.evaluation.files import Row
 from causalseg.evaluation.metrics import EMPTY_RULE, FloatArray, iou_of_dice
 from causalseg.evaluation.risk import risk_coverage
 from causalseg.evaluation.scoring import NATIVE, Scores, column
@@ -20,6 +19,7 @@ from causalseg.evaluation.statistics import (
     micro_iou,
 )
 from causalseg.evaluation.surface import LESION_RULE
+from causalseg.files import Row
 from causalseg.version import __version__
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """Pictures of a segmentation, each written whole or not at all."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
+from causalseg.files import replacing
 from causalseg.inference.pictures import (
     CAUSAL_COLOUR,
     CONFOUNDER_COLOUR,
@@ -55,12 +55,8 @@ def write_png(pixels: npt.NDArray[Any], path: Path, orientation: int = 1) -> Pat
     if orientation != 1:
         options["exif"] = Image.Exif()
         options["exif"][ExifTags.Base.Orientation] = orientation
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with replacing(path, sync=False) as part:  # there are many, and they can be made again
         Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG", **options)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 

@@ -3,13 +3,13 @@
 import hashlib
 import json
 import os
-import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
+from causalseg.files import remove_leftovers, replacing_folder, write_json
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import read_study
 from causalseg.inference.requests import Item
@@ -50,7 +50,7 @@ def predict_one(
     """Segment one image by its prompts and write `out/NAME/`. Never raises for a bad item.
 
     The folder appears by one rename when everything in it is written and checked, so that a
-    killed process leaves a whole folder or none (and a hidden `.NAME.PID.part`, which the next
+    killed process leaves a whole folder or none (and a hidden `.NAME.RANDOM.part`, which the next
     run of the item removes).
 
     Args:
@@ -69,10 +69,11 @@ def predict_one(
     notes: list[str] = []
     try:
         status, notes = _predict(segmenter, item, out, options)
-    except InputError as error:
+    except (InputError, OSError) as error:
+        refused = error if isinstance(error, OSError) else error.__cause__
         reason = str(error)
-    except OSError as error:
-        reason = f"the file system refused ({error.strerror or type(error).__name__})."
+        if isinstance(refused, OSError):  # without the path, which may hold patient data
+            reason = f"the file system refused ({refused.strerror or type(refused).__name__})."
     except MemoryError:
         reason = "it does not fit into memory."
     except Exception as error:
@@ -100,11 +101,8 @@ def _predict(
     study = read_study(item.image, axis=options.axis, window=options.window)
     answers = segment(segmenter, study, tracks_of(item.prompts, len(study.frames)))
     general = [*study.warnings, *domain_warnings(study, getattr(segmenter, "provenance", {}))]
-    for old in out.glob(f".{item.name}.*.part"):
-        shutil.rmtree(old, ignore_errors=True)
-    part = out / f".{item.name}.{os.getpid()}.part"
-    part.mkdir()
-    try:
+    remove_leftovers(folder)
+    with replacing_folder(folder) as part:
         written = write_results(segmenter, study, answers, part, options)
         general += written.pop("warnings")
         record = {
@@ -117,20 +115,5 @@ def _predict(
             "warnings": general,
             **written,
         }
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-        (part / RESULT).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-        _publish(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        write_json(part / RESULT, record)
     return "done", general
-
-
-def _publish(part: Path, folder: Path) -> None:
-    """Rename a finished folder into place; an older one of the same name gives way."""
-    if folder.exists():
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old.part")
-        os.replace(folder, old)
-        os.replace(part, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.replace(part, folder)

@@ -5,9 +5,7 @@ A shard is a fixed number of rows of the manifest. Its images get folders under
 by one rename. A killed run therefore leaves whole shards, or shards without an index.
 """
 
-import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
+from causalseg.files import replacing, sha256_of, write_json
 from causalseg.inference.tracks import PredictOptions
 
 INDEX = "index.parquet"
@@ -59,8 +58,7 @@ def open_job(
     rows = int(_open(manifest).metadata.num_rows)
     if rows == 0:
         raise InputError(f"{manifest} has no rows.")
-    with manifest.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(manifest)
     settings = {**asdict(options), "resume": None}
     job = json.loads(
         json.dumps({"manifest": digest, "shard_rows": shard_rows, "options": settings})
@@ -78,9 +76,7 @@ def open_job(
     if again == "overwrite":
         for folder in out.glob("shard-[0-9]*[0-9]"):
             shutil.rmtree(folder)
-    part = out / f".{JOB}.{os.getpid()}.part"
-    part.write_text(json.dumps(job, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_json(path, job)
     return -(-rows // shard_rows)
 
 
@@ -116,9 +112,8 @@ def write_index(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
             "seconds": pa.float64(),
         }
     )
-    part = folder / f".{INDEX}.{os.getpid()}.part"
-    pq.write_table(pa.Table.from_pylist([dict(line) for line in lines], schema), part)
-    os.replace(part, folder / INDEX)
+    with replacing(folder / INDEX) as part:
+        pq.write_table(pa.Table.from_pylist([dict(line) for line in lines], schema), part)
 
 
 def finished(out: Path, number: int) -> Shard | None:

@@ -5,7 +5,6 @@ threshold and provenance. Loading runs no code of the file and needs no other fi
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from causalseg.errors import InputError
+from causalseg.files import replacing
 from causalseg.models.base import ModelConfig, SegmentationModel
 from causalseg.models.metadata import read_metadata
 from causalseg.models.registry import model_class, model_config, model_name
@@ -74,10 +74,8 @@ def save_checkpoint(
         name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
         for name, t in _distinct(model.state_dict(keep_vars=True)).items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file(state, partial, metadata={"causalseg": json.dumps(header)})
-    os.replace(partial, path)
+    with replacing(path) as part:
+        save_file(state, part, metadata={"causalseg": json.dumps(header)})
 
 
 def read_header(path: Path) -> dict[str, Any]:

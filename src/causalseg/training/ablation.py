@@ -20,11 +20,11 @@ from causalseg.data.manifest import Manifest
 from causalseg.evaluation.ablation import CellRuns, tabulate
 from causalseg.evaluation.ablation_report import write_ablation
 from causalseg.evaluation.causal_masks import mask_sheet, measure_masks
-from causalseg.evaluation.files import check_folder, write_bytes, write_json
 from causalseg.evaluation.results import write_results
 from causalseg.evaluation.running import evaluate, predict_record
 from causalseg.evaluation.scoring import ScoringOptions
 from causalseg.evaluation.summary import summarise, summarise_text_controls
+from causalseg.files import check_folder, replacing, write_bytes, write_json
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.training.ablation_plan import AblationConfig, Cell, Plan, plan, run_config, settings
@@ -151,6 +151,5 @@ def _score(config: AblationConfig, cell: Cell, seed: int, folder: Path, manifest
 
 
 def _save(path: Path, picture: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    Image.fromarray(picture).save(partial, format="PNG", optimize=True)
-    os.replace(partial, path)
+    with replacing(path) as part:
+        Image.fromarray(picture).save(part, format="PNG", optimize=True)

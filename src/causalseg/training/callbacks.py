@@ -1,7 +1,6 @@
 """What a run leaves in its folder while it trains."""
 
 import csv
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 
 from causalseg.data.datamodule import LViTDataModule
+from causalseg.files import write_csv
 from causalseg.inference.pictures import as_rgb, overlay
 from causalseg.models.checkpoint import save_checkpoint
 from causalseg.training.module import SegmentationModule
@@ -33,13 +33,7 @@ class EpochTable(L.Callback):
             with self.path.open(newline="") as file:
                 old = [r for r in csv.DictReader(file) if int(r["epoch"]) < trainer.current_epoch]
         rows = [*old, row]
-        columns = list(dict.fromkeys(name for r in rows for name in r))
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(partial, self.path)
+        write_csv(self.path, rows)
         if not trainer.progress_bar_callback:
             print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_json, write_json
+from causalseg.evaluation.files import read_json
+from causalseg.files import write_json
 
 STAMP = "cell.json"
 

@@ -22,8 +22,9 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Split
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.evaluation.domains import CellScores, markdown, summarise
-from causalseg.evaluation.files import read_csv, read_json, write_bytes, write_csv, write_json
+from causalseg.evaluation.files import read_csv, read_json
 from causalseg.evaluation.metrics import EMPTY_RULE, confusion, dice_from_counts, iou_from_counts
+from causalseg.files import write_bytes, write_csv, write_json
 from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
 from causalseg.training.cells import check_stamp, plain, write_stamp

@@ -10,12 +10,12 @@ from causalseg.evaluation.faithfulness.adapter import TextSegmenter
 from causalseg.evaluation.faithfulness.measures import WORDS
 from causalseg.evaluation.faithfulness.probes import Case
 from causalseg.evaluation.faithfulness.suite import Answer, Cases, ask_again
-from causalseg.evaluation.files import Row
 from causalseg.evaluation.plots import case_picture, forest
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.report import Picture, Report
 from causalseg.evaluation.scoring import column
 from causalseg.evaluation.summary import interval_text
+from causalseg.files import Row
 
 _FOLLOWS, _IGNORES = 0.8, 0.2
 

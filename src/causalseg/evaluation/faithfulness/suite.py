@@ -14,10 +14,10 @@ from causalseg.errors import InputError
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
 from causalseg.evaluation.faithfulness.measures import TESTS, WORDS, Measures, measure
 from causalseg.evaluation.faithfulness.probes import Case, Others, Probe, others_of, probes_of
-from causalseg.evaluation.files import Row
 from causalseg.evaluation.metrics import BoolArray
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.statistics import cluster_bootstrap, cluster_codes
+from causalseg.files import Row
 from causalseg.inference.maps import foreground
 
 

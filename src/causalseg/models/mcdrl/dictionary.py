@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from causalseg.encoders.config import encoder_config
 from causalseg.encoders.transformer import TextTower
 from causalseg.errors import InputError
+from causalseg.files import write_bytes
 from causalseg.inputs import read_json
 from causalseg.models.mcdrl.prompts import Prompts
 from causalseg.text.tokenizer import token_lengths, tokenize
@@ -128,13 +128,7 @@ def save_dictionary(path: Path, dictionary: Dictionary) -> None:
     }
     head, _, body = json.dumps(content).partition('"vectors": {')
     body = body.replace('], "', '],\n  "').replace("]}}", "]\n}}\n")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(f'{head}"vectors": {{\n  {body}', encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from None
+    write_bytes(path, f'{head}"vectors": {{\n  {body}'.encode())
 
 
 def load_dictionary(path: Path) -> Dictionary:

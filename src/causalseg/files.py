@@ -1,0 +1,171 @@
+"""Files: each written whole or not at all, and hashed in one way. `inputs` reads them.
+
+What is written stands beside its target under a hidden name of its own (`.NAME.RANDOM.part`) until
+it is complete, and is then renamed. A killed process leaves the old file, or the new one, and at
+most such a hidden file.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from causalseg.errors import InputError
+
+Row = dict[str, Any]
+"""Column -> value, of a table that is written as CSV."""
+
+
+@contextmanager
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Write a file whole: gives a path beside `path` to write to, and renames it at the end.
+
+    The file gets the permissions that the umask asks for, whoever wrote it: a library's own
+    temporary file would be readable by its owner alone. Folders above it are made.
+
+    Args:
+        path: the file to write or to replace.
+        sync: wait until the disk has it, so that a power failure leaves the old file or the new
+            one. Without it this holds for a killed process only, and many small files go faster.
+
+    Raises:
+        InputError: it cannot be written. The old file, if there was one, is as it was.
+
+    """
+    part = _beside(path)
+    check_folder(path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Made here to reserve the name and to learn the mode that the umask gives.
+        descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+        mode = os.fstat(descriptor).st_mode & 0o777
+        os.close(descriptor)
+        yield part
+        os.chmod(part, mode)
+        if sync:
+            _sync(part)
+        os.replace(part, path)
+        if sync:
+            _sync(path.parent)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Write a folder whole: gives a new folder beside `path`, and renames it at the end.
+
+    A folder that stood at `path` gives way, and what killed processes left beside it is removed.
+    The files are not synced one by one, so this holds for a killed process and not for a power
+    failure.
+
+    Raises:
+        InputError: it cannot be written.
+
+    """
+    part = _beside(path)
+    check_folder(path.parent)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if path.exists():
+            old = _beside(path)
+            os.replace(path, old)
+            os.replace(part, path)
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(part, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of writing `path`, which no other process may be doing."""
+    for left in path.parent.glob(f".{_escaped(path.name)}.*{_PART}"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+_PART = ".part"
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+
+
+def _escaped(name: str) -> str:
+    """The name with what `glob` would read as a pattern taken literally."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file whole; InputError says why it cannot be written."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+def write_json(path: Path, content: Mapping[str, Any], *, indent: int = 2) -> None:
+    """Write strict JSON (no NaN), indented."""
+    text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+    # A file name that is no Unicode has lone surrogates, which UTF-8 cannot hold.
+    write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"))
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as UTF-8 CSV with a header; what a row lacks of another's columns is empty."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, buffer.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def check_folder(out: Path) -> Path:
+    """Tell before the work, not after it, that results cannot be written to `out`.
+
+    Raises:
+        InputError: `out`, or the nearest folder above it that exists, is a file or read-only.
+
+    """
+    nearest = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise InputError(f"{out} cannot be written: {nearest} is a file or is read-only.")
+    return out
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal.
+
+    Raises:
+        InputError: it cannot be read.
+
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path} cannot be read: {reason}.") from None
