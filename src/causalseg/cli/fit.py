@@ -55,7 +55,7 @@ def parse_run(
 
 def _architecture(argv: list[str]) -> str:
     """The model's name, which decides what options `model` has: last of command line and YAML."""
-    import yaml
+    from causalseg.inputs import read_yaml
 
     name = "causalclipseg"
     for i, word in enumerate(argv):
@@ -65,9 +65,5 @@ def _architecture(argv: list[str]) -> str:
         value = value if equals else (argv[i + 1] if i + 1 < len(argv) else "")
         if option == "--architecture":
             return value
-        try:
-            with open(value) as file:
-                name = (yaml.safe_load(file) or {}).get("architecture", name)
-        except (OSError, yaml.YAMLError, AttributeError):
-            continue  # the parser says what is wrong with it
+        name = str(read_yaml(value).get("architecture", name))
     return name

@@ -26,6 +26,7 @@ from causalseg.data.tiff import (
     white_to_black,
 )
 from causalseg.errors import InputError
+from causalseg.inputs import one_line
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_SIDE = 16_384
@@ -106,20 +107,21 @@ def decode_raster(data: bytes, name: str) -> Raster:
     """
     data, inverted = white_to_black(data)
     with _open(data, name) as image:
-        check_size(*image.size, name)
-        bands = len(image.getbands()) * (1 if image.mode in ("1", "L", "P") else 2)
-        check_claim(image.width * image.height * bands, len(data), name)
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1 and image.format == "TIFF":
-            raise InputError(f"{name} holds {frames} images: save the one you mean to a file.")
-        _refuse_unclear(image, name)
         try:
+            check_size(*image.size, name)
+            bands = len(image.getbands()) * (1 if image.mode in ("1", "L", "P") else 2)
+            check_claim(image.width * image.height * bands, len(data), name)
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format == "TIFF":
+                raise InputError(f"{name} holds {frames} images: save the one you mean to a file.")
+            _refuse_unclear(image, name)
             raster = _load(image, data, name)
         except InputError:
             raise
         except Exception as error:
             raise InputError(
-                f"{name} cannot be decoded, it is damaged or truncated ({error}): fetch it again."
+                f"{name} cannot be decoded, it is damaged or truncated ({one_line(error)}): fetch "
+                "it again."
             ) from None
     if inverted:
         return Raster(invert(raster.values), raster.alpha, display=raster.display)
@@ -142,7 +144,9 @@ def raster_of(image: Image.Image, name: str) -> Raster:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{name} cannot be used ({error}): convert it to grey or RGB.") from None
+        raise InputError(
+            f"{name} cannot be used ({one_line(error)}): convert it to grey or RGB."
+        ) from None
     deep = raster.values.ndim == 2 and raster.values.dtype != np.uint8
     if deep and tags.get(PHOTOMETRIC) == 0:
         return Raster(invert(raster.values), raster.alpha, display=raster.display)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from causalseg.errors import InputError
-from causalseg.inputs import regular_file
+from causalseg.inputs import one_line, regular_file
 from causalseg.models.base import ModelConfig, SegmentationModel, Text, pair
 from causalseg.models.checkpoint import Checkpoint
 from causalseg.models.metadata import read_metadata
@@ -106,19 +106,20 @@ def _open_onnx(path: Path) -> _Opened:
         session = ort.InferenceSession(
             path, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED_OPTIMIZERS
         )
+        header = session.get_modelmeta().custom_metadata_map.get(KEY)
     except Exception as error:
         raise InputError(
-            f"{path} is no ONNX file that ONNX Runtime can run ({_line(error)})."
+            f"{path} is no ONNX file that ONNX Runtime can run ({one_line(error)})."
         ) from None
 
     def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         try:
             found = session.run(None, {"images": images, "tokens": tokens})[0]
         except Exception as error:
-            raise InputError(f"{path} cannot be run on {images.shape}: {_line(error)}.") from None
+            raise _not_run(path, error) from None
         return _logits(found, images, path)
 
-    return _Opened(session.get_modelmeta().custom_metadata_map.get(KEY), run)
+    return _Opened(header, run)
 
 
 def _open_openvino(path: Path, precision: str) -> _Opened:
@@ -131,13 +132,13 @@ def _open_openvino(path: Path, precision: str) -> _Opened:
         hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
         compiled = core.compile_model(model, "CPU", {**hint, "PERFORMANCE_HINT": "LATENCY"})
     except Exception as error:
-        raise InputError(f"{path} is no model that OpenVINO can run ({_line(error)}).") from None
+        raise InputError(f"{path} is no model that OpenVINO can run ({one_line(error)}).") from None
 
     def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         try:
             found = np.array(compiled({"images": images, "tokens": tokens})[0])
         except Exception as error:
-            raise InputError(f"{path} cannot be run on {images.shape}: {_line(error)}.") from None
+            raise _not_run(path, error) from None
         return _logits(found, images, path)
 
     return _Opened(header, run)
@@ -153,8 +154,8 @@ def _logits(found: Any, images: NDArray[np.float32], path: Path) -> NDArray[np.f
     return found.astype(np.float32, copy=False)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _not_run(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} cannot be run as 'causalseg export' writes it: {one_line(error)}.")
 
 
 def _runtime(name: str) -> Any:

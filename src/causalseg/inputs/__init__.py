@@ -23,6 +23,12 @@ def printable(path: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
 
 
+def one_line(error: BaseException, most: int = 200) -> str:
+    """What a library says of a damaged file, fit for a sentence: one line, not endless."""
+    text = " ".join(str(error).partition("\nException raised from")[0].split())
+    return printable(text[:most]) or type(error).__name__
+
+
 def regular_file(path: str | Path) -> Path:
     """The path, once it is seen to name a regular file, so that opening it cannot wait for ever.
 
@@ -147,8 +153,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise
     # SafeLoader lets errors of int(), datetime and the like through for values of a wrong form.
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{path} cannot be read as YAML: {reason}.") from None
+        raise InputError(f"{path} cannot be read as YAML: {one_line(error)}.") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold a YAML mapping (lines 'key: value').")
     return content

@@ -8,6 +8,7 @@ from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from causalseg.errors import InputError
+from causalseg.inputs import one_line
 
 MAX_UNPACKED = 48 << 20
 MAX_ROW, MAX_COLUMN = 1_048_576, 256
@@ -56,8 +57,7 @@ def xlsx_sheets(data: bytes, name: object) -> dict[str, Iterator[list[str]]]:
 
 
 def _damaged(name: object, error: Exception) -> InputError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return InputError(f"{name} is not a readable .xlsx ({reason}): save it again.")
+    return InputError(f"{name} is not a readable .xlsx ({one_line(error)}): save it again.")
 
 
 def _open(data: bytes, *, values: bool) -> Any:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from causalseg.errors import InputError
 from causalseg.files import replacing
+from causalseg.inputs import one_line
 from causalseg.models.base import ModelConfig, SegmentationModel
 from causalseg.models.metadata import read_metadata
 from causalseg.models.registry import model_class, model_config, model_name
@@ -93,7 +94,7 @@ def read_header(path: Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(
-            f"{path} is not a readable safetensors file, so no checkpoint ({error})."
+            f"{path} is not a readable safetensors file, so no checkpoint ({one_line(error)})."
         ) from error
     if "causalseg" not in metadata:
         raise InputError(f"{path} holds tensors but was not written by causalseg.")
@@ -174,7 +175,9 @@ def _config(name: str, fields: dict[str, Any], path: Path) -> ModelConfig:
     except InputError:
         raise
     except Exception as error:  # whatever a false field makes the config stumble over
-        raise InputError(f"{path} describes no model that can be built ({error}).") from None
+        raise InputError(
+            f"{path} describes no model that can be built ({one_line(error)})."
+        ) from None
     return config
 
 
@@ -188,7 +191,9 @@ def _outline(name: str, config: ModelConfig, path: Path) -> SegmentationModel:
     except InputError:
         raise
     except Exception as error:  # whatever a false config makes the layers stumble over
-        raise InputError(f"{path} describes no model that can be built ({error}).") from None
+        raise InputError(
+            f"{path} describes no model that can be built ({one_line(error)})."
+        ) from None
 
 
 def _full(tensor: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ from causalseg.encoders.config import encoder_config
 from causalseg.encoders.transformer import TextTower
 from causalseg.errors import InputError
 from causalseg.files import write_bytes
-from causalseg.inputs import read_json
+from causalseg.inputs import one_line, read_json
 from causalseg.models.mcdrl.prompts import Prompts
 from causalseg.text.tokenizer import token_lengths, tokenize
 
@@ -151,7 +151,7 @@ def load_dictionary(path: Path) -> Dictionary:
     try:
         vectors = torch.tensor(list(table.values()), dtype=torch.float32)  # type: ignore[union-attr]
     except (AttributeError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise InputError(f"{path} is damaged ({error}); build it again.") from None
+        raise InputError(f"{path} is damaged ({one_line(error)}); build it again.") from None
     good = vectors.ndim == 2 and bool(vectors.isfinite().all())
     dictionary = Dictionary(encoder, weights, digest, tuple(table or ()), vectors)
     if not good or vectors.shape[1] != encoder_config(dictionary.encoder).embedding:
