@@ -1,5 +1,6 @@
 """The stored values of a DICOM object, whatever its transfer syntax."""
 
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from causalseg.inference.formats.dicom_stream import stream_size, unmarked_colou
 DECODERS = {
     "1.2.840.10008.1.2.4.50": "pillow",
     "1.2.840.10008.1.2.4.51": "pillow",
-    "1.2.840.10008.1.2.4.57": "gdcm",
-    "1.2.840.10008.1.2.4.70": "gdcm",
+    "1.2.840.10008.1.2.4.57": "imagecodecs",
+    "1.2.840.10008.1.2.4.70": "imagecodecs",
     "1.2.840.10008.1.2.4.80": "pyjpegls",
     "1.2.840.10008.1.2.4.81": "pyjpegls",
     "1.2.840.10008.1.2.4.90": "pylibjpeg",
@@ -27,11 +28,12 @@ DECODERS = {
 }
 PACKAGES = {
     "pillow": "Pillow",
-    "gdcm": "python-gdcm",
+    "imagecodecs": "imagecodecs",
     "pyjpegls": "pyjpegls",
     "pylibjpeg": "pylibjpeg-openjpeg",
     "pydicom": "pydicom",
 }
+_LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 _JPEG = ("1.2.840.10008.1.2.4.50", _EXTENDED)
 # By how much lossy coding may take a colour out of its range.
@@ -48,8 +50,8 @@ def stored_values(dataset: Any, frames: int) -> tuple[npt.NDArray[Any], list[str
     syntax = dataset.file_meta.TransferSyntaxUID
     unmarked = _check_streams(dataset, frames) if syntax.is_encapsulated else False
     try:
-        if syntax == _EXTENDED and int(dataset.BitsStored) > 8:
-            stored = _twelve_bits(dataset, frames)
+        if syntax in _LOSSLESS or (syntax == _EXTENDED and int(dataset.BitsStored) > 8):
+            stored = _by_libjpeg(dataset, frames)
         else:
             # Bits beyond Bits Stored are settled below: High Bit may say that they are the image.
             dataset.pixel_array_options(
@@ -81,43 +83,46 @@ def _check_decoder(syntax: Any) -> None:
     wanted = DECODERS.get(syntax)
     if wanted is None:
         raise InputError(f"the transfer syntax {name} is not read: convert the file first.")
-    from pydicom.pixels import get_decoder
+    if wanted == "imagecodecs":
+        installed = find_spec("imagecodecs") is not None
+    else:
+        from pydicom.pixels import get_decoder
 
-    if wanted not in get_decoder(syntax).available_plugins:
+        installed = wanted in get_decoder(syntax).available_plugins
+    if not installed:
         raise InputError(
             f"the transfer syntax {name} needs {PACKAGES[wanted]}: pip install 'causalseg[dicom]'."
         )
 
 
-def _twelve_bits(dataset: Any, frames: int) -> npt.NDArray[Any]:
-    """JPEG Extended of 12 bits by GDCM itself: pydicom's plugin for it takes 8 bits only."""
-    import gdcm
-    from pydicom.encaps import generate_frames
+def _by_libjpeg(dataset: Any, frames: int) -> npt.NDArray[Any]:
+    """JPEG Lossless, and 12-bit JPEG, by libjpeg-turbo: no plugin of pydicom's decodes both.
 
-    if int(dataset.BitsAllocated) != 16 or int(dataset.get("SamplesPerPixel") or 1) != 1:
-        raise InputError("a 12-bit JPEG must be grey, with 16 bits allocated.")
-    size = (int(dataset.Rows), int(dataset.Columns))
-    kind = gdcm.PixelFormat(1, 16, int(dataset.BitsStored), int(dataset.BitsStored) - 1, 0)
-    grey = gdcm.PhotometricInterpretation.GetPIType("MONOCHROME2")
+    GDCM would, but it ends the process on some damaged files.
+    """
+    from imagecodecs import jpeg8_decode
+    from pydicom.encaps import generate_frames
+    from pydicom.pixels import convert_color_space
+
+    colour = int(dataset.get("SamplesPerPixel") or 1) == 3
+    # The samples as they are: what they mean is the header's to say.
+    space = "RGB" if colour else "GRAYSCALE"
     decoded = []
     for stream in generate_frames(dataset.PixelData, number_of_frames=frames):
-        fragment = gdcm.Fragment()
-        fragment.SetByteStringValue(stream)
-        fragments = gdcm.SequenceOfFragments.New()
-        fragments.AddFragment(fragment)
-        element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-        element.SetValue(fragments.__ref__())
-        image = gdcm.Image()
-        image.SetNumberOfDimensions(2)
-        image.SetDimensions((size[1], size[0], 1))
-        image.SetDataElement(element)
-        image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
-        image.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(str(_EXTENDED))))
-        image.SetPixelFormat(kind)
-        # GDCM's bytes come as a str.
-        buffer = image.GetBuffer().encode("utf-8", "surrogateescape")
-        decoded.append(np.frombuffer(buffer, "<u2").reshape(size))
+        frame = np.asarray(jpeg8_decode(stream, colorspace=space, outcolorspace=space))
+        if colour and str(dataset.PhotometricInterpretation) == "YBR_FULL":
+            frame = np.asarray(convert_color_space(frame, "YBR_FULL", "RGB"))
+        if int(dataset.get("PixelRepresentation") or 0) == 1:
+            frame = _signed(frame, int(dataset.BitsStored))
+        decoded.append(frame)
     return np.stack(decoded)
+
+
+def _signed(values: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
+    """Two's complement of that many bits, which a JPEG stores as if unsigned."""
+    shift = 8 * values.dtype.itemsize - bits
+    signed: npt.NDArray[Any] = (values << shift).view(f"i{values.dtype.itemsize}") >> shift
+    return signed
 
 
 def _check_streams(dataset: Any, frames: int) -> bool:
