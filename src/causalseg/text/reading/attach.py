@@ -1,0 +1,266 @@
+"""Which finding a place belongs to, clause by clause and from sentence to sentence."""
+
+from dataclasses import dataclass, field, replace
+
+from causalseg.text.reading.clauses import Clause, spares_next
+from causalseg.text.reading.mentions import Mention
+from causalseg.text.reading.places import region
+from causalseg.text.reading.terms import Kind, Term
+
+_PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
+# Adjectives of height that go with what follows; a noun ("base") ends a place.
+_ADJECTIVES = frozenset("upper lower mid middle superior inferior".split())
+_OF_THE_LUNG = ("cavity", "atelectasis", "scarring", "bronchial thickening")
+_NOT_AIR = ("costophrenic", "cp angle", "cardiophrenic")
+
+
+@dataclass
+class Story:
+    """All that has been said so far."""
+
+    mentions: list[Mention] = field(default_factory=list)
+    places: list[list[Term]] = field(default_factory=list)
+    """The places last spoken of."""
+    alone: list[list[Term]] = field(default_factory=list)
+    """Places that belong to no finding."""
+    notes: dict[str, None] = field(default_factory=dict)
+
+    def note(self, sentence: str) -> None:
+        """Keep a sentence for the reader, once."""
+        self.notes[sentence] = None
+
+    def last(self) -> Mention | None:
+        """The finding spoken of last: what "it" is."""
+        seen = [one for one in self.mentions if one.infection and not one.background]
+        return seen[-1] if seen else None
+
+
+def has_place(terms: list[Term]) -> bool:
+    """Whether terms name a place at all."""
+    return any(
+        term.place or term.kind is Kind.ALL or term.key in ("lungs", "lung fields")
+        for term in terms
+    )
+
+
+def place_terms(clause: Clause, story: Story) -> list[Term]:
+    """The terms of a clause that say where, without those that belong to something else."""
+    kept: list[Term] = []
+    weak: list[Term] = []
+    terms = clause.terms
+    worse: Term | None = None
+    for number, term in enumerate(terms):
+        if term.kind is Kind.NO_PLACE:
+            break
+        if term.kind is Kind.WORSE:
+            worse = term
+        if term.kind not in _PLACE_KINDS or _of_something_else(terms, number):
+            continue
+        if term.place and term.place.weak:
+            weak.append(term)
+        elif worse and term.kind in (Kind.PLACE, Kind.LUNG):
+            weak.append(replace(term, kind=Kind.PLACE) if term.place else term)
+        else:
+            kept.append(term)
+    if has_place(kept):
+        return kept
+    if worse and has_place(weak) and clause.opening != "comma":
+        # "worse on the right" with no other place: the other side has it too.
+        if not any(term.place and term.place.heights for term in weak):
+            story.note("a side where it is worse was read as both sides.")
+            return [Term(Kind.ALL, term.text, key=term.key) for term in weak]
+        return weak
+    return [] if worse else weak
+
+
+def _of_something_else(terms: list[Term], number: int) -> bool:
+    """Whether a place goes with another part of the body: the left heart, the right sixth rib."""
+    term = terms[number]
+    if not term.place or not (
+        (term.place.sides and not term.place.heights) or term.key in _ADJECTIVES
+    ):
+        return False
+    for later in terms[number + 1 : number + 4]:
+        if later.kind in (Kind.NOT_LUNG, Kind.ELSEWHERE):
+            return True
+        if later.kind is Kind.PLACE and later.key in _ADJECTIVES:
+            continue
+        if later.kind not in (Kind.PLAIN, Kind.UNKNOWN) or later.key in ("the", "in", "at", "of"):
+            return False
+    return False
+
+
+def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int) -> None:
+    """Give the mentions of a sentence their places; places alone go to what was spoken of."""
+    pending: list[list[Term]] = []
+    previous: Mention | None = None
+    for number, clause in enumerate(parts):
+        here = [mention for mention in mine if mention.clause == number]
+        here += _clear(clause, number, sentence, story)
+        limited = clause.has(Kind.LIMITED) and not here
+        places = place_terms(clause, story)
+        named = has_place(places)
+        if limited:
+            here = [Mention(Kind.LIMITED, clause.of(Kind.LIMITED)[0], "uncertain", sentence, number)]
+        mine += [mention for mention in here if mention not in mine]
+        if clause.opening == "unlike":
+            if named:
+                story.note("a place that is only compared with was left out.")
+            continue
+        if clause.has(Kind.THERE) and not named and story.places:
+            places, named = story.places[-1], has_place(story.places[-1])
+        if here:
+            _to_mentions(here, places if named else [], pending, clause)
+            pending = []
+            previous = here[-1]
+        elif named:
+            colon = number + 1 < len(parts) and parts[number + 1].opening == "colon"
+            previous = _place_alone(
+                clause, places, None if colon else previous, pending, story, (sentence, number)
+            )
+            if previous and previous not in mine and previous.sentence == sentence:
+                mine.append(previous)
+        elif clause.has(Kind.NOT) and pending and not parts[number].has(Kind.FINDING):
+            mine.append(_clear_mention(clause.of(Kind.NOT)[0], pending, sentence, number))
+            pending = []
+        if named:
+            story.places.append(places)
+    _share(parts, mine, story)
+    story.alone += pending
+
+
+def _to_mentions(
+    here: list[Mention], places: list[Term], pending: list[list[Term]], clause: Clause
+) -> None:
+    for mention in here:
+        mention.places += [*pending, *([places] if places else [])]
+        if clause.opening == "except" and mention.kind in (Kind.CLEAR,):
+            mention.rest = True
+        spared = clause.of(Kind.SPARED)
+        if spared and not spares_next(spared[0]) and places:
+            mention.spared.append(places)
+            mention.places.remove(places)
+
+
+def _place_alone(
+    clause: Clause,
+    places: list[Term],
+    previous: Mention | None,
+    pending: list[list[Term]],
+    story: Story,
+    position: tuple[int, int],
+) -> Mention | None:
+    """A clause with a place and no finding: whose place is it?"""
+    spared = clause.has(Kind.SPARED) or clause.opening == "spare"
+    target = previous or (story.last() if spared else None)
+    if clause.opening == "except" and target and target.kind is Kind.CLEAR:
+        # "Clear except the left base": something is there, and it is not named.
+        story.note("an exception to clear lungs that is not named was read as an opacity.")
+        return Mention(Kind.ABNORMAL, clause.terms[0], "present", *position, [places])
+    if spared or clause.opening == "except":
+        if target:
+            target.spared.append(places)
+        return previous
+    gone = clause.of(Kind.GONE_OF)
+    if gone:
+        return _clear_mention(gone[0], [places], *position)
+    if clause.has(Kind.NOT) and not clause.has(Kind.RATHER):
+        last = story.last()
+        term = clause.of(Kind.NOT)[0]
+        if not previous and last and last.status != "absent":
+            last.spared.append(places)  # "The lower lobe is affected; the upper lobe is not."
+            return None
+        mention = _clear_mention(term, [places], *position)
+        return mention
+    if previous is not None:
+        previous.places.append(places)
+        return previous
+    pending.append(places)
+    return None
+
+
+def _clear_mention(
+    term: Term, places: list[list[Term]], sentence: int, number: int
+) -> Mention:
+    return Mention(Kind.CLEAR, term, "absent", sentence, number, list(places), why=[term])
+
+
+def _clear(clause: Clause, number: int, sentence: int, story: Story) -> list[Mention]:
+    """The clause's statement that lungs are clear or the study normal, if it makes one."""
+    lung = clause.has(Kind.LUNG) or any(one.place for one in clause.terms)
+    unclear = [one for one in clause.of(Kind.DOUBTED) if one.key == "not clear"]
+    if unclear and lung and not clause.has(Kind.FINDING, Kind.OTHER):
+        story.note("a place that is not clear was read as an opacity there.")
+        return [Mention(Kind.ABNORMAL, unclear[0], "present", sentence, number)]
+    for position, term in enumerate(clause.terms):
+        if term.kind not in (Kind.CLEAR, Kind.NORMAL):
+            continue
+        following = [one for one in clause.terms[position + 1 :] if one.kind is not Kind.PLAIN]
+        if following and following[0].kind in (Kind.FINDING, Kind.OTHER, Kind.CAUSE):
+            continue  # "a clear consolidation"
+        if clause.has(Kind.DOUBTED, Kind.DOUBT):
+            continue
+        angles = any(one.key.startswith(_NOT_AIR) for one in clause.terms)
+        if (clause.has(Kind.NOT_LUNG) or angles) and not clause.has(Kind.LUNG):
+            continue
+        if term.kind is Kind.NORMAL and not (lung or clause.has(Kind.STUDY)):
+            content = [one for one in clause.terms if one.kind not in (Kind.PLAIN, Kind.NORMAL)]
+            if content or len(clause.terms) > 3:
+                continue
+        if clause.has(Kind.OTHER, Kind.ELSEWHERE):
+            continue
+        mention = Mention(Kind.CLEAR, term, "absent", sentence, number, why=[term])
+        mention.rest = clause.has(Kind.REST)
+        return [mention]
+    return []
+
+
+def _share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
+    """Findings joined by "and" or "with" share a place that is said once."""
+    mine.sort(key=lambda mention: mention.clause)
+    for number, mention in enumerate(mine):
+        if not mention.infection or mention.places:
+            continue
+        before = mine[number - 1] if number else None
+        after = mine[number + 1] if number + 1 < len(mine) else None
+        opening = parts[mention.clause].opening
+        if before and before.places and opening in ("join", "with"):
+            if before.kind is Kind.OTHER or before.infection:
+                mention.places = list(before.places)
+        elif after and after.places and after.kind is Kind.OTHER:
+            clause = parts[after.clause]
+            joined = clause.opening == "join" or (
+                clause.opening == "with" and after.term.value in _OF_THE_LUNG
+            )
+            if joined and _trails(clause, after):
+                mention.places = list(after.places)
+        if mention.places:
+            story.note("one place was read for findings that are named together.")
+
+
+def _trails(clause: Clause, mention: Mention) -> bool:
+    """Whether the place stands behind the finding ("... and effusion at the left base")."""
+    found = [number for number, term in enumerate(clause.terms) if term is mention.term]
+    places = [number for number, term in enumerate(clause.terms) if term.place]
+    return bool(found and places) and min(places) > found[0]
+
+
+def side_from_before(mention: Mention, mentions: list[Mention]) -> list[list[Term]]:
+    """Places of the mention, with the side that a finding before it gives, where it has none."""
+    found = region(mention.places)
+    if found.zones or not found.heights:
+        return mention.places
+    for before in reversed(mentions[: mentions.index(mention)]):
+        near = before.sentence == mention.sentence or (
+            mention.adjacent and before.sentence == mention.sentence - 1
+        )
+        if near and before.kind is not Kind.CLEAR:
+            sides = [
+                replace(term, place=replace(term.place, heights=(), both=False, default=None))
+                for group in before.places
+                for term in group
+                if term.place and term.place.sides
+            ]
+            if sides:
+                return [[*sides[-1:], *(term for group in mention.places for term in group)]]
+    return mention.places

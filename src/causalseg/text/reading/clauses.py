@@ -1,0 +1,102 @@
+"""A sentence cut into clauses, each with one thing to say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from causalseg.text.reading.terms import Kind, Term
+
+_CONTENT = frozenset(
+    {Kind.FINDING, Kind.CAUSE, Kind.OTHER, Kind.ABNORMAL, Kind.CLEAR, Kind.NORMAL}
+    | {Kind.SPARED, Kind.LIMITED}
+)
+_OPENS = {
+    Kind.BUT: "but",
+    Kind.EXCEPT: "except",
+    Kind.UNLIKE: "unlike",
+}
+
+
+@dataclass
+class Clause:
+    """A part of a sentence.
+
+    `opening` is how it begins: start, but, comma, colon, join (and, or), with, except, unlike,
+    spare, or again (what goes on after an exception).
+    """
+
+    opening: str
+    terms: list[Term] = field(default_factory=list)
+
+    def of(self, *kinds: Kind) -> list[Term]:
+        """Its terms of these kinds."""
+        return [term for term in self.terms if term.kind in kinds]
+
+    def has(self, *kinds: Kind) -> bool:
+        """Whether it holds a term of these kinds."""
+        return any(term.kind in kinds for term in self.terms)
+
+    @property
+    def keys(self) -> list[str]:
+        """Its words."""
+        return [term.key for term in self.terms]
+
+
+def spares_next(term: Term) -> bool:
+    """Whether a term of sparing concerns what follows ("sparing"), not what stands before it."""
+    return term.kind is Kind.SPARED and (
+        term.key.startswith(("sparing", "not ", "spares", "preserving", "but not", "stops"))
+        or term.key.endswith((" of", "sparing"))
+        or term.key == "spare"
+    )
+
+
+def clauses(terms: Sequence[Term]) -> list[Clause]:
+    """Cut a sentence's terms at commas, at words of contrast, and where "and" joins findings."""
+    found = [Clause("start")]
+    for number, term in enumerate(terms):
+        current = found[-1]
+        if term.kind is Kind.PAUSE:
+            found.append(Clause("colon" if term.key == ":" else "comma"))
+        elif term.kind in _OPENS:
+            found.append(Clause(_OPENS[term.kind], [term]))
+        elif spares_next(term):
+            found.append(Clause("spare", [term]))
+        elif term.kind is Kind.JOIN and _joins_findings(current, terms[number + 1 :]):
+            found.append(Clause("with" if "with" in term.key.split() else "join", [term]))
+        elif term.key == "without" and current.has(*_CONTENT):
+            found.append(Clause("with", [term]))
+        elif term.kind is Kind.AFFECTED and _resumes(current):
+            found.append(Clause("again", [term]))
+        else:
+            current.terms.append(term)
+    return _without_empty(found)
+
+
+def _joins_findings(before: Clause, after: Sequence[Term]) -> bool:
+    if not before.has(*_CONTENT, Kind.GONE_OF):
+        return False
+    for term in after:
+        if term.kind is Kind.PAUSE or term.kind in _OPENS:
+            return False
+        if term.kind in _CONTENT:
+            return True
+    return False
+
+
+def _resumes(current: Clause) -> bool:
+    return current.opening in ("spare", "except") and any(term.place for term in current.terms)
+
+
+def _without_empty(found: list[Clause]) -> list[Clause]:
+    """Drop empty clauses, keeping the stronger opening ("..., but" opens with but)."""
+    kept: list[Clause] = []
+    opening = ""
+    for clause in found:
+        if not clause.terms:
+            opening = opening or clause.opening
+            continue
+        if opening and clause.opening in ("comma", "start"):
+            clause.opening = opening
+        opening = ""
+        kept.append(clause)
+    return kept

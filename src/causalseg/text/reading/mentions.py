@@ -1,0 +1,233 @@
+"""Mentions of findings in a text: what is said of each, and which words say so.
+
+The scope rules are those of ConText (Harkema et al. 2009) in outline: a term of negation or doubt
+governs what follows or precedes it up to the end of its clause, some look like negation and are
+none ("no change in"), and a list carries the scope on.
+"""
+
+from dataclasses import dataclass, field
+
+from causalseg.text.reading.clauses import Clause
+from causalseg.text.reading.terms import Kind, Term
+
+_SIGHT = (Kind.FINDING, Kind.CAUSE, Kind.OTHER, Kind.ABNORMAL)
+_CAUSE_WORDS = frozenset(
+    "infection infections infective infectious pneumonia pneumonic covid pneumonitis inflammatory "
+    "bronchopneumonia aspiration".split()
+)
+# A clause that begins so does not go on with a list of what is denied.
+_STARTS_ANEW = frozenset(
+    "a an there some mild small minor moderate severe stable new old minimal trace patchy subtle "
+    "large marked the increased increasing".split()
+)
+_AIMS = frozenset("to ensure document confirm until for check assess exclude demonstrate".split())
+_REAL = frozenset("present seen there developing real evident visible forming exist".split())
+
+
+@dataclass
+class Mention:
+    """One finding named in the text, or a place said to be clear."""
+
+    kind: Kind
+    term: Term
+    status: str
+    """present, absent or uncertain."""
+    sentence: int
+    clause: int
+    places: list[list[Term]] = field(default_factory=list)
+    spared: list[list[Term]] = field(default_factory=list)
+    why: list[Term] = field(default_factory=list)
+    """Words that made it absent or uncertain."""
+    past: bool = False
+    background: bool = False
+    """Said of the past or the reason for the study, not of this image."""
+    rest: bool = False
+    """Of the places left over ("otherwise clear")."""
+    adjacent: bool = False
+    """Beside what was named before ("overlying consolidation")."""
+
+    @property
+    def infection(self) -> bool:
+        """Whether it is a finding that the model segments."""
+        return self.kind in (Kind.FINDING, Kind.CAUSE, Kind.ABNORMAL)
+
+
+def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> list[Mention]:
+    """The mentions of one sentence with their status; places are not attached yet.
+
+    Args:
+        parts: the sentence's clauses.
+        sentence: its number.
+        doubted: the sentence is a question.
+
+    """
+    found: list[Mention] = []
+    keeps = _neither_has_changed(parts)
+    denied: Term | None = None
+    denied_places = False
+    doubt: Term | None = None
+    for number, clause in enumerate(parts):
+        carried = _carries(parts, number, denied_places) if denied else False
+        denied = denied if carried else None
+        doubt = doubt if doubt and _doubt_carries(clause, doubt) else None
+        places = any(term.place for term in clause.terms)
+        mine: list[Mention] = []
+        cause_denied = False
+        for position, term in enumerate(clause.terms):
+            following = clause.terms[position + 1 :]
+            if term.kind is Kind.NOT and not keeps:
+                denied, denied_places = term, places
+            elif term.kind is Kind.GONE_OF and not is_aim(clause.terms[:position]):
+                if term.key in ("clearing of", "interval clearing of") and _sees(following):
+                    continue  # of a finding it may be going on
+                denied, denied_places = term, True
+            elif term.kind is Kind.DOUBT:
+                doubt = term
+            elif term.kind is Kind.RATHER:
+                denied, denied_places = term, False
+            elif term.kind is Kind.MAYBE:
+                mine_before = [mention for mention in mine if mention.infection]
+                if mine_before and not _sees(following) and _real(following):
+                    _doubt(mine_before, term)
+                doubt = term
+            elif term.kind is Kind.LIMITED and _sees(following):
+                doubt = term
+            elif term.kind is Kind.GONE:
+                if is_aim(clause.terms[:position]) or _was_new(term, following):
+                    continue
+                targets = mine or _same_sentence(found)
+                if targets:
+                    _deny([one for one in targets if one.status != "absent"], term)
+                elif _sees(following):
+                    denied, denied_places = term, places
+            elif term.kind is Kind.DOUBTED:
+                targets = mine or _same_sentence(found)
+                if targets:
+                    _doubt([one for one in targets if one.status == "present"], term)
+                elif _sees(following):
+                    doubt = term
+            elif term.kind in _SIGHT:
+                if _goes_on(mine, term, denied, doubt):
+                    continue
+                mention = Mention(term.kind, term, "present", sentence, number)
+                if denied:
+                    _deny([mention], denied)
+                elif doubt or doubted:
+                    _doubt([mention], doubt or term)
+                before = clause.terms[:position]
+                mention.past = any(one.kind is Kind.PAST for one in before) and not clause.has(
+                    Kind.STILL
+                )
+                mention.adjacent = any(
+                    one.key in ("overlying", "underlying", "adjacent to", "adjacent", "associated")
+                    for one in before
+                )
+                mention.background = cause_denied
+                cause_denied = False
+                mine.append(mention)
+            if term.kind is Kind.RATHER or (term.kind is Kind.NOT and term.key == "not"):
+                cause_denied = _deny_cause([*found, *mine], following, term)
+        found += mine
+    return found
+
+
+def _carries(parts: list[Clause], number: int, denied_places: bool) -> bool:
+    """Whether a negation goes on into a clause: "no consolidation, effusion or pneumothorax"."""
+    clause = parts[number]
+    places = any(term.place for term in clause.terms)
+    if not clause.has(*_SIGHT) or clause.has(Kind.CLEAR):
+        return False
+    first = clause.terms[0].key
+    if clause.opening == "join":
+        return first in ("or", "nor", "and/or", "/") or not places or denied_places
+    if clause.opening != "comma":
+        return False
+    listed = any(
+        later.opening == "join" and later.terms[0].key in ("or", "nor", "and/or")
+        for later in parts[number:]
+    ) or first in ("or", "nor")
+    if places:
+        return denied_places and listed
+    return listed or not (first in _STARTS_ANEW or clause.has(Kind.AFFECTED, Kind.STILL))
+
+
+def _doubt_carries(clause: Clause, doubt: Term) -> bool:
+    if "whether" in doubt.key:
+        return True
+    return clause.opening == "join" and not any(term.place for term in clause.terms)
+
+
+def _neither_has_changed(parts: list[Clause]) -> bool:
+    """ "Neither A nor B has changed" denies the change, not A and B."""
+    terms = [term for clause in parts for term in clause.terms]
+    for number, term in enumerate(terms):
+        if term.key in ("neither", "no", "none"):
+            later = terms[number:]
+            sees = [n for n, one in enumerate(later) if one.kind in _SIGHT]
+            ends = [
+                n
+                for n, one in enumerate(later)
+                if one.key in ("changed", "improved", "worsened", "progressed", "altered")
+                or (term.key == "neither" and one.kind is Kind.GONE)
+            ]
+            if sees and ends and ends[-1] > sees[0]:
+                return True
+    return False
+
+
+def _sees(terms: list[Term]) -> bool:
+    return any(term.kind in _SIGHT for term in terms)
+
+
+def _real(terms: list[Term]) -> bool:
+    return any(term.key in _REAL for term in terms[:3])
+
+
+def is_aim(before: list[Term]) -> bool:
+    """ "Repeat to ensure resolution" says nothing of now."""
+    return any(term.key in _AIMS for term in before[-3:])
+
+
+def _was_new(term: Term, following: list[Term]) -> bool:
+    """ "Not seen on the previous study" says that it is new."""
+    return term.key.startswith("not ") and any(one.kind is Kind.PAST for one in following[:3])
+
+
+def _same_sentence(found: list[Mention]) -> list[Mention]:
+    """What a predicate in a clause of its own speaks of: the mention before, if any."""
+    return [mention for mention in found[-1:] if mention.kind in _SIGHT]
+
+
+def _deny(mentions: list[Mention], term: Term) -> None:
+    for mention in mentions:
+        mention.status = "absent"
+        mention.why.append(term)
+
+
+def _doubt(mentions: list[Mention], term: Term) -> None:
+    for mention in mentions:
+        if mention.status == "present":
+            mention.status = "uncertain"
+            mention.why.append(term)
+
+
+def _goes_on(
+    mine: list[Mention], term: Term, denied: Term | None, doubt: Term | None
+) -> bool:
+    """Whether a term only goes on with the finding before it ("ground-glass opacity")."""
+    if not mine or term.kind is not Kind.FINDING or mine[-1].kind is not Kind.FINDING:
+        return False
+    status = "absent" if denied else "uncertain" if doubt else "present"
+    return mine[-1].status == status
+
+
+def _deny_cause(before: list[Mention], following: list[Term], term: Term) -> bool:
+    """ "Opacity ... rather than infection": the opacity is there and is of another kind."""
+    cause = next((one for one in following if one.kind is not Kind.PLAIN), None)
+    if cause is None or not _CAUSE_WORDS & set(cause.key.split()):
+        return False
+    seen = [mention for mention in before if mention.infection and mention.status == "present"]
+    for mention in seen:
+        mention.kind = Kind.OTHER
+        mention.why.append(term)
+    return bool(seen)

@@ -1,0 +1,209 @@
+"""The places that a finding's words name, put together: sides, heights and what joins them.
+
+A place may be said in any order and in pieces ("right upper and left lower lung", "mid zone
+opacity ... on the left", "lower left lung and upper middle right lung"). The rules:
+
+- a side takes the heights said with it; a side without any is the whole lung;
+- in a list, a piece that lacks a side or a height takes it from its neighbour;
+- "bilateral" beside places that name their sides only sums them up;
+- a height without any side is both lungs where it is plural (bases, lower zones), and open where
+  it is not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from causalseg.text.grammar_lung import ZONES
+from causalseg.text.reading.terms import BOTH, Kind, Term, heights
+
+Zone = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Region:
+    """What a finding's places come to."""
+
+    zones: frozenset[Zone] = frozenset()
+    heights: tuple[str, ...] = ()
+    """Heights for which no side is said."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Piece:
+    sides: set[str] = field(default_factory=set)
+    heights: set[str] = field(default_factory=set)
+    height_first: bool = False
+    whole: bool = False
+    """Diffuse, throughout, all."""
+    lung: bool = False
+    """A noun for the whole lung is there."""
+    lungs: bool = False
+    """The plural of it is there."""
+    both: bool = False
+    """The heights are plural: in both lungs, unless a side is said."""
+    default: str | None = None
+    shut: bool = False
+    """A place that takes no more words (lingula, LLL)."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.sides or self.heights or self.whole or self.lungs)
+
+    @property
+    def summary(self) -> bool:
+        """Bilateral, diffuse, the lungs: says no more than that both lungs are meant."""
+        return not self.heights and (self.sides == set(BOTH) or not self.sides)
+
+
+def region(groups: Sequence[Sequence[Term]]) -> Region:
+    """The zones of terms, which come in groups: one for each part of the sentence."""
+    pieces = [piece for group in groups for piece in _pieces(group) if not piece.empty]
+    if not pieces:
+        return Region()
+    pieces = _without_summaries(pieces)
+    notes: list[str] = []
+    _fill(pieces)
+    zones: set[Zone] = set()
+    open_heights: set[str] = set()
+    anywhere = {side for piece in pieces for side in piece.sides}
+    for piece in pieces:
+        sides = set(piece.sides)
+        if not sides and piece.default and not (anywhere and piece.both):
+            sides = {piece.default}
+            notes.append(
+                "the middle lobe is the right lung's."
+                if piece.default == "right"
+                else "behind the heart is taken as the left lung's base."
+            )
+        if not sides and (piece.both or piece.lungs or piece.whole):
+            sides = set(BOTH)
+        if not sides:
+            open_heights |= piece.heights
+            continue
+        zones |= {(side, zone) for side in sides for zone in piece.heights or ZONES}
+    return Region(frozenset(zones), heights(*open_heights), tuple(dict.fromkeys(notes)))
+
+
+def _without_summaries(pieces: list[_Piece]) -> list[_Piece]:
+    """ "Bilateral: left base, right apex" names two; "both lungs, mostly the bases" the bases."""
+    exact = [piece for piece in pieces if not piece.summary]
+    if not exact or len(exact) == len(pieces):
+        return pieces
+    if not any(piece.sides for piece in exact):
+        for piece in exact:
+            piece.sides = set(BOTH)
+    return exact
+
+
+def _pieces(terms: Sequence[Term]) -> list[_Piece]:
+    pieces = [_Piece()]
+    for term in _without_segments(terms):
+        current = pieces[-1]
+        if term.kind is Kind.JOIN:
+            pieces.append(_Piece())
+            continue
+        if term.kind is Kind.ALL:
+            current.whole = True
+            continue
+        if term.kind is Kind.LUNG:
+            current.lung |= bool(current.sides) and term.key not in ("pulmonary", "lobar", "lobe")
+            current.lungs |= term.key in ("lungs", "lung fields")
+            continue
+        place = term.place
+        if place is None:
+            continue
+        if place.sides and place.heights:
+            if not current.empty and not (current.whole and not current.sides):
+                current = _Piece()
+                pieces.append(current)
+            current.sides, current.heights = set(place.sides), set(place.heights)
+            current.shut, current.both = True, place.both
+            pieces.append(_Piece())
+        elif place.sides:
+            if current.sides and current.heights and not _is_both(current.sides):
+                current = _Piece()
+                pieces.append(current)
+            if _is_both(current.sides) and not current.heights:
+                current.sides = set()  # "both the right upper and the right middle lobes"
+            if not (_is_both(set(place.sides)) and current.sides):
+                current.sides |= set(place.sides)
+        else:
+            if current.height_first and current.sides and current.heights != set(place.heights):
+                current = _Piece()
+                pieces.append(current)
+            current.height_first |= not current.sides
+            current.heights |= set(place.heights)
+            current.both |= place.both
+            current.default = place.default or current.default
+    return pieces
+
+
+def _is_both(sides: set[str]) -> bool:
+    return sides == set(BOTH)
+
+
+def _without_segments(terms: Sequence[Term]) -> list[Term]:
+    """A segment follows its lobe: of "superior segment of the lower lobe" the lobe counts.
+
+    The lingula is a segment of the upper lobe and counts itself.
+    """
+    kept: list[Term] = []
+    skip = False
+    for number, term in enumerate(terms):
+        if term.kind is Kind.SEGMENT:
+            if kept and kept[-1].place and not kept[-1].place.sides and _lobe(terms[number + 1 :]):
+                kept.pop()
+            continue
+        if term.place and term.key.startswith("lingul"):
+            skip = term.key.endswith("segment") or (
+                number + 1 < len(terms) and terms[number + 1].kind is Kind.SEGMENT
+            )
+            kept.append(term)
+            continue
+        if term.kind is Kind.JOIN:
+            skip = False
+        if skip and term.place:
+            continue
+        kept.append(term)
+    return kept
+
+
+def _lobe(terms: Sequence[Term]) -> bool:
+    """Whether a place with a height follows before anything joins."""
+    for term in terms:
+        if term.kind is Kind.JOIN:
+            return False
+        if term.place and term.place.heights:
+            return True
+    return False
+
+
+def _fill(pieces: list[_Piece]) -> None:
+    """Give each piece what it lacks from its neighbours; pieces that are used up are removed."""
+    for number, piece in enumerate(pieces):
+        before = pieces[number - 1] if number else None
+        after = pieces[number + 1] if number + 1 < len(pieces) else None
+        if piece.sides and not piece.heights and not piece.whole:
+            if after and after.heights and not after.sides and not after.shut:
+                after.sides = set(piece.sides)  # "on the right, mid zone"
+                piece.sides = set()
+                piece.lungs = piece.whole = False
+            elif before and before.heights and not before.sides:
+                before.sides = set(piece.sides)  # "mid zone, on the right"
+                piece.sides = set()
+            elif not piece.lung and after and after.heights and not after.height_first:
+                if not after.shut and not _is_both(piece.sides):
+                    piece.heights = set(after.heights)  # "left and right lower lobes"
+            elif not piece.lung and before and before.heights and not before.shut:
+                piece.heights = set(before.heights)  # "basal on the right, less so on the left"
+        elif piece.heights and not piece.sides and not piece.default:
+            forward = after is not None and after.sides and after.height_first
+            behind = before is not None and before.sides and not before.shut
+            if behind and before and not (forward and before.height_first):
+                piece.sides = set(before.sides)
+            elif forward and after:
+                piece.sides = set(after.sides)
+            elif before and before.sides and not piece.both:
+                piece.sides = set(before.sides)
+    pieces[:] = [piece for piece in pieces if not piece.empty]

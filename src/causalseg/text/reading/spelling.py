@@ -1,0 +1,49 @@
+"""Typing errors mended: a word that is not known becomes the nearest term, and that is shown."""
+
+from functools import cache
+
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from causalseg.text.reading.lexicon import english_words, known, terms
+from causalseg.text.reading.terms import Kind
+
+# The shortest word that is mended, and from which length on two slips are allowed.
+_SHORTEST, _TWO_SLIPS = 4, 8
+# What a slip may lead to: the words that decide something, the likelier kinds first.
+_KINDS = (
+    *(Kind.PLACE, Kind.FINDING, Kind.OTHER, Kind.CLEAR, Kind.LUNG, Kind.CAUSE, Kind.GONE),
+    *(Kind.NOT, Kind.NORMAL, Kind.DOUBT, Kind.SPARED, Kind.EXCEPT, Kind.ALL, Kind.STILL),
+)
+_PARTS = (
+    "lobe lobes zone zones ground glass space airspace excluded exclude cannot cleared field "
+    "fields hemithorax patchy lungs sided"
+).split()
+
+
+@cache
+def _targets() -> list[str]:
+    by_kind: dict[str, int] = {}
+    for phrase, term in terms().items():
+        if len(phrase) == 1 and term.kind in _KINDS and len(phrase[0]) >= _SHORTEST:
+            by_kind[phrase[0]] = _KINDS.index(term.kind)
+    by_kind |= {word: len(_KINDS) for word in _PARTS if word not in by_kind}
+    return sorted(by_kind, key=lambda word: (by_kind[word], word))
+
+
+@cache
+def mended(word: str) -> str | None:
+    """The term that a lower-case word was meant to be, or None where it is none's near miss.
+
+    A slip is a letter too many, missing or wrong, or two that changed places (optimal string
+    alignment distance). One slip is mended from 4 letters, two from 8.
+    """
+    if len(word) < _SHORTEST or not word.isalpha() or known(word) or word in english_words():
+        return None
+    allowed = 2 if len(word) >= _TWO_SLIPS else 1
+    found = process.extractOne(
+        word, _targets(), scorer=OSA.distance, score_cutoff=allowed, processor=None
+    )
+    if found is None or len(found[0]) < _SHORTEST:
+        return None
+    return str(found[0])

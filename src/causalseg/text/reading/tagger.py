@@ -1,0 +1,123 @@
+"""Words to terms: the longest phrase of the lexicon at each place, typing errors mended."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from causalseg.text.reading import lexicon
+from causalseg.text.reading.normalise import Word
+from causalseg.text.reading.spelling import mended
+from causalseg.text.reading.terms import BOTH, Kind, Place, Term
+
+_PAUSES = frozenset(",:()")
+
+
+def spelled(sentence: Sequence[Word]) -> tuple[list[Word], dict[str, str]]:
+    """The words with typing errors mended, and what was mended into what."""
+    corrections: dict[str, str] = {}
+    found: list[Word] = []
+    for word in sentence:
+        better = mended(word.key)
+        if better is not None:
+            corrections[word.text] = better
+            word = replace(word, key=better)
+        found.append(word)
+    return found, corrections
+
+
+def tagged(sentence: Sequence[Word]) -> list[Term]:
+    """The terms of a sentence, in order, full stops left out."""
+    found: list[Term] = []
+    position = 0
+    while position < len(sentence):
+        term, used = _longest(sentence, position)
+        found.append(term)
+        position += used
+    return [term for term in found if term.key not in (".", ";", "!")]
+
+
+def _longest(sentence: Sequence[Word], start: int) -> tuple[Term, int]:
+    table = lexicon.terms()
+    best: tuple[Term, int] | None = None
+    keys: list[str] = []
+    position = start
+    # Fillers are passed over only inside a phrase, so the number of words looked at is bounded.
+    while position < len(sentence) and len(keys) < lexicon.longest():
+        word = sentence[position].key
+        position += 1
+        if keys and word in lexicon.FILLERS:
+            continue
+        keys.append(word)
+        term = table.get(tuple(keys)) or _singular(table, keys)
+        if term is not None:
+            best = term, position - start
+    if best is None:
+        return _single(sentence[start], last=start + 1 == len(sentence)), 1
+    term, used = best
+    text = " ".join(word.text for word in sentence[start : start + used])
+    return replace(term, text=text), used
+
+
+def _singular(table: dict[tuple[str, ...], Term], keys: list[str]) -> Term | None:
+    last = keys[-1]
+    if not last.endswith("s") or len(last) < 4:
+        return None
+    term = table.get((*keys[:-1], last[:-1]))
+    if term is None:
+        return None
+    place = term.place
+    if place and place.heights and not place.sides and _noun(last):
+        term = replace(term, place=replace(place, both=True))
+    return replace(term, key=" ".join(keys))
+
+
+def _noun(word: str) -> bool:
+    return word in ("lobes", "zones", "bases")
+
+
+def _single(word: Word, *, last: bool) -> Term:
+    if word.key in _PAUSES:
+        return Term(Kind.PAUSE, word.text, key=word.key)
+    if word.key in ("+", "/", "&"):
+        return Term(Kind.JOIN, word.text, key=word.key)
+    if word.key == "?":
+        return Term(Kind.PLAIN if last else Kind.DOUBT, word.text, key="?")
+    if not word.key.isalpha() or lexicon.known(word.key):
+        return Term(Kind.PLAIN, word.text, key=word.key)
+    return Term(Kind.UNKNOWN, word.text, key=word.key)
+
+
+def compared_sides(terms: Sequence[Term]) -> list[Term]:
+    """Replace "right greater than left" by both lungs: it says that both are affected."""
+    found = list(terms)
+    for number, term in enumerate(found):
+        if term.key != "than":
+            continue
+        before = _side(found, range(number - 1, max(-1, number - 6), -1))
+        after = _side(found, range(number + 1, min(len(found), number + 5)))
+        if before is None or after is None:
+            continue
+        if found[before].place != found[after].place:
+            between = found[before + 1 : after]
+            if any(one.kind in (Kind.FINDING, Kind.CLEAR) for one in between):
+                continue
+            # What stood before the first side ("more on the right") loses its own sense too.
+            start = before
+            while start and found[start - 1].kind in (Kind.WORSE, Kind.PLAIN):
+                start -= 1
+            first, second = found[before], found[after]
+            named = [first, Term(Kind.JOIN, "and", key="and"), second]
+            if not any(one.place and one.place.heights for one in (first, second)):
+                text = " ".join(one.text for one in found[before : after + 1])
+                named = [Term(Kind.PLACE, text, place=Place(BOTH), key="both")]
+            return [*found[:start], *named, *compared_sides(found[after + 1 :])]
+    return found
+
+
+def _side(terms: Sequence[Term], numbers: range) -> int | None:
+    for number in numbers:
+        place = terms[number].place
+        if terms[number].kind is Kind.PAUSE:
+            return None
+        if place and len(place.sides) == 1:
+            return number
+    return None
