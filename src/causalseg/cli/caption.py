@@ -1,4 +1,4 @@
-"""`causalseg caption`: parse captions, derive them from masks, edit them."""
+"""`causalseg caption`: read sentences, parse captions, derive them from masks, edit them."""
 
 import argparse
 from collections import Counter
@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalseg.cli import caption_read
 from causalseg.errors import InputError
 from causalseg.progress import track
 
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parse.add_argument("table", metavar="FILE", type=Path, help=".csv or .xlsx")
     parse.add_argument("--json", metavar="OUT", type=Path, help="write every finding as JSON")
     parse.set_defaults(run=_parse)
+    caption_read.add(commands)
     _add_derive(commands)
     edit = commands.add_parser(
         "edit",

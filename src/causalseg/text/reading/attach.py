@@ -101,7 +101,9 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
         places = place_terms(clause, story)
         named = has_place(places)
         if limited:
-            here = [Mention(Kind.LIMITED, clause.of(Kind.LIMITED)[0], "uncertain", sentence, number)]
+            here = [
+                Mention(Kind.LIMITED, clause.of(Kind.LIMITED)[0], "uncertain", sentence, number)
+            ]
         mine += [mention for mention in here if mention not in mine]
         if clause.opening == "unlike":
             if named:
@@ -170,8 +172,7 @@ def _place_alone(
         if not previous and last and last.status != "absent":
             last.spared.append(places)  # "The lower lobe is affected; the upper lobe is not."
             return None
-        mention = _clear_mention(term, [places], *position)
-        return mention
+        return _clear_mention(term, [places], *position)
     if previous is not None:
         previous.places.append(places)
         return previous
@@ -179,9 +180,7 @@ def _place_alone(
     return None
 
 
-def _clear_mention(
-    term: Term, places: list[list[Term]], sentence: int, number: int
-) -> Mention:
+def _clear_mention(term: Term, places: list[list[Term]], sentence: int, number: int) -> Mention:
     return Mention(Kind.CLEAR, term, "absent", sentence, number, list(places), why=[term])
 
 

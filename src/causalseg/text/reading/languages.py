@@ -29,7 +29,8 @@ _WORDS = {
     "Portuguese": "o os as da do das dos em com sem e um uma não no na pulmão pulmao pulmões "
     "esquerdo esquerda direito direita superior inferior base lobo opacidade opacidades "
     "consolidação consolidacao infiltrado pneumonia derrame bilateral ambos",
-    "Polish": "w i z bez po nie jest płuco płuca płuc lewego prawego lewym prawym lewy prawy dolnym "
+    "Polish": "w i z bez po nie jest płuco płuca płuc lewego prawego lewym prawym lewy "
+    "prawy dolnym "
     "górnym płacie zapalenie nacieki zagęszczenia",
     "Turkish": "ve bir sol sağ akciğer akciğerde alt üst lob lobda zatürre konsolidasyon yok var",
     "Swedish": "och i med utan inte höger vänster lunga lungan lungor underlob överlob infiltrat "
@@ -38,7 +39,8 @@ _WORDS = {
 }
 # Spelled as English words or abbreviations: they prove nothing.
 _SHARED = frozenset(
-    "in is i no on a an as me or do of do lobe bases base superior inferior bilateral normal thorax "
+    "in is i no on a an as me or do of do lobe bases base superior inferior bilateral "
+    "normal thorax "
     "pneumonia basal lobo die den des at o e y d l s c syndrome condensation lo long al se "
     "infiltrate superior inferior".split()
 )

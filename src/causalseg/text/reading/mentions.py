@@ -158,7 +158,7 @@ def _doubt_carries(clause: Clause, doubt: Term) -> bool:
 
 
 def _neither_has_changed(parts: list[Clause]) -> bool:
-    """ "Neither A nor B has changed" denies the change, not A and B."""
+    """Whether it denies a change: "neither A nor B has changed" denies the change, not A and B."""
     terms = [term for clause in parts for term in clause.terms]
     for number, term in enumerate(terms):
         if term.key in ("neither", "no", "none"):
@@ -184,12 +184,12 @@ def _real(terms: list[Term]) -> bool:
 
 
 def is_aim(before: list[Term]) -> bool:
-    """ "Repeat to ensure resolution" says nothing of now."""
+    """Whether it is only aimed at: "repeat to ensure resolution" says nothing of now."""
     return any(term.key in _AIMS for term in before[-3:])
 
 
 def _was_new(term: Term, following: list[Term]) -> bool:
-    """ "Not seen on the previous study" says that it is new."""
+    """Whether it was absent before: "not seen on the previous study" is new."""
     return term.key.startswith("not ") and any(one.kind is Kind.PAST for one in following[:3])
 
 
@@ -211,9 +211,7 @@ def _doubt(mentions: list[Mention], term: Term) -> None:
             mention.why.append(term)
 
 
-def _goes_on(
-    mine: list[Mention], term: Term, denied: Term | None, doubt: Term | None
-) -> bool:
+def _goes_on(mine: list[Mention], term: Term, denied: Term | None, doubt: Term | None) -> bool:
     """Whether a term only goes on with the finding before it ("ground-glass opacity")."""
     if not mine or term.kind is not Kind.FINDING or mine[-1].kind is not Kind.FINDING:
         return False
@@ -222,7 +220,7 @@ def _goes_on(
 
 
 def _deny_cause(before: list[Mention], following: list[Term], term: Term) -> bool:
-    """ "Opacity ... rather than infection": the opacity is there and is of another kind."""
+    """Deny the cause, as in "opacity ... rather than infection": it is of another kind."""
     cause = next((one for one in following if one.kind is not Kind.PLAIN), None)
     if cause is None or not _CAUSE_WORDS & set(cause.key.split()):
         return False

@@ -86,7 +86,7 @@ def region(groups: Sequence[Sequence[Term]]) -> Region:
 
 
 def _without_summaries(pieces: list[_Piece]) -> list[_Piece]:
-    """ "Bilateral: left base, right apex" names two; "both lungs, mostly the bases" the bases."""
+    """Drop what only sums up: "bilateral: left base, right apex", "both lungs, mostly bases"."""
     exact = [piece for piece in pieces if not piece.summary]
     if not exact or len(exact) == len(pieces):
         return pieces

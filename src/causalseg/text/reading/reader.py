@@ -84,9 +84,7 @@ def _caption(text: str, sides: Sides | None) -> Reading | None:
         for height in lung.zones or ZONES
     }
     words = {"status": ("infection",), "zones": tuple(text.lower().rstrip(".").split(", ")[2:])}
-    return Reading(
-        text, "present", ordered(zones), whose, sides_said=sides is None, evidence=words
-    )
+    return Reading(text, "present", ordered(zones), whose, sides_said=sides is None, evidence=words)
 
 
 def _language(words: Plain) -> str | None:
@@ -182,7 +180,7 @@ class _Reader:
             )
 
     def _named_vague(self, terms: list[Term]) -> list[Term]:
-        """ "The bilateral changes": a finding where the sentence names no other."""
+        """Take "the bilateral changes" for a finding where the sentence names no other."""
         seen = (Kind.FINDING, Kind.OTHER, Kind.ABNORMAL, Kind.CAUSE)
         if any(term.kind in seen or term.kind is Kind.NOT_LUNG for term in terms):
             return terms
@@ -207,7 +205,7 @@ class _Reader:
                 mention.background = True
 
     def _look_ahead(self, mine: list[Mention], number: int) -> None:
-        """ "Location: left base. Finding: consolidation": the place came a sentence before."""
+        """Read "Location: left base. Finding: opacity": the place came a sentence before."""
         before, self.placed = self.placed, None
         if self.story.alone and not mine:
             self.placed = number
@@ -250,8 +248,12 @@ class _Reader:
 
     def _extend(self, last: Mention, alone: list[list[Term]]) -> None:
         found, had = region(alone), region(last.places)
-        if not found.zones and had.zones and not any(
-            term.place and term.place.heights for group in last.places for term in group
+        if (
+            not found.zones
+            and had.zones
+            and not any(
+                term.place and term.place.heights for group in last.places for term in group
+            )
         ):
             last.places += alone  # "on the left. The lower lobe is affected"
         elif found.zones or found.heights:
@@ -313,7 +315,7 @@ class _Reader:
                     mention.why.append(artefact)
 
     def _later_clear(self) -> None:
-        """ "There was ... . The lungs are now clear": what was, is gone."""
+        """Read "There was ... . The lungs are now clear": what was, is gone."""
         for number, clear in enumerate(self.story.mentions):
             if clear.kind is not Kind.CLEAR or clear.rest or region(clear.places).zones not in (
                 frozenset(), frozenset((s, z) for s in SIDES for z in ZONES)
@@ -343,9 +345,7 @@ class _Reader:
             )
         evidence = {
             "status": [
-                text
-                for one in chosen
-                for text in (one.term.text, *(why.text for why in one.why))
+                text for one in chosen for text in (one.term.text, *(why.text for why in one.why))
             ],
             "zones": words,
             "sides": [self.sides_why] if self.sides_why else [],
@@ -399,7 +399,9 @@ class _Reader:
                 return self._result("present", [mention], [])
         denied = [one for one in self.story.mentions if one.kind is Kind.OTHER]
         if any(one.status == "absent" for one in denied):
-            self.story.note("only findings of another kind are denied; of infection nothing is said.")
+            self.story.note(
+                "only findings of another kind are denied; of infection nothing is said."
+            )
             return self._result("absent", denied, [])
         if any(one.status == "uncertain" for one in denied):
             return self._result("other", denied, denied)

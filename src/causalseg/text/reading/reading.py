@@ -97,6 +97,8 @@ class Reading:
         }
 
 
-def ordered(zones: set[tuple[str, str]] | frozenset[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+def ordered(
+    zones: set[tuple[str, str]] | frozenset[tuple[str, str]],
+) -> tuple[tuple[str, str], ...]:
     """Zones in their order: left before right, upper before lower."""
     return tuple((side, height) for side in SIDES for height in ZONES if (side, height) in zones)
