@@ -126,9 +126,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
-def write_json(
-    path: Path, content: Mapping[str, Any] | Sequence[Any], *, indent: int = 2
-) -> None:
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any], *, indent: int = 2) -> None:
     """Write strict JSON (no NaN), indented."""
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     # A file name that is no Unicode has lone surrogates, which UTF-8 cannot hold.
