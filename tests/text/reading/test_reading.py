@@ -1,6 +1,7 @@
 """Sentences of many styles are read rightly, and what is taken one way is told."""
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,17 +172,22 @@ def test_any_order_of_words_gets_a_reading(words: list[str]) -> None:
     assert (found.status in ("present", "uncertain")) or found.zones == ()
 
 
-@given(st.sampled_from([row for row in rows() if row.status in ("present", "absent")]))
-def test_mirrored_words_give_mirrored_zones(row: Row) -> None:
-    """Swapping left and right in the text swaps the zones, where no place implies its side."""
-    text = f" {row.text.lower()} "
-    implied = ("middle lobe", "lingul", "retrocardiac", "behind the heart", "heart border")
-    swapped = text.replace("left", "\0").replace("right", "left").replace("\0", "right")
-    codes = ("ll", "lu", "lm", "rl", "rm", "ru", " l ", " r ", "lt", "rt", "l>", "r ", "rigth")
-    if any(word in text for word in (*implied, *codes)) or "le" + "ff" in text:
-        return
-    zones = {(OTHER_SIDE[side], height) for side, height in read(text).zones}
-    assert set(read(swapped).zones) == zones
+def test_mirrored_words_give_mirrored_zones() -> None:
+    """Swapping left and right in the text swaps the zones, where no other word implies a side."""
+    coded = re.compile(
+        r"\b(?:[lr][lmu][lz]s?|[lr]|[lr]t|mid(?:dle)? lobe|lingula\w*|retrocardiac|behind|\w* border)\b"
+    )
+    tried = 0
+    for row in rows():
+        text = row.text.lower()
+        found = read(text)
+        if coded.search(text) or found.corrections or not text.isascii() or not found.zones:
+            continue
+        swapped = text.replace("left", "#").replace("right", "left").replace("#", "right")
+        mirrored = {(OTHER_SIDE[side], height) for side, height in found.zones}
+        assert set(read(swapped).zones) == mirrored, text
+        tried += 1
+    assert tried > 200
 
 
 def test_a_very_long_text_is_read_up_to_a_limit_and_told_so() -> None:
