@@ -175,7 +175,8 @@ def test_any_order_of_words_gets_a_reading(words: list[str]) -> None:
 def test_mirrored_words_give_mirrored_zones() -> None:
     """Swapping left and right in the text swaps the zones, where no other word implies a side."""
     coded = re.compile(
-        r"\b(?:[lr][lmu][lz]s?|[lr]|[lr]t|mid(?:dle)? lobe|lingula\w*|retrocardiac|behind|\w* border)\b"
+        r"\b(?:[lr][lmu][lz]s?|[lr]|[lr]t|mid(?:dle)? lobe|lingula\w*|retrocardiac|behind)\b"
+        r"|border"
     )
     tried = 0
     for row in rows():
