@@ -81,6 +81,15 @@ def test_folding_leaves_no_batch_norm_and_the_same_logits():
         )
 
 
+def test_a_wrongly_named_pair_is_an_error_and_not_a_wrong_mask(monkeypatch):
+    model = randomised().eval()
+    example = (images(1), tokenize(TEXTS[:1]))
+    wrong = [("image_tower.conv1", "image_tower.bn2")]
+    monkeypatch.setattr(model, "fold_pairs", lambda: wrong)
+    with pytest.raises(InputError, match="fold_pairs"):
+        optimise(model, example=example)
+
+
 def test_many_texts_on_one_image_equal_one_text_at_a_time():
     model = randomised().eval()
     x, tokens = images(1), tokenize(TEXTS)

@@ -9,19 +9,33 @@ from torch import Tensor, nn
 from causalseg.errors import InputError
 from causalseg.models.base import SegmentationModel, Text
 
+FOLD_TOLERANCE = 1e-3
+"""Largest change of a logit that folding may make, as a share of 1 + the largest logit."""
 Precision = Literal["fp32", "bf16"]
 
 
-def optimise(model: SegmentationModel, precision: Precision = "fp32") -> None:
+Example = tuple[Tensor, Tensor]
+"""Images (B, 3, H, W) and tokens (B, L)."""
+
+
+def optimise(
+    model: SegmentationModel, precision: Precision = "fp32", example: Example | None = None
+) -> None:
     """Prepare a model in evaluation mode for inference alone, in place.
 
+    Args:
+        model: in evaluation mode.
+        precision: of the image path.
+        example: on which logits before and after folding are compared.
+
     Raises:
-        InputError: the precision is unknown, or the model cannot be run in it.
+        InputError: the precision is unknown, the model cannot be run in it, or folding its batch
+            norms changes the logits.
 
     """
     if precision not in ("fp32", "bf16"):
         raise InputError(f"precision must be fp32 or bf16, not {precision!r}.")
-    fold_batch_norms(model)
+    fold_and_compare(model, example) if example else fold_batch_norms(model)
     if precision == "bf16":
         model.to_bfloat16()
 
@@ -29,6 +43,27 @@ def optimise(model: SegmentationModel, precision: Precision = "fp32") -> None:
 def compiled(model: SegmentationModel) -> None:
     """Have `torch.compile` translate the image path on its first use, in place."""
     model.encode_image = torch.compile(model.encode_image)  # type: ignore[method-assign]
+
+
+@torch.no_grad()
+def fold_and_compare(model: SegmentationModel, example: Example) -> None:
+    """Fold the batch norms, and make sure that the answer is the same.
+
+    Raises:
+        InputError: a logit changes by more than rounding can.
+
+    """
+    if not model.fold_pairs():
+        return
+    before = model(*example).logits
+    fold_batch_norms(model)
+    change = (model(*example).logits - before).abs().max()
+    largest = before.abs().max()
+    if bool(torch.isfinite(largest)) and not bool(change <= FOLD_TOLERANCE * (1 + largest)):
+        raise InputError(
+            f"folding the batch norms of {type(model).__name__} changes its logits by "
+            f"{float(change):.2g}: a pair that its fold_pairs names is wrong."
+        )
 
 
 @torch.no_grad()

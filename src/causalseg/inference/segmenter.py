@@ -125,12 +125,14 @@ class Segmenter:
             saved = load_exported(path, device=device, precision=precision, compile=compile)
         else:
             saved = load_checkpoint(path)
-            optimise(saved.model, precision)
+        preprocessing = Preprocessing.from_dict(saved.preprocessing, path.name)
+        if not is_exported(path):
+            optimise(saved.model, precision, _example(preprocessing))
             if compile:
                 compiled(saved.model)
         return cls(
             saved.model,
-            Preprocessing.from_dict(saved.preprocessing, path.name),
+            preprocessing,
             saved.threshold,
             device=device,
             provenance=saved.provenance,
@@ -233,6 +235,14 @@ def probabilities(output: SegmentationOutput) -> NDArray[np.float32]:
     """The foreground probability of each text, (T, S, S) float32."""
     found: NDArray[np.float32] = output.logits.sigmoid()[:, 0].float().cpu().numpy()
     return found
+
+
+def _example(preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
+    """A fixed image and sentence, on which a model's logits are compared."""
+    size = preprocessing.size
+    image = torch.randint(256, (size, size, 3), generator=torch.Generator().manual_seed(0))
+    pixels = image.byte().numpy()
+    return preprocessing.image(pixels)[None], preprocessing.tokens(["lower left lung"])
 
 
 def usable_device(name: str) -> torch.device:

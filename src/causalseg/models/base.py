@@ -8,8 +8,9 @@ How to add a model. Make a folder here, and write
    `size="compact"` one that trains on two cores; `build_model(NAME, size="compact", ...)` and
    `--model.size compact` choose.
 2. the network: a class that extends `SegmentationModel`, or `ImageOnlyModel` where it reads no
-   text. Set `config_class`, and write `__init__(config)` (call `super().__init__(config)` first)
-   and `segment`, or `segment_image`. All else has a default, which you replace where yours differs.
+   text. Set `config_class` and `paper_parameters`, and write `__init__(config)`, which calls
+   `super().__init__(config)` first, and `segment` or `segment_image`. All else has a default, which
+   you replace where yours differs.
 3. its line in `models/registry.py`.
 
 `tests/models/test_contract.py` then runs over it, and `fit`, `evaluate`, `ablate`, `faithfulness`,
@@ -98,6 +99,9 @@ class SegmentationModel(nn.Module, ABC):
     training_only: ClassVar[tuple[str, ...]] = ()
     """Names of the children that no evaluation uses; they do not count as parameters at test
     time."""
+    paper_parameters: ClassVar[int]
+    """Number of parameters at `size="paper"`, all other options left out, as the paper's or the
+    original code's network has them; a test compares."""
     free_length: ClassVar[tuple[str, ...]] = ()
     """Names of tensors whose first dimension is a checkpoint's to say, and not the config's."""
     config: ModelConfig

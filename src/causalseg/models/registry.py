@@ -10,6 +10,7 @@ from causalseg.models.base import SIZES, SegmentationModel
 MODELS = {
     "causalclipseg": "causalseg.models.causalclipseg.model:CausalCLIPSeg",
     "mcdrl": "causalseg.models.mcdrl.model:MCDRL",
+    "dynunet": "causalseg.models.dynunet.model:DynUNet",
 }
 """Name -> module and class, imported when the model is asked for."""
 

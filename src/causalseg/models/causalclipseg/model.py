@@ -82,6 +82,7 @@ class CausalCLIPSeg(SegmentationModel):
     """
 
     config_class = CausalCLIPSegConfig
+    paper_parameters = 121_202_381
     image_parts = ("image_tower",)
     text_parts = ("text_tower",)
     training_only = ("confounding",)

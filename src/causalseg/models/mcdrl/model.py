@@ -52,6 +52,7 @@ class MCDRL(ImageOnlyModel):
     """
 
     config_class = MCDRLConfig
+    paper_parameters = 73_885_473
     free_length = ("confounders",)
     config: MCDRLConfig
     classes: Tensor
