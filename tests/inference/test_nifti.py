@@ -197,3 +197,73 @@ def test_damaged_headers_end_in_one_sentence(tmp_path, changes, kept, packed):
     except InputError:
         return
     assert study.frames[0].dtype == np.uint8
+
+
+@pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1), ("meter", 1000), ("micron", 0.001)])
+def test_units_of_length(tmp_path, unit, millimetres):
+    image = nibabel.Nifti1Image(np.zeros((9, 10, 12), np.uint8), np.diag([2.0, 3, 4, 1]))
+    image.header.set_xyzt_units(unit)
+    image.to_filename(tmp_path / "a.nii")
+    study = read_study(tmp_path / "a.nii")
+    assert study.spacing == pytest.approx((3 * millimetres, 2 * millimetres))
+    assert study.thickness == pytest.approx(4 * millimetres)
+
+
+def test_forms_that_disagree_about_left_are_said(tmp_path):
+    values = np.zeros(SHAPE, np.uint8)
+    image = nibabel.Nifti1Image(values, np.diag([2.0, 3, 4, 1]))
+    image.set_sform(image.affine, 1)
+    image.set_qform(np.diag([-2.0, 3, 4, 1]), 1)
+    image.to_filename(tmp_path / "a.nii")
+    assert any("qform and sform" in note for note in read_study(tmp_path / "a.nii").warnings)
+    agreed = read_study(save(tmp_path / "b.nii", values)).warnings
+    assert not any("form" in note for note in agreed)
+
+
+@pytest.mark.parametrize("ending", [".img", ".img.gz"])
+def test_a_pair_is_read_by_either_name_and_listed_once(tmp_path, predict, ending):
+    values = np.random.default_rng(2).integers(-500, 500, SHAPE).astype(np.int16)
+    single = read_study(save(tmp_path / "one.nii", values))
+    folder = tmp_path / "pair"
+    folder.mkdir()
+    pair = nibabel.Nifti1Pair(values, np.diag([2.0, 3, 4, 1]))
+    pair.to_filename(folder / "a.hdr")
+    if ending == ".img.gz":
+        (folder / "a.img.gz").write_bytes(gzip.compress((folder / "a.img").read_bytes()))
+        (folder / "a.img").unlink()
+    for name in ("a.hdr", f"a{ending}"):
+        study = read_study(folder / name)
+        assert all(map(np.array_equal, study.frames, single.frames))
+    write_nifti(
+        study,
+        np.stack([frame > 100 for frame in study.frames]).astype(np.uint8),
+        tmp_path / "mask.nii.gz",
+    )
+    mask = nibabel.load(tmp_path / "mask.nii.gz")
+    low, high = values.min(), values.max()
+    assert np.array_equal(mask.get_fdata() > 0, np.rint((values - low) / (high - low) * 255) > 100)
+    assert predict(folder, "--text", "x") == 0
+    assert len([p for p in (tmp_path / "out").iterdir() if p.is_dir()]) == 1
+    (folder / f"a{ending}").unlink()
+    with pytest.raises(InputError, match=r"\.img"):
+        read_study(folder / "a.hdr")
+
+
+def test_a_small_file_cannot_claim_a_large_volume(tmp_path):
+    """928 bytes once cost 1.9 GB."""
+    header = nibabel.Nifti1Header()
+    header.set_data_shape((512, 512, 900))
+    header.set_data_dtype(np.float64)
+    header["magic"], header["vox_offset"] = b"n+1", 352
+    content = header.binaryblock + bytes(580)
+    (tmp_path / "a.nii").write_bytes(content)
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content))
+    for name, words in (("a.nii", "claims"), ("b.nii.gz", "more than its")):
+        with pytest.raises(InputError, match=words):
+            read_study(tmp_path / name)
+
+
+def test_analyze_is_refused_by_name(tmp_path):
+    nibabel.AnalyzeImage(np.zeros(SHAPE, np.int16), np.eye(4)).to_filename(tmp_path / "a.img")
+    with pytest.raises(InputError, match="ANALYZE"):
+        read_study(tmp_path / "a.hdr")

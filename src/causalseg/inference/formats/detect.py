@@ -5,12 +5,13 @@ import zlib
 from pathlib import Path
 
 from causalseg.errors import InputError
+from causalseg.inference.formats.nifti_file import pair_header
 from causalseg.inference.formats.raster import SUFFIXES, read_raster
 from causalseg.inference.formats.study import Kind, Study
 
 _RASTER_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"BM")
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-_NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".img")
+_NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz")
 
 
 def shown(path: object) -> str:
@@ -52,6 +53,8 @@ def kind_of(path: Path) -> Kind | None:
         return "nifti"
     if start.startswith(_RASTER_MAGIC):
         return "raster"
+    if name.endswith((".img", ".img.gz")) and pair_header(path) is not None:
+        return None  # The voxels of a pair, which is listed by its header.
     return by_suffix
 
 
@@ -88,7 +91,7 @@ def read_study(
             pass
     except OSError as error:
         raise InputError(f"the file cannot be read ({error.strerror}).") from None
-    kind = kind_of(path)
+    kind = "nifti" if pair_header(path) is not None else kind_of(path)
     if kind == "dicom":
         from causalseg.inference.formats.dicom import read_dicom
 

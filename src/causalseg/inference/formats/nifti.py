@@ -1,8 +1,6 @@
 """NIfTI in and out: slices along a stated body axis, affine and orientation kept."""
 
 import gzip
-import logging
-import warnings
 import zlib
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,7 +11,8 @@ import numpy.typing as npt
 from causalseg.data.images import check_size
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom_pixels import rescale, to_bytes, window
-from causalseg.inference.formats.study import MAX_PIXELS, Study
+from causalseg.inference.formats.nifti_file import load_volume, nibabel_
+from causalseg.inference.formats.study import Pixels, Study
 
 Axis = Literal["axial", "coronal", "sagittal"]
 AXES: tuple[str, ...] = get_args(Axis)
@@ -27,90 +26,9 @@ _PLANES: dict[str, tuple[int, int, int]] = {
 }
 
 
-def _nibabel() -> Any:
-    try:
-        import nibabel
-    except ImportError as error:
-        raise InputError("reading NIfTI needs an extra: pip install 'causalseg[dicom]'.") from error
-    # Its messages about a header may quote free text from it.
-    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
-    return nibabel
-
-
-def _load(path: Path) -> tuple[Any, npt.NDArray[np.float64]]:
-    nibabel = _nibabel()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return _parse(nibabel, path)
-
-
-def _parse(nibabel: Any, path: Path) -> tuple[Any, npt.NDArray[np.float64]]:
-    try:
-        kind = nibabel.Nifti1Image if _header(path)[:4] in _SIZES_1 else nibabel.Nifti2Image
-        raw = path.read_bytes()
-        if raw[:2] == b"\x1f\x8b":
-            image = _from_gzip(kind, path)
-        else:
-            image = kind.from_bytes(raw)
-            _check(image)
-        values = np.asarray(image.dataobj, dtype=np.float64)
-    except InputError:
-        raise
-    except MemoryError:
-        raise InputError("the NIfTI volume does not fit into memory.") from None
-    except Exception as error:
-        # nibabel raises many kinds for one fact: the file is not what its header says.
-        raise InputError(
-            f"the NIfTI file is damaged or truncated ({type(error).__name__})."
-        ) from None
-    return image, values
-
-
-_SIZES_1 = (b"\x5c\x01\x00\x00", b"\x00\x00\x01\x5c")
-
-
-def _header(path: Path) -> bytes:
-    """The first bytes, inflated where the file is compressed."""
-    raw = path.open("rb").read(2)
-    if raw != b"\x1f\x8b":
-        with path.open("rb") as file:
-            return file.read(348)
-    with gzip.open(path) as file:
-        return file.read(348)
-
-
-def _from_gzip(kind: Any, path: Path) -> Any:
-    """A compressed volume, inflated only as far as its header says."""
-    with gzip.open(path) as file:
-        header = kind.header_class.from_fileobj(file, check=False)
-        _check_shape(header.get_data_shape(), header.get_data_dtype())
-        size = int(header["vox_offset"]) + int(
-            np.prod(header.get_data_shape()) * header.get_data_dtype().itemsize
-        )
-        file.seek(0)
-        return kind.from_bytes(file.read(max(size, 352)))
-
-
-def _check(image: Any) -> None:
-    _check_shape(image.shape, image.get_data_dtype())
-
-
-def _check_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    if dtype.fields is not None or dtype.kind == "c":
-        raise InputError("the NIfTI volume is of colours or complex numbers: give a grey one.")
-    shown = " x ".join(map(str, shape))
-    if len(shape) < 2 or min(shape) < 1 or any(size > 1 for size in shape[3:]):
-        raise InputError(
-            f"the NIfTI file holds an array of {shown}: one volume is wanted, so split a series "
-            "of volumes first."
-        )
-    if np.prod([float(size) for size in shape]) > MAX_PIXELS:
-        raise InputError(f"the NIfTI header claims {shown} voxels, more than {MAX_PIXELS}.")
-
-
 def _to_standard(image: Any) -> npt.NDArray[np.float64]:
     """nibabel's orientation transform from the file's axes to (L, P, I)."""
-    nibabel = _nibabel()
+    nibabel = nibabel_()
     current = nibabel.io_orientation(image.affine)
     if np.isnan(current).any():
         raise InputError("the NIfTI affine is singular: the axes' directions are unknown.")
@@ -125,7 +43,7 @@ def read_nifti(
     """Read a volume as slices in the standard display, numbered as in the file's own array.
 
     Args:
-        path: `.nii` or `.nii.gz`, NIfTI-1 or NIfTI-2, 2D or 3D.
+        path: `.nii`, `.nii.gz`, or either file of a `.hdr/.img` pair; NIfTI-1 or 2, 2D or 3D.
         axis: the body plane of the slices: axial, coronal or sagittal. For an oblique affine, the
             nearest array axis.
         window_: (center, width); without it the whole volume's min..max is used.
@@ -136,30 +54,33 @@ def read_nifti(
     """
     if axis not in AXES:
         raise InputError(f"--axis must be one of {', '.join(AXES)}, not {axis!r}.")
-    image, values = _load(path)
-    if not np.isfinite(values).all():
+    loaded = load_volume(path)
+    image, stored, slope, inter = loaded.image, loaded.stored, loaded.slope, loaded.inter
+    low, high = sorted(float(end) * slope + inter for end in (stored.min(), stored.max()))
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("the NIfTI volume holds NaN or infinity: replace them first.")
     transform = _to_standard(image)
-    nibabel = _nibabel()
-    volume = nibabel.apply_orientation(values.reshape(_three(values.shape)), transform)
+    nibabel = nibabel_()
+    volume = nibabel.apply_orientation(stored.reshape(_three(stored.shape)), transform)
     planes = _PLANES[axis]
     ordered = np.transpose(volume, planes)
     check_size(ordered.shape[2], ordered.shape[1], f"a slice ({axis})")
     number, flipped = _file_axis(transform, planes[0])
     if flipped:
         ordered = ordered[::-1]
-    low, high = float(values.min()), float(values.max())
-    frames = [
-        np.ascontiguousarray(
-            to_bytes(rescale(plane, low, high) if window_ is None else window(plane, *window_))
-        )
-        for plane in ordered
-    ]
-    zooms = nibabel.affines.voxel_sizes(image.affine)
+
+    def shown(plane: npt.NDArray[Any]) -> Pixels:
+        values = plane.astype(np.float64) * slope + inter
+        grey = rescale(values, low, high) if window_ is None else window(values, *window_)
+        return np.ascontiguousarray(to_bytes(grey))
+
+    frames = [shown(plane) for plane in ordered]
+    zooms = nibabel.affines.voxel_sizes(image.affine) * _millimetres(image.header)
     sizes = [float(zooms[_file_axis(transform, plane)[0]]) for plane in planes]
     notes = [] if window_ else ["no window was given: scaled from the volume's min to its max."]
     if int(image.header["qform_code"]) == 0 and int(image.header["sform_code"]) == 0:
         notes.append("the NIfTI header gives no orientation: the sides are unconfirmed.")
+    notes += _disagreement(image.header)
     return Study(
         kind="nifti",
         frames=frames,
@@ -169,6 +90,28 @@ def read_nifti(
         source=(image, transform, planes),
         axis=number,
     )
+
+
+def _millimetres(header: Any) -> float:
+    """Millimetres in the header's unit of length; an unknown one is taken for millimetres."""
+    return {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)
+
+
+def _disagreement(header: Any) -> list[str]:
+    """A warning where qform and sform are both given and call different directions left."""
+    if int(header["qform_code"]) <= 0 or int(header["sform_code"]) <= 0:
+        return []
+    codes = nibabel_().aff2axcodes
+    try:
+        same = codes(header.get_qform()) == codes(header.get_sform())
+    except Exception:  # A quaternion that is none.
+        return ["the NIfTI header's qform is damaged: the sform was taken."]
+    if same:
+        return []
+    return [
+        "the NIfTI header's qform and sform disagree about which way the patient lies: the sform "
+        "was taken, check the sides."
+    ]
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
@@ -186,7 +129,7 @@ def _file_axis(transform: npt.NDArray[np.float64], standard: int) -> tuple[int, 
 
 def to_volume(study: Study, slices: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Slices (n, H, W) in the standard display back to the file's own array axes and shape."""
-    nibabel = _nibabel()
+    nibabel = nibabel_()
     image, transform, planes = study.source
     if _file_axis(transform, planes[0])[1]:
         slices = slices[::-1]
@@ -218,6 +161,7 @@ def write_nifti(study: Study, slices: npt.NDArray[Any], path: Path) -> None:
     if volume.dtype != np.uint8:
         volume = np.rint(volume * 65535.0).astype(np.uint16)
     header = image.header.copy()
+    header["magic"] = header.single_magic
     header.set_data_dtype(volume.dtype)
     for name in ("descrip", "aux_file", "db_name", "intent_name"):
         if name in header:
