@@ -151,3 +151,23 @@ def test_a_segmenter_takes_no_false_threshold(threshold: float) -> None:
     model = build_model("causalclipseg", encoder="tiny", head_channels=(16, 16, 8))
     with pytest.raises(InputError, match="threshold"):
         Segmenter(model, Preprocessing(size=64), threshold)
+
+
+def test_packaged_model_loads() -> None:
+    from causalseg.inference.default import default_checkpoint
+
+    assert load_checkpoint(default_checkpoint()).architecture == "causalclipseg"
+
+
+def test_half_keeps_numbers_that_float16_cannot_hold(tmp_path: Path) -> None:
+    model = build_model("causalclipseg", encoder="tiny")
+    name, variance = next(
+        (name, buffer) for name, buffer in model.named_buffers() if name.endswith("running_var")
+    )
+    variance.fill_(1e6)
+    path = tmp_path / "half.safetensors"
+    preprocessing = Preprocessing(size=64).to_dict()
+    save_checkpoint(
+        path, model, preprocessing=preprocessing, threshold=0.5, provenance={}, half=True
+    )
+    assert torch.equal(load_checkpoint(path).model.state_dict()[name], variance)

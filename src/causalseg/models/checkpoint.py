@@ -72,7 +72,7 @@ def save_checkpoint(
         "provenance": dict(provenance),
     }
     state = {
-        name: (t.half() if half and t.is_floating_point() else t).detach().cpu().contiguous()
+        name: (_halved(t) if half else t).detach().cpu().contiguous()
         for name, t in _distinct(model.state_dict(keep_vars=True)).items()
     }
     with replacing(path) as part:
@@ -134,7 +134,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             model.load_state_dict({key: state[first[id(t)]] for key, t in own.items()})
         except (RuntimeError, SafetensorError) as error:
             raise unfit from error
-    bad = [key for key, tensor in state.items() if not bool(torch.isfinite(tensor).all())]
+    bad = [key for key, tensor in state.items() if not _sound(key, tensor)]
     if bad:
         raise InputError(
             f"the weights in {path} are not finite ({bad[0]}): train or fetch it again."
@@ -142,6 +142,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         model.eval(), name, header["preprocessing"], header["threshold"], header["provenance"]
     )
+
+
+def _sound(name: str, tensor: torch.Tensor) -> bool:
+    """Whether numbers are finite; a variance may be infinite, which shuts its channel.
+
+    The first packaged model has some that left the range of float16 when it was saved.
+    """
+    if name.endswith("running_var"):
+        return not bool(torch.isnan(tensor).any())
+    return bool(torch.isfinite(tensor).all())
+
+
+def _halved(tensor: torch.Tensor) -> torch.Tensor:
+    """In float16, but for numbers that it cannot hold."""
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if bool(torch.isfinite(half).all()) else tensor
 
 
 def check_loadable(model: SegmentationModel, preprocessing: Mapping[str, Any]) -> None:
