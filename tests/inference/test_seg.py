@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,23 +15,26 @@ from pydicom.dataset import Dataset  # noqa: E402
 from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, generate_uid  # noqa: E402
 
 from causalseg.errors import InputError  # noqa: E402
+from causalseg.inference.domain import domain_warnings  # noqa: E402
 from causalseg.inference.formats import read_study  # noqa: E402
-from causalseg.inference.formats.seg import Concept, can_write, parse_concept, write_seg  # noqa: E402
+from causalseg.inference.formats.seg import (  # noqa: E402
+    ANATOMY,
+    Concept,
+    can_write,
+    parse_concept,
+    write_seg,
+)
+from causalseg.inference.formats.seg_source import (  # noqa: E402
+    UnfitSourceError,
+    named_attributes,
+)
 
+PYDICOMS_OWN = Path(pydicom.data.__file__).parent / "test_files"
 PROMPTS = [
     "one infected area, lower left lung.",
     "nothing at all",
     "Größe \N{GREEK SMALL LETTER MU}",
 ]
-
-
-def segread(path):
-    """highdicom's reader, which demands the slice thickness that a radiograph has not."""
-    dataset = pydicom.dcmread(path)
-    measures = dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
-    if "SliceThickness" not in measures:
-        measures.SliceThickness = 1
-    return highdicom.seg.Segmentation.from_dataset(dataset)
 
 
 def answers(shape, seg_type):
@@ -50,7 +54,7 @@ def test_pixel_for_pixel_in_the_sources_geometry(
     path = tmp_path / "seg.dcm"
     write_seg(study, PROMPTS, arrays, path, seg_type=seg_type, model="abc")
 
-    seg = segread(path)
+    seg = highdicom.seg.segread(path)
     stored = seg.get_pixels_by_source_instance([study.source.SOPInstanceUID])
     expected = np.stack([study.display.undo(array[0]) for array in arrays], axis=-1)
     assert stored.shape == (1, *radiograph.shape, 3)
@@ -120,7 +124,9 @@ def test_multi_frame_source_with_a_frame_of_reference(make_dicom, tmp_path):
     mask = (np.random.default_rng(6).random((4, 10, 12)) > 0.5).astype(np.uint8)
     path = tmp_path / "seg.dcm"
     write_seg(study, ["all"], [mask], path)
-    stored = segread(path).get_pixels_by_source_frame(study.source.SOPInstanceUID, [1, 2, 3, 4])
+    stored = highdicom.seg.segread(path).get_pixels_by_source_frame(
+        study.source.SOPInstanceUID, [1, 2, 3, 4]
+    )
     assert np.array_equal(stored[..., 0], mask)
 
 
@@ -143,7 +149,7 @@ def test_empty_type_2_attributes_are_filled_in(make_dicom, tmp_path):
         make_dicom(np.zeros((8, 9), np.uint8), PatientID=None, StudyDate=None, AccessionNumber=None)
     )
     write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
-    assert segread(tmp_path / "seg.dcm").PatientID == ""
+    assert highdicom.seg.segread(tmp_path / "seg.dcm").PatientID == ""
 
 
 def test_names_in_another_character_set_survive(make_dicom, tmp_path):
@@ -158,6 +164,125 @@ def test_names_in_another_character_set_survive(make_dicom, tmp_path):
     assert seg.SegmentSequence[0].SegmentDescription == "\u80ba"
 
 
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [
+        ("ISO_IR 6", "Doe^Jane"),
+        ("ISO_IR 192", "山田^太郎"),
+        (["", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎=やまだ^たろう"),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+        (["ISO 2022 IR 6", "ISO 2022 IR 87"], "Yamada^Tarou=山田^太郎"),
+        (["", "ISO 2022 IR 87"], "Doe^Jane"),
+    ],
+)
+def test_names_in_every_character_set(make_dicom, tmp_path, charset, name):
+    study = read_study(
+        make_dicom(np.zeros((8, 9), np.uint8), SpecificCharacterSet=charset, PatientName=name)
+    )
+    write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    assert str(highdicom.seg.segread(tmp_path / "seg.dcm").PatientName) == name
+
+
+@pytest.mark.parametrize(
+    ("attribute", "loose", "mended"),
+    [
+        ("PatientSex", "Male", "M"),
+        ("PatientSex", "unknown", ""),
+        ("PatientBirthDate", "1970-01-31", "19700131"),
+        ("PatientBirthDate", "1970-02-31", ""),
+        ("StudyDate", "2020.01.02", "20200102"),
+        ("StudyTime", "14:04:38", "140438"),
+        ("StudyTime", "9:05", "0905"),
+        ("StudyTime", "noon", ""),
+        ("PatientAge", "45", "045Y"),
+    ],
+)
+def test_loose_values_are_mended_in_the_copy_alone(
+    make_dicom, tmp_path, secret, attribute, loose, mended
+):
+    path = make_dicom(np.zeros((8, 9), np.uint8))
+    dataset = pydicom.dcmread(path)
+    with pydicom.config.disable_value_validation():
+        setattr(dataset, attribute, loose)
+        dataset.save_as(path)
+    study = read_study(path)
+    notes = write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    assert str(seg[attribute].value or "") == mended
+    assert str(study.source[attribute].value) == loose
+    assert any(attribute in note for note in notes)
+    assert loose not in " ".join(notes)
+
+
+def test_a_seg_of_every_file_at_hand_opens_in_highdicom(tmp_path):
+    """Whatever pydicom's own test files hold: a SEG that opens, or what the header lacks."""
+    written, path = 0, tmp_path / "seg.dcm"
+    for file in sorted(PYDICOMS_OWN.glob("*.dcm")):
+        try:
+            study = read_study(file)
+        except InputError:
+            continue
+        mask = np.zeros((len(study.frames), *study.shape), np.uint8)
+        mask[:, 2:5, 3:7] = 1
+        if not study.source.get("StudyInstanceUID"):
+            with pytest.raises(UnfitSourceError, match="StudyInstanceUID"):
+                write_seg(study, ["a"], [mask], path)
+            continue
+        if not can_write(study):
+            continue
+        write_seg(study, ["a"], [mask], path)
+        written += 1
+        seg = highdicom.seg.segread(path)
+        if study.source.get("PixelSpacing"):
+            measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+            assert list(measures.PixelSpacing) == list(study.source.PixelSpacing)
+        if len(study.frames) == 1:
+            stored = seg.get_pixels_by_source_instance([study.source.SOPInstanceUID])
+            assert np.array_equal(stored[0, ..., 0], study.display.undo(mask[0]))
+    assert written >= 35
+
+
+def test_a_radiograph_with_a_frame_of_reference_and_no_place_in_it(make_dicom, tmp_path):
+    study = read_study(make_dicom(np.zeros((8, 9), np.uint8), FrameOfReferenceUID=generate_uid()))
+    write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    assert "FrameOfReferenceUID" not in highdicom.seg.segread(tmp_path / "seg.dcm")
+    assert "FrameOfReferenceUID" in study.source
+
+
+def test_a_refusal_names_the_attribute(make_dicom, tmp_path, secret):
+    attributes = ct_attributes(0, generate_uid()) | {"ImagePositionPatient": None}
+    del attributes["ImagePositionPatient"]
+    study = read_study(make_dicom(np.zeros((8, 9), np.uint8), **attributes))
+    with pytest.raises(UnfitSourceError, match="FrameOfReferenceUID") as caught:
+        write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    assert secret not in str(caught.value)
+    said = "'Dataset' of Zzyzx^Patient has no attribute 'ImagePositionPatient'"
+    assert named_attributes(said, study.source) == ["ImagePositionPatient"]
+    assert "ImagePositionPatient" in named_attributes("something else", study.source)
+
+
+def test_the_label_says_what_was_asked_and_the_algorithm_which_model(make_dicom, tmp_path):
+    study = read_study(make_dicom(np.zeros((8, 9), np.uint8)))
+    mask = np.ones((1, 8, 9), np.uint8)
+    prompts = ["lower left lung", "a\\b", "x" * 100]
+    write_seg(study, prompts, [mask] * 3, tmp_path / "seg.dcm", model="sha256:abc")
+    segments = highdicom.seg.segread(tmp_path / "seg.dcm").SegmentSequence
+    labels = [segment.SegmentLabel for segment in segments]
+    assert labels == ["lower left lung", "a/b", "x" * 61 + "..."]
+    assert [segment.SegmentDescription for segment in segments] == prompts
+    algorithm = segments[0].SegmentationAlgorithmIdentificationSequence[0]
+    assert "sha256:abc" in str(algorithm.AlgorithmParameters)
+
+
+@pytest.mark.parametrize("part", ["LUNG", "THORAX", "CHEST"])
+def test_three_words_for_the_chest_are_one(make_dicom, part):
+    study = read_study(make_dicom(np.zeros((8, 9), np.uint8), BodyPartExamined=part))
+    trained = {"modalities": ["CR"], "body_parts": ["CHEST"]}
+    assert domain_warnings(study, trained) == []
+    assert len(domain_warnings(study, trained | {"body_parts": ["ABDOMEN"]})) == 1
+    assert ANATOMY[part].meaning == "Lung"
+
+
 def test_codes_from_the_command_line():
     assert parse_concept("SCT:52988006:Lesion: large", "--finding") == Concept(
         "52988006", "SCT", "Lesion: large"
@@ -169,7 +294,8 @@ def test_codes_from_the_command_line():
 
 @pytest.mark.parametrize("seg_type", ["binary", "fractional"])
 @pytest.mark.parametrize(
-    "source", ["radiograph", "unoriented", "ct", "CT_small", "examples_palette"]
+    "source",
+    ["radiograph", "unspaced", "unoriented", "ct", "CT_small", "examples_palette", "JPEG2000"],
 )
 def test_validator_finds_no_error(make_dicom, radiograph, tmp_path, seg_type, source):
     """dciodvfy of dicom3tools checks the modules of the standard."""
@@ -178,6 +304,7 @@ def test_validator_finds_no_error(make_dicom, radiograph, tmp_path, seg_type, so
         pytest.skip("dciodvfy is absent: install the package dicom3tools")
     made = {
         "radiograph": {},
+        "unspaced": {"PixelSpacing": None},
         "unoriented": {"PatientOrientation": None},
         "ct": ct_attributes(0, generate_uid()),
     }

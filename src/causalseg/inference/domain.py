@@ -5,6 +5,9 @@ from typing import Any
 
 from causalseg.inference.formats import Study
 
+# Body parts that writers use for one and the same radiograph.
+_ONE_REGION = {"LUNG": "CHEST", "LUNGS": "CHEST", "THORAX": "CHEST"}
+
 
 def domain_warnings(study: Study, provenance: Mapping[str, Any]) -> list[str]:
     """Compare a study's header with a checkpoint's record of its training data.
@@ -33,9 +36,13 @@ def domain_warnings(study: Study, provenance: Mapping[str, Any]) -> list[str]:
             )
         elif value is None:
             found.append(f"the file does not state its {name}; trained on {', '.join(trained)}.")
-        elif value not in trained:
+        elif _region(value) not in map(_region, trained):
             found.append(
                 f"NOT TRAINED FOR THIS: the image's {name} is {value}, the model was trained on "
                 f"{', '.join(trained)} only; do not rely on the mask."
             )
     return found
+
+
+def _region(code: str) -> str:
+    return _ONE_REGION.get(code, code)

@@ -8,7 +8,8 @@ import numpy as np
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
-from causalseg.inference.formats.seg import LESION, UnfitSourceError, parse_concept, write_seg
+from causalseg.inference.formats.seg import LESION, parse_concept, write_seg
+from causalseg.inference.formats.seg_source import UnfitSourceError
 from causalseg.inference.outputs import (
     mask_pixels,
     pictures,
@@ -62,7 +63,8 @@ def write_results(
     notes: list[str] = []
     if form == "seg":
         try:
-            shared = [_write_seg(study, answers, folder, options)]
+            notes = _write_seg(study, answers, folder, options)
+            shared = [_SEG]
         except UnfitSourceError as error:
             if options.format == "seg":
                 raise
@@ -136,9 +138,9 @@ def text_warnings(segmenter: Any, study: Study, texts: Sequence[str]) -> list[st
 
 def _write_seg(
     study: Study, answers: Sequence[Answer], folder: Path, options: PredictOptions
-) -> str:
+) -> list[str]:
     binary = options.seg_type == "binary"
-    write_seg(
+    return write_seg(
         study,
         [answer.track.description for answer in answers],
         [answer.mask if binary else answer.probability for answer in answers],
@@ -148,7 +150,6 @@ def _write_seg(
         anatomy=parse_concept(options.anatomy, "--anatomy") if options.anatomy else None,
         model=options.model,
     )
-    return _SEG
 
 
 def _write_volume(study: Study, answer: Answer, folder: Path, number: int) -> list[str]:

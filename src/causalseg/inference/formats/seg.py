@@ -15,13 +15,13 @@ import numpy.typing as npt
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom import quiet
 from causalseg.inference.formats.dicom_pixels import frame_attribute
+from causalseg.inference.formats.seg_source import (
+    UnfitSourceError,
+    fit_source,
+    named_attributes,
+)
 from causalseg.inference.formats.study import Study
 from causalseg.version import __version__
-
-
-class UnfitSourceError(InputError):
-    """The source's header lacks what a DICOM SEG must refer to or copy."""
-
 
 SegType = Literal["binary", "fractional"]
 _SERIES_NUMBER = 9000
@@ -41,6 +41,7 @@ _CATEGORY = Concept("49755003", "SCT", "Morphologically Abnormal Structure")
 # DICOM's Body Part Examined (PS3.16 annex L) to the anatomic region that is coded.
 ANATOMY = {
     "CHEST": Concept("39607008", "SCT", "Lung"),
+    "THORAX": Concept("39607008", "SCT", "Lung"),
     "LUNG": Concept("39607008", "SCT", "Lung"),
     "COLON": Concept("71854001", "SCT", "Colon"),
     "ABDOMEN": Concept("818983003", "SCT", "Abdomen"),
@@ -94,7 +95,7 @@ def _segments(
     for number, prompt in enumerate(prompts, start=1):
         segment = highdicom.seg.SegmentDescription(
             segment_number=number,
-            segment_label=f"Prompt {number}",
+            segment_label=_label(prompt),
             segmented_property_category=code(_CATEGORY),
             segmented_property_type=code(finding),
             algorithm_type="AUTOMATIC",
@@ -106,18 +107,10 @@ def _segments(
     return segments
 
 
-def _fit_source(source: Any) -> None:
-    """Give the source the attributes that may be empty, so that they can be copied."""
-    for name in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"):
-        source.setdefault(name, "")
-    for name in ("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"):
-        source.setdefault(name, "")
-    for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"):
-        if not source.get(name):
-            raise UnfitSourceError(
-                f"a DICOM SEG must refer to its source, whose header has no {name}: "
-                "use --format png."
-            )
+def _label(prompt: str) -> str:
+    """The prompt as a segment's label (LO): 64 characters, and no backslash, which separates."""
+    text = prompt.replace("\\", "/")
+    return text if len(text) <= 64 else text[:61].rstrip() + "..."
 
 
 def _stack(study: Study, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -137,7 +130,7 @@ def write_seg(
     finding: Concept = LESION,
     anatomy: Concept | None = None,
     model: str = "",
-) -> None:
+) -> list[str]:
     """Write one DICOM SEG with a segment for each prompt, and check it pixel for pixel.
 
     Args:
@@ -151,9 +144,13 @@ def write_seg(
         anatomy: coded anatomic region; by default the one of the header's body part, if known.
         model: identity of the checkpoint, kept as a parameter of the algorithm.
 
+    Returns:
+        Warnings about what had to be mended in the copy of the source's header.
+
     Raises:
         UnfitSourceError: the source cannot be referred to.
-        InputError: a prompt is too long, or the file read back differs from the masks.
+        InputError: a prompt is too long, or the file cannot be read back by highdicom and by
+            pydicom, or differs from the masks.
 
     """
     if study.kind != "dicom":
@@ -174,28 +171,29 @@ def write_seg(
     region = anatomy or ANATOMY.get(study.body_part or "")
     with quiet():
         segments = _segments(prompts, finding, region, model)
+        fitted = [fit_source(source) for source in study.sources]
         try:
-            _fit_source(study.source)
-            _save(study, stack, segments, seg_type, path)
-        except InputError:
-            raise
+            _save([source for source, _ in fitted], stack, segments, seg_type, path)
         except Exception as error:
             # highdicom's own checks raise several kinds, whose messages quote the header.
+            names = named_attributes(str(error), study.source)
+            about = f"look at its {', '.join(names)}" if names else type(error).__name__
             raise UnfitSourceError(
-                "a DICOM SEG cannot be made for this source, whose header lacks what the standard "
-                f"asks for ({type(error).__name__}): use --format png."
+                "a DICOM SEG cannot be made for this source, whose header lacks or contradicts "
+                f"what the standard asks for: {about}; or use --format png."
             ) from None
-        _verify(path, stack, seg_type, prompts)
+        _verify(path, study, stack, seg_type, prompts)
+    return list(dict.fromkeys(note for _, notes in fitted for note in notes))
 
 
 def _save(
-    study: Study, stack: npt.NDArray[Any], segments: list[Any], seg_type: SegType, path: Path
+    sources: list[Any], stack: npt.NDArray[Any], segments: list[Any], seg_type: SegType, path: Path
 ) -> None:
     import highdicom
     from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
     segmentation = highdicom.seg.Segmentation(
-        source_images=[study.source],
+        source_images=sources,
         pixel_array=stack,
         segmentation_type=seg_type.upper(),
         segment_descriptions=segments,
@@ -216,13 +214,18 @@ def _save(
     segmentation.decode()
     segmentation.SpecificCharacterSet = "ISO_IR 192"
     segmentation.SeriesDescription = "causalseg (research only)"
-    if not study.source.get("ImageOrientationPatient"):
-        segmentation.PatientOrientation = study.source.get("PatientOrientation") or ""
+    if not sources[0].get("ImageOrientationPatient"):
+        segmentation.PatientOrientation = sources[0].get("PatientOrientation") or ""
     segmentation.save_as(path)
 
 
-def read_seg(path: Path) -> npt.NDArray[np.float64]:
-    """The segments of a DICOM SEG made from one source, in the order of the source's frames.
+def read_seg(path: Path, sources: Sequence[str] = ()) -> npt.NDArray[np.float64]:
+    """The segments of a DICOM SEG, in the order of the source's frames.
+
+    Args:
+        path: of the SEG.
+        sources: SOP instance UIDs of the images of a series, in their order; a single source
+            need not be named.
 
     Returns:
         (n, H, W, segments): 0 and 1 for a binary one, value / 255 for a fractional one.
@@ -235,18 +238,21 @@ def read_seg(path: Path) -> npt.NDArray[np.float64]:
 
     dataset = dcmread(path)
     pixels = np.asarray(dataset.pixel_array).reshape(-1, int(dataset.Rows), int(dataset.Columns))
-    found: dict[tuple[int, int], npt.NDArray[Any]] = {}
+    order = {uid: number for number, uid in enumerate(sources)}
+    found: dict[tuple[int, int, int], npt.NDArray[Any]] = {}
     for index, frame in enumerate(pixels):
         group = "SegmentIdentificationSequence"
         segment = int(frame_attribute(dataset, index, group, "ReferencedSegmentNumber"))
         # Frames are stored in the order of their positions in space, not of the source.
-        sources = frame_attribute(dataset, index, "DerivationImageSequence", "SourceImageSequence")
-        found[int(sources[0].get("ReferencedFrameNumber") or 1), segment] = frame
-    frames = sorted({key[0] for key in found})
+        images = frame_attribute(dataset, index, "DerivationImageSequence", "SourceImageSequence")
+        number = int(images[0].get("ReferencedFrameNumber") or 1)
+        place = order.get(str(images[0].ReferencedSOPInstanceUID), 0)
+        found[place, number, segment] = frame
+    frames = sorted({key[:2] for key in found})
     segments = range(1, len(dataset.SegmentSequence) + 1)
     try:
         values = np.stack(
-            [np.stack([found[frame, segment] for segment in segments], -1) for frame in frames]
+            [np.stack([found[*frame, segment] for segment in segments], -1) for frame in frames]
         ).astype(np.float64)
     except KeyError:
         raise InputError("the DICOM SEG lacks a segment of some frame.") from None
@@ -255,12 +261,27 @@ def read_seg(path: Path) -> npt.NDArray[np.float64]:
     return values
 
 
-def _verify(path: Path, stack: npt.NDArray[Any], seg_type: SegType, prompts: Sequence[str]) -> None:
+def _verify(
+    path: Path,
+    study: Study,
+    stack: npt.NDArray[Any],
+    seg_type: SegType,
+    prompts: Sequence[str],
+) -> None:
+    """Read the file by pydicom and by highdicom, as others will, before anybody gets it."""
+    import highdicom
     from pydicom import dcmread
 
-    stored = read_seg(path)
+    stored = read_seg(path, [str(source.SOPInstanceUID) for source in study.sources])
     error = 1e-6 if seg_type == "fractional" else 0.0
     described = [str(s.SegmentDescription) for s in dcmread(path).SegmentSequence]
     same = stored.shape == stack.shape and bool(np.abs(stored - stack).max() <= error)
     if not same or described != [prompt.strip() for prompt in prompts]:
         raise InputError("the DICOM SEG read back differs from the masks: it was not kept.")
+    try:
+        highdicom.seg.segread(path)
+    except Exception as failure:
+        raise UnfitSourceError(
+            f"highdicom cannot open the DICOM SEG of this source ({type(failure).__name__}), so "
+            "other software may not either: use --format png."
+        ) from None

@@ -37,6 +37,8 @@ class Study:
     warnings: tuple[str, ...] = ()
     source: Any = None
     """What the writer of the same format needs (a pydicom data set, a nibabel image)."""
+    others: tuple[Any, ...] = ()
+    """The data sets of the other slices, in order after `source`, where it is a DICOM series."""
     laterality: str | None = None
     """L or R where the header says that the image shows that side only."""
     lateral_view: bool = False
@@ -45,6 +47,11 @@ class Study:
     """The header says which way the patient lies (always taken as said for a picture)."""
     axis: int | None = None
     """Axis of the NIfTI array that the slices are numbered along."""
+
+    @property
+    def sources(self) -> tuple[Any, ...]:
+        """The data sets of all slices of a series, or the one source."""
+        return (self.source, *self.others)
 
     @property
     def shape(self) -> tuple[int, int]:
