@@ -16,8 +16,9 @@ from make_results import ROOT, stored, without_paths
 from PIL import Image, ImageDraw
 
 from causalseg.errors import InputError
-from causalseg.evaluation.ablation import markdown
 from causalseg.evaluation.files import read_json
+from causalseg.experiments.ablation_report import markdown
+from causalseg.experiments.ablation_table import AblationTable
 from causalseg.files import write_bytes, write_json
 
 PAGE, DATA = ROOT / "docs" / "ablation.md", ROOT / "docs" / "results"
@@ -66,7 +67,7 @@ def main() -> None:
         masks_picture(args.picture, ROOT / "docs" / "images" / "ablation_masks.png")
     text = PAGE.read_text()
     for table in sorted((DATA / "grids").glob("*.json")):
-        text = filled(text, table.stem, markdown(read_json(table)))
+        text = filled(text, table.stem, markdown(AblationTable.from_dict(read_json(table))))
     write_bytes(PAGE, text.encode())
 
 

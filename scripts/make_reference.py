@@ -37,9 +37,9 @@ CONFIGS = (
     ),
     ("optimizer", "causalseg.training.config", "OptimizerConfig", "optimizer."),
     ("trainer", "causalseg.training.config", "TrainerConfig", "trainer."),
-    ("A grid (`ablate`), beside a run's", "causalseg.training.ablation_plan", "AblationConfig", ""),
-    ("Leave one domain out (`lodo`)", "causalseg.training.lodo_plan", "LodoConfig", ""),
-    ("data of `lodo`", "causalseg.training.lodo_plan", "DomainsConfig", "data."),
+    ("A grid (`ablate`), beside a run's", "causalseg.experiments.axes", "AblationConfig", ""),
+    ("Leave one domain out (`lodo`)", "causalseg.experiments.lodo_config", "LodoConfig", ""),
+    ("data of `lodo`", "causalseg.experiments.lodo_config", "DomainsConfig", "data."),
 )  # fmt: skip
 
 PYTHON = {

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from causalseg.cli.main import main
+from causalseg.evaluation.comparison import Method, Run
+from causalseg.evaluation.comparison import compare as compare_runs
 
 NAMES = [f"mask_sub-S{i // 2:05d}_run-{i % 2}.png" for i in range(80)]
 SUBJECTS = [f"S{i // 2:05d}" for i in range(80)]
@@ -30,6 +32,7 @@ def compare(*arguments: object) -> int:
 
 def test_a_clear_gain_is_claimed_whatever_the_row_order(tmp_path):
     noise = np.random.default_rng(1).normal(0, 0.02, (2, 80))
+    noise -= noise.mean(1, keepdims=True)  # no spread between the runs of a side
     a = [write_run(tmp_path / f"a{i}", BASE + 0.05 + noise[i]) for i in range(2)]
     b = [
         write_run(tmp_path / f"b{i}", BASE + noise[::-1][i], slice(None, None, -1)) for i in (0, 1)
@@ -43,7 +46,8 @@ def test_a_clear_gain_is_claimed_whatever_the_row_order(tmp_path):
     assert result["difference"]["clusters"] == 40
     assert result["p_holm"] < 0.001
     assert "ours is better than theirs" in result["claim"]
-    assert "2 and 2 training seeds" in result["claim"]
+    assert result["holds"]
+    assert "other training runs alike" in result["claim"]
     assert "<img" in (out / "report.html").read_text()
 
 
@@ -53,6 +57,33 @@ def test_noise_is_not_claimed(tmp_path):
     assert compare(a, b, "--out", tmp_path / "out") == 0
     (result,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["comparisons"]
     assert "No difference may be claimed" in result["claim"]
+
+
+def test_identical_methods_are_seldom_called_different():
+    """The test over subjects alone would claim a difference in most of these."""
+    rng, claims, alone = np.random.default_rng(5), 0, 0
+    for _ in range(60):
+        runs = [
+            Run(Path(), tuple(NAMES), tuple(SUBJECTS), {"dice": BASE + spread + noise}, None)
+            for spread, noise in zip(
+                rng.normal(0, 0.03, 6), rng.normal(0, 0.02, (6, 80)), strict=True
+            )
+        ]
+        methods = [Method("a", tuple(runs[:3])), Method("b", tuple(runs[3:]))]
+        (found,) = compare_runs(methods, ["dice"], resamples=300)
+        claims += found.holds
+        alone += found.p_holm < 0.05
+    assert alone > 30
+    assert claims <= 7
+
+
+def test_one_run_a_side_is_said_of_these_runs(tmp_path):
+    a, b = write_run(tmp_path / "a", BASE + 0.1), write_run(tmp_path / "b", BASE)
+    assert compare(a, b, "--out", tmp_path / "out") == 0
+    (result,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["comparisons"]
+    assert result["claim"].startswith("On these runs a is better than b")
+    assert not result["holds"]
+    assert result["over_seeds"] is None
 
 
 def test_three_methods_make_three_comparisons_corrected_together(tmp_path):

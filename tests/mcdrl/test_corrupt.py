@@ -77,7 +77,7 @@ def test_the_command_copies_a_data_set_and_keeps_masks_and_texts(tmp_path, capsy
 
 
 def test_shipped_configs_name_rows_that_exist():
-    from causalseg.training.lodo_plan import ROWS
+    from causalseg.experiments.mcdrl_rows import ROWS
 
     folder = Path(__file__).parents[2] / "configs" / "mcdrl"
     for path in folder.glob("*.yaml"):

@@ -4,7 +4,7 @@
 def main(argv: list[str]) -> int:
     """Run the grid, print the table, and write the report."""
     from causalseg.cli.fit import parse_run
-    from causalseg.training.ablation_plan import AblationConfig
+    from causalseg.experiments.axes import AblationConfig
 
     options = parse_run(
         argv,
@@ -20,8 +20,8 @@ def main(argv: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from causalseg.evaluation.ablation import DICE_HEADER, compared_cells, dice_rows
-    from causalseg.training.ablation import run
+    from causalseg.experiments.ablation import run
+    from causalseg.experiments.ablation_report import DICE_HEADER, dice_rows
 
     config = AblationConfig(**options)
     found = run(config, say=lambda text: print(text, flush=True))
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
         table.add_row(*(row[i] for i in shown))
     console = Console()
     console.print(table)
-    for cell, comparison in compared_cells(found):
-        console.print(f"{cell['name']}: {comparison['claim']}", markup=False, highlight=False)
+    for cell, comparison in found.compared:
+        console.print(f"{cell.name}: {comparison.claim}", markup=False, highlight=False)
     console.print(f"Report: {config.out}/report.html", soft_wrap=True)
     return 0

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     args.out.mkdir(parents=True)
     (args.out / MARK).write_text("This folder is made anew by every `causalseg demo`.\n")
 
-    from causalseg.apps.demo import edited_scores, picture
+    from causalseg.experiments.demo import edited_scores, picture
 
     run(["data", "make-phantoms", "--out", args.out / "phantoms", "--count", args.count,
          "--seed", SEED, "--size", SIZE])  # fmt: skip

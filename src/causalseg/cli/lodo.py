@@ -14,15 +14,13 @@ def main(argv: list[str]) -> int:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from causalseg.evaluation.domains import markdown
-    from causalseg.training.lodo import run
-    from causalseg.training.lodo_plan import LodoConfig
+    from causalseg.experiments.lodo import run
+    from causalseg.experiments.lodo_config import LodoConfig
+    from causalseg.experiments.lodo_table import markdown
 
     config = LodoConfig(**options)
-    summary = run(config, say=lambda text: print(text, flush=True))
-    console = Console()
-    console.print(Markdown(markdown(summary)))
-    console.print(f"Initial weights: {summary['initial_weights']['source']}.", markup=False)
+    table = run(config, say=lambda text: print(text, flush=True))
+    Console().print(Markdown(markdown(table)))
     print(f"tables: {config.out}/table.md, {config.out}/results.json")
     return 0
 
@@ -32,8 +30,9 @@ def _parse(argv: list[str]) -> dict[str, Any]:
 
     from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
+    from causalseg.experiments.lodo_config import LodoConfig
+    from causalseg.experiments.mcdrl_rows import ROWS
     from causalseg.models.mcdrl.config import MCDRLConfig
-    from causalseg.training.lodo_plan import ROWS, LodoConfig
 
     parser = ArgumentParser(
         prog="causalseg lodo",

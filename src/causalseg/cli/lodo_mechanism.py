@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     from causalseg.data.corrupt import CORRUPTIONS
     from causalseg.data.lvit import read_lvit
     from causalseg.errors import InputError
-    from causalseg.evaluation.mechanism import measure
+    from causalseg.experiments.mechanism import measure
     from causalseg.files import write_json
     from causalseg.inference.segmenter import Segmenter
 

@@ -10,6 +10,7 @@ import numpy as np
 from causalseg.evaluation.comparison import (
     Comparison,
     Method,
+    few_subjects,
     method_interval,
     seed_spread,
 )
@@ -95,12 +96,35 @@ def _report(
     )
     report.heading("What may be claimed")
     report.table(
-        ("measure", "A", "B", "A - B [95 % interval]", "p", "p (Holm)", "in words"),
-        [(c.measure, c.a, c.b, str(c.difference), c.p, c.p_holm, c.claim) for c in comparisons],
+        (
+            "measure",
+            "A",
+            "B",
+            "A - B [95 % over subjects]",
+            "p",
+            "p (Holm)",
+            "95 % over training runs",
+            "in words",
+        ),
+        [
+            (
+                c.measure,
+                c.a,
+                c.b,
+                str(c.difference),
+                c.p,
+                c.p_holm,
+                str(c.over_seeds or "one run a side"),
+                c.claim,
+            )
+            for c in comparisons
+        ],
         f"Seeds averaged per image; {first.difference.clusters} subjects drawn with replacement "
         f"{resamples} times; p by flipping the sign of whole subjects; Holm's correction over all "
-        f"{len(comparisons)} comparisons. A difference may be claimed when the corrected p is "
-        "under 0.05 and the interval leaves out 0.",
+        f"{len(comparisons)} comparisons. A difference may be claimed of the methods when the "
+        "corrected p is under 0.05 and both intervals leave out 0: that over subjects, and that "
+        "over training runs (Welch's t); with one run a side it is said of these runs only."
+        + few_subjects(first.difference.clusters),
     )
     for measure in measures:
         shown = [c for c in comparisons if c.measure == measure]

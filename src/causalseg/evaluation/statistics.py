@@ -171,6 +171,24 @@ def seed_interval(differences: Sequence[float], level: float = 0.95) -> Interval
     return Interval(mean, mean - half, mean + half, level, count)
 
 
+def welch_interval(
+    ours: Sequence[float], theirs: Sequence[float], level: float = 0.95
+) -> Interval | None:
+    """Difference of the means of two sets of training runs, with Welch's t interval.
+
+    For runs that are not paired, and whose spread may differ. None where a side has one run.
+    """
+    if min(len(ours), len(theirs)) < 2:
+        return None
+    mean = float(np.mean(ours) - np.mean(theirs))
+    a, b = (float(np.var(side, ddof=1)) / len(side) for side in (ours, theirs))
+    if a + b == 0:
+        return Interval(mean, mean, mean, level, len(ours) + len(theirs))
+    freedom = (a + b) ** 2 / (a**2 / (len(ours) - 1) + b**2 / (len(theirs) - 1))
+    half = float(np.sqrt(a + b) * stdtrit(freedom, 0.5 + level / 2))
+    return Interval(mean, mean - half, mean + half, level, len(ours) + len(theirs))
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjusted p values, in the order given (family-wise error control)."""
     order = np.argsort(p_values, kind="stable")

@@ -18,9 +18,10 @@ from causalseg.data.phantom import make_phantoms
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.evaluation.files import read_csv, read_json
+from causalseg.experiments.lodo import Frames
+from causalseg.experiments.lodo_config import LodoConfig, cells_of, model_options
+from causalseg.experiments.mcdrl_rows import ROWS
 from causalseg.text.tokenizer import tokenize
-from causalseg.training.lodo import Frames
-from causalseg.training.lodo_plan import ROWS, LodoConfig, model_options
 
 # The command under an audit hook, which sees every file that Python opens or lists.
 WATCHED = """
@@ -120,8 +121,7 @@ def test_a_killed_grid_goes_on_and_runs_no_finished_cell_again(roots, tmp_path, 
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("cells/**/*") if path.is_file()}
     assert main(command(roots, out)) == 0
     said = capsys.readouterr().out
-    assert "fit A" not in said
-    assert "score A" not in said
+    assert "run " not in said
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     results = json.loads((out / "results.json").read_text())
     assert results["rows"]["full"]["complete"]
@@ -198,6 +198,27 @@ def test_a_view_has_its_own_seed_prompt_and_colours(roots):
     assert torch.equal(item["image"], coloured[2, 0]["image"])
 
 
+def test_any_registered_model_is_a_row():
+    domains = {"A": Path("a"), "B": Path("b")}
+    model = {"encoder": "tiny", "adversary": "none"}
+    given = {"other": {"architecture": "causalclipseg", "model": model}}
+    config = LodoConfig(model={"encoder": "tiny"}, rows=["full"], models=given, select="last")
+    cells = cells_of(config, domains)
+    assert [(c.fold, c.name) for c in cells] == [
+        ("A", "full"), ("A", "other"), ("B", "full"), ("B", "other"),
+    ]  # fmt: skip
+    assert (cells[1].run.architecture, cells[1].run.model) == ("causalclipseg", model)
+    assert (cells[0].run.data.root, cells[2].run.data.root) == ("B", "A")
+    assert {c.epoch for c in cells} == {"last"}
+    for entry, words in (
+        ({"architecture": "unt"}, "row x: there is no model 'unt'"),
+        ({"model": {}}, "x has no architecture"),
+        ({"architecture": "mcdrl", "size": 1}, "no key 'size'"),
+    ):
+        with pytest.raises(InputError, match=words):
+            cells_of(LodoConfig(rows=[], models={"x": entry}), domains)
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_every_row_of_the_table_builds_its_model(name):
     from causalseg import build_model
@@ -219,6 +240,8 @@ def test_every_row_of_the_table_builds_its_model(name):
         ({"seeds": []}, "seeds"),
         ({"rows": ["full", "full"]}, "rows"),
         ({"select": "target"}, "select"),
+        ({"reference": "best"}, "none of the rows"),
+        ({"models": {"full": {}}}, "a row already"),
     ],
 )
 def test_grids_that_cannot_be_are_refused(options, words):

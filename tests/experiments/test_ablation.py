@@ -20,11 +20,13 @@ from causalseg.data.datamodule import DataConfig
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.errors import InputError
-from causalseg.evaluation.ablation import CellRuns, markdown, tabulate
-from causalseg.evaluation.causal_masks import mask_sheet, measure_masks
 from causalseg.evaluation.metrics import dice
+from causalseg.experiments.ablation_report import markdown
+from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate
+from causalseg.experiments.axes import AblationConfig, plan
+from causalseg.experiments.causal_masks import mask_sheet, measure_masks
+from causalseg.experiments.grid import Task
 from causalseg.files import write_csv, write_json
-from causalseg.training.ablation_plan import AblationConfig, plan, run_config, settings
 
 MASKER, ADVERSARY, WEIGHT = "model.masker", "model.adversary", "model.adversary_weight"
 
@@ -62,13 +64,13 @@ def test_a_union_of_grids_keeps_the_base_where_a_grid_is_silent() -> None:
         (True, "reversal", 64),
     ]
     assert found.reference.values[MASKER] is True  # the base itself
-    run = run_config(config, found.cells[2], 7, Path("y"))
+    run = Task(found.cells[2], 7).run(Path("y"))
     assert (run.data.size, run.data.seed, run.seed, run.ckpt_path) == (32, 7, 7, "last")
     assert run.model == {"encoder": "tiny", "adversary": "reversal", "masker": True}
     assert (config.data.size, config.model["adversary"]) == (224, "none")  # the base is untouched
-    folders = {c.folder(Path("g"), s) for c in found.cells for s in (0, 1)}
+    folders = {Task(c, s).folder(Path("g")) for c in found.cells for s in (0, 1)}
     assert len(folders) == 8
-    assert settings(config, found.cells[2], 7) != settings(config, found.cells[3], 7)
+    assert Task(found.cells[2], 7).settings() != Task(found.cells[3], 7).settings()
 
 
 def test_a_path_on_this_machine_is_in_no_name() -> None:
@@ -89,6 +91,10 @@ def test_a_path_on_this_machine_is_in_no_name() -> None:
         ({"data.rewrite": [1]}, {}, "name one of data.rewrite.one_lung"),
         ({"data.root": ["a"]}, {}, "cannot be an axis"),
         ({}, {}, "at least one option"),
+        ({}, {"models": {"a": {"architecture": "unt"}}}, "models: a: there is no model 'unt'"),
+        ({}, {"models": {"a": {"model": {"depth": 1}}}}, "models: a: .* no option 'depth'"),
+        ({}, {"models": {"a": {"data.siz": 1}}}, "models: a: .*data.siz"),
+        ({}, {"models": {"a": {}}, "reference": "b"}, "none of the cells: a"),
         ({MASKER: []}, {}, "at least one value"),
         ({MASKER: [False], ADVERSARY: ["literal"]}, {}, "in no possible cell: with masker false"),
         ({ADVERSARY: ["none", "literl"]}, {}, "literl"),
@@ -109,10 +115,27 @@ def test_grids_that_cannot_be_are_refused(
 
 def test_an_option_within_an_option_is_an_axis() -> None:
     config = grid({"data.rewrite.one_lung": [0.0, 0.2], "data.size": [224, 32]})
-    runs = [run_config(config, cell, 0, Path("x")) for cell in plan(config).cells]
+    runs = [cell.run for cell in plan(config).cells]
     assert [run.data.rewrite.one_lung for run in runs] == [0.0, 0.0, 0.2, 0.2]
     assert [run.data.size for run in runs] == [224, 32, 224, 32]
     assert config.data.rewrite.one_lung == 0.0, "the base is left as it was"
+
+
+def test_models_with_unlike_options_stand_in_one_grid() -> None:
+    models = {
+        "plain": {"model": {"masker": False}},
+        "wide": {"data.size": 32, "optimizer.lr": 0.5},
+        "mcdrl": {"architecture": "mcdrl", "model": {"encoder": "tiny", "alpha": 1.0}},
+    }
+    found = plan(grid({MASKER: [True]}, models=models, reference="plain"))
+    assert [cell.name for cell in found.cells] == ["masker=on", "plain", "wide", "mcdrl"]
+    assert found.reference.name == "plain"
+    assert plan(grid({}, models=models)).reference.name == "plain"
+    _, plain, wide, other = (cell.run for cell in found.cells)
+    assert plain.model == {"encoder": "tiny", "adversary": "none", "masker": False}
+    assert (wide.data.size, wide.optimizer.lr, wide.architecture) == (32, 0.5, "causalclipseg")
+    # Another architecture keeps nothing of the base's options.
+    assert (other.architecture, other.model) == ("mcdrl", {"encoder": "tiny", "alpha": 1.0})
 
 
 def score_folder(folder: Path, values: list[float], other: float = 0.3) -> Path:
@@ -140,24 +163,28 @@ def test_the_table_is_what_a_hand_would_compute(tmp_path: Path) -> None:
     }
     cells = [CellRuns(name, {"x": name}, found) for name, found in folders.items()]
     table = tabulate(cells, "a", resamples=500)
-    a, b, c = table["cells"]
-    assert a["dice"]["estimate"] == pytest.approx(np.mean(base))
-    assert a["seed_standard_deviation"] == pytest.approx(np.std(np.mean(base, axis=1), ddof=1))
-    assert a["comparison"] is None
-    assert c["seeds"] == []
+    a, b, c = table.cells
+    assert a.dice is not None
+    assert a.dice.estimate == pytest.approx(np.mean(base))
+    assert a.seed_standard_deviation == pytest.approx(np.std(np.mean(base, axis=1), ddof=1))
+    assert a.comparison is None
+    assert c.seeds == []
+    assert b.comparison is not None
     # b has two seeds, so it is compared with the same two of a.
     difference = np.mean(better) - np.mean(base[:2])
-    assert b["comparison"]["difference"]["estimate"] == pytest.approx(difference)
+    assert b.comparison.difference.estimate == pytest.approx(difference)
     by_seed = np.mean(better, axis=1) - np.mean(base[:2], axis=1)
-    assert b["comparison"]["difference_by_seed"] == pytest.approx(by_seed.tolist())
+    assert b.comparison.difference_by_seed == pytest.approx(by_seed.tolist())
     half = 12.706 * np.std(by_seed, ddof=1) / np.sqrt(2)  # Student's t, one degree of freedom
-    over_seeds = b["comparison"]["over_seeds"]
-    assert over_seeds["low"] == pytest.approx(difference - half, abs=1e-5)
+    assert b.comparison.over_seeds is not None
+    assert b.comparison.over_seeds.low == pytest.approx(difference - half, abs=1e-5)
     # Four subjects, all better: two of the sixteen sign patterns are as extreme.
-    assert b["comparison"]["p"] == pytest.approx(2 / 16)
-    assert b["comparison"]["difference"]["clusters"] == 4
-    assert a["dice_with_other_text"] == 0.3
-    assert not b["comparison"]["holds"]  # four subjects are too few
+    assert b.comparison.p == pytest.approx(2 / 16)
+    assert b.comparison.difference.clusters == 4
+    assert a.dice_with_other_text == 0.3
+    assert not b.comparison.holds  # four subjects are too few
+    assert "With 4 subjects" in markdown(table)
+    assert AblationTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
     assert f"{np.mean(base):.3f} [" in markdown(table)
     with pytest.raises(InputError, match="nothing to tabulate"):
         tabulate([CellRuns("c", {}, {})], "c")
@@ -173,14 +200,16 @@ def test_a_difference_that_other_seeds_may_turn_is_not_claimed(tmp_path: Path) -
 
     cells = [cell("base", [0.5, 0.5, 0.5]), cell("luck", [0.8, 0.5, 0.49])]
     cells.append(cell("sure", [0.6, 0.61, 0.6]))
-    _, luck, sure = tabulate(cells, "base", resamples=2000)["cells"]
+    _, luck, sure = (c.comparison for c in tabulate(cells, "base", resamples=2000).cells)
+    assert luck is not None
+    assert sure is not None
     # Every subject is better by 0.097, and yet one seed of three carries it.
-    assert luck["comparison"]["difference"]["low"] > 0
-    assert luck["comparison"]["p_holm"] < 0.05
-    assert not luck["comparison"]["holds"]
-    assert "another training run may turn it" in luck["comparison"]["claim"]
-    assert sure["comparison"]["holds"]
-    assert "sure is better than base" in sure["comparison"]["claim"]
+    assert luck.difference.low > 0
+    assert luck.p_holm < 0.05
+    assert not luck.holds
+    assert "another training run may turn it" in luck.claim
+    assert sure.holds
+    assert "sure is better than base" in sure.claim
 
 
 def test_masks_are_measured_as_defined(phantoms: Path, tiny_checkpoint: Path) -> None:

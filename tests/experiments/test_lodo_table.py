@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 
 from causalseg.errors import InputError
-from causalseg.evaluation.domains import CellScores, markdown, stratified, stratified_p, summarise
+from causalseg.experiments.lodo_table import (
+    CellScores,
+    markdown,
+    stratified,
+    stratified_p,
+    summarise,
+)
 
 
 def cell(fold, row, seed, dice, empty=None, subjects=None):
@@ -64,18 +70,43 @@ def test_the_summary_by_hand():
         cell("B", "full", 0, [0.9]),
     ]
     found = summarise(cells, [("full", "baseline")])
-    baseline = found["rows"]["baseline"]
-    assert baseline["folds"]["A"]["dice"]["estimate"] == pytest.approx(0.4)
-    assert baseline["folds"]["A"]["null_accuracy"] == pytest.approx(0.5)
-    assert baseline["folds"]["B"]["null_accuracy"] is None
-    assert baseline["folds"]["A"]["seed_dice"] == {0: pytest.approx(0.3), 1: pytest.approx(0.5)}
-    assert baseline["mean"]["dice"]["estimate"] == pytest.approx(0.6)
-    assert baseline["worst"] == {"fold": "A", "dice": pytest.approx(0.4)}
-    (comparison,) = found["comparisons"]
-    assert comparison["difference"]["estimate"] == pytest.approx((0.3 + 0.1) / 2)
+    baseline = found.rows["baseline"]
+    assert baseline.folds["A"].dice.estimate == pytest.approx(0.4)
+    assert baseline.folds["A"].null_accuracy == pytest.approx(0.5)
+    assert baseline.folds["B"].null_accuracy is None
+    assert baseline.folds["A"].seed_dice == {0: pytest.approx(0.3), 1: pytest.approx(0.5)}
+    assert baseline.mean["dice"].estimate == pytest.approx(0.6)
+    assert baseline.worst_fold == "A"
+    (comparison,) = found.comparisons
+    assert comparison.difference.estimate == pytest.approx((0.3 + 0.1) / 2)
+    assert comparison.over_seeds is None  # both have seed 0 alone in every domain
     table = markdown(found)
     assert "| baseline | 0.400 [" in table
     assert "full - baseline | +0.200 [" in table
+
+
+def test_a_gain_that_one_seed_carries_is_of_these_runs_alone():
+    rng = np.random.default_rng(0)
+    base = {fold: rng.uniform(0.3, 0.5, 50) for fold in "AB"}
+    gains = {"luck": (0.3, 0.0, 0.0), "sure": (0.1, 0.11, 0.1)}
+    cells = [cell(f, "baseline", seed, base[f]) for f in "AB" for seed in range(3)]
+    cells += [
+        cell(fold, row, seed, base[fold] + gain)
+        for row, values in gains.items()
+        for fold in "AB"
+        for seed, gain in enumerate(values)
+    ]
+    luck, sure = summarise(cells, [("luck", "baseline"), ("sure", "baseline")]).comparisons
+    assert luck.p_holm < 0.01
+    assert luck.difference.low > 0
+    assert not luck.holds
+    assert "On these runs luck is better" in luck.claim
+    assert sure.holds
+    (one,) = summarise(
+        cells[:1] + cells[3:4] + cells[-6:-5] + cells[-3:-2], [("sure", "baseline")]
+    ).comparisons
+    assert not one.holds
+    assert "one seed a side says nothing about the methods" in one.claim
 
 
 def test_an_unfinished_row_has_no_mean_and_is_not_compared():
@@ -85,8 +116,8 @@ def test_an_unfinished_row_has_no_mean_and_is_not_compared():
         cell("A", "full", 0, [0.3]),
     ]
     found = summarise(cells, [("full", "baseline")])
-    assert found["comparisons"] == []
-    assert "mean" not in found["rows"]["full"]
+    assert found.comparisons == []
+    assert found.rows["full"].mean is None
     assert "| full | 0.300" in markdown(found)
 
 

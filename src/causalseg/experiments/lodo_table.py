@@ -2,7 +2,8 @@
 
 Intervals resample subjects (or video sequences) within each domain and hold the domains fixed:
 they say how sure a number is for these domains, not for domains at large. Runs with different
-seeds are averaged image by image first.
+seeds are averaged image by image first; a difference between rows is claimed only where an
+interval over the seeds leaves out 0 too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from causalseg.errors import InputError
+from causalseg.evaluation.comparison import few_subjects, what_may_be_claimed
 from causalseg.evaluation.metrics import FloatArray
 from causalseg.evaluation.statistics import (
     Interval,
@@ -20,6 +22,7 @@ from causalseg.evaluation.statistics import (
     cluster_sums,
     holm,
     macro,
+    seed_interval,
     sign_flip_p,
 )
 from causalseg.markdown import markdown_table
@@ -48,7 +51,7 @@ class CellScores:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RowComparison:
     """Mean over domains of the paired difference in Dice."""
 
     row: str
@@ -56,6 +59,46 @@ class Comparison:
     difference: Interval
     p: float
     p_holm: float
+    over_seeds: Interval | None
+    """Of the difference over training runs; None for one seed."""
+    holds: bool
+    """Whether it may be claimed of the methods, and not of these runs alone."""
+    claim: str
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """A row on one domain that it never saw."""
+
+    dice: Interval
+    iou: Interval
+    accuracy: Interval
+    null_accuracy: float | None
+    seed_dice: dict[int, float]
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """A row over its domains; mean and worst only where it has a run in every one."""
+
+    folds: dict[str, FoldResult]
+    complete: bool
+    mean: dict[str, Interval] | None = None
+    worst_fold: str | None = None
+
+
+@dataclass(frozen=True)
+class LodoTable:
+    """The whole table."""
+
+    rows: dict[str, RowResult]
+    comparisons: list[RowComparison]
+    initial_weights: str
+    rule: str = EMPTY_FRAMES
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for results.json."""
+        return asdict(self)
 
 
 def stratified(folds: Sequence[Fold], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
@@ -136,6 +179,26 @@ class Grid:
         ]
         return float(np.mean(hits))
 
+    def mean_dice(self, row: str, fold: str, seed: int) -> float:
+        """Macro Dice of one run, over frames with a mask."""
+        images = self.cells[row, fold, seed].images
+        return float(np.mean([float(i["dice"]) for i in images if not int(i["empty"])]))
+
+    def by_seed(self, row: str, against: str) -> list[float]:
+        """Mean over domains of the difference in Dice, for each seed that both have everywhere."""
+        common = [{*self.seeds(r, f)} for r in (row, against) for f in self.folds]
+        return [
+            float(
+                np.mean(
+                    [
+                        self.mean_dice(row, fold, seed) - self.mean_dice(against, fold, seed)
+                        for fold in self.folds
+                    ]
+                )
+            )
+            for seed in sorted(set.intersection(*common))
+        ]
+
     def compare(self, row: str, against: str) -> tuple[Interval, float]:
         """Paired difference in Dice, row - against."""
         folds = []
@@ -145,16 +208,16 @@ class Grid:
         return stratified(folds), stratified_p(folds)
 
 
-def summarise(cells: Sequence[CellScores], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The whole table as plain data.
+def summarise(
+    cells: Sequence[CellScores], pairs: Sequence[tuple[str, str]], *, initial_weights: str = ""
+) -> LodoTable:
+    """Put finished runs into one table.
 
     Args:
         cells: finished runs.
-        pairs: (row, against) to compare, where both have a run in every domain.
-
-    Returns:
-        `rows` (per row: `folds`, `mean`, `worst`, `seeds`), `comparisons` (p values adjusted by
-        Holm over all of them), `rule` on empty frames.
+        pairs: (row, against) to compare, where both have a run in every domain; p values are
+            adjusted by Holm over all of them.
+        initial_weights: where those of the models came from.
 
     """
     grid = Grid(cells)
@@ -162,68 +225,69 @@ def summarise(cells: Sequence[CellScores], pairs: Sequence[tuple[str, str]]) -> 
     wanted = [p for p in pairs if all(r in grid.rows and grid.complete(r) for r in p)]
     found = [(*pair, *grid.compare(*pair)) for pair in wanted]
     adjusted = holm([p for *_, p in found]) if found else []
-    comparisons = [
-        asdict(Comparison(row, against, difference, p, q))
-        for (row, against, difference, p), q in zip(found, adjusted, strict=True)
-    ]
-    return {"rows": rows, "comparisons": comparisons, "rule": EMPTY_FRAMES}
+    comparisons = []
+    for (row, against, difference, p), p_holm in zip(found, adjusted, strict=True):
+        over_seeds = seed_interval(grid.by_seed(row, against))
+        holds, claim = what_may_be_claimed(row, against, difference, p_holm, over_seeds)
+        comparisons.append(
+            RowComparison(row, against, difference, p, p_holm, over_seeds, holds, claim)
+        )
+    return LodoTable(rows, comparisons, initial_weights)
 
 
-def _row(grid: Grid, row: str) -> dict[str, Any]:
-    folds: dict[str, dict[str, Any]] = {}
+def _row(grid: Grid, row: str) -> RowResult:
+    folds: dict[str, FoldResult] = {}
     done = [fold for fold in grid.folds if grid.seeds(row, fold)]
     for fold in done:
-        folds[fold] = {
-            metric: asdict(cluster_bootstrap(*grid.values(row, fold, metric), resamples=RESAMPLES))
+        intervals = {
+            metric: cluster_bootstrap(*grid.values(row, fold, metric), resamples=RESAMPLES)
             for metric in METRICS
         }
-        folds[fold]["null_accuracy"] = grid.null_accuracy(row, fold)
-        folds[fold]["seed_dice"] = {
-            seed: _mean_dice(grid, row, fold, seed) for seed in grid.seeds(row, fold)
-        }
-    result: dict[str, Any] = {"folds": folds, "complete": grid.complete(row)}
-    if result["complete"]:
-        result["mean"] = {
-            metric: asdict(stratified([grid.values(row, fold, metric) for fold in grid.folds]))
-            for metric in METRICS
-        }
-        worst = min(done, key=lambda fold: float(folds[fold]["dice"]["estimate"]))
-        result["worst"] = {"fold": worst, "dice": folds[worst]["dice"]["estimate"]}
-    return result
+        folds[fold] = FoldResult(
+            **intervals,
+            null_accuracy=grid.null_accuracy(row, fold),
+            seed_dice={seed: grid.mean_dice(row, fold, seed) for seed in grid.seeds(row, fold)},
+        )
+    if not grid.complete(row):
+        return RowResult(folds, complete=False)
+    mean = {
+        metric: stratified([grid.values(row, fold, metric) for fold in grid.folds])
+        for metric in METRICS
+    }
+    return RowResult(folds, True, mean, min(done, key=lambda fold: folds[fold].dice.estimate))
 
 
-def _mean_dice(grid: Grid, row: str, fold: str, seed: int) -> float:
-    images = grid.cells[row, fold, seed].images
-    return float(np.mean([float(i["dice"]) for i in images if not int(i["empty"])]))
-
-
-def markdown(summary: Mapping[str, Any]) -> str:
+def markdown(table: LodoTable) -> str:
     """The tables as Markdown: Dice by domain with 95 % intervals, then comparisons."""
-    folds = list(dict.fromkeys(f for row in summary["rows"].values() for f in row["folds"]))
+    folds = list(dict.fromkeys(fold for row in table.rows.values() for fold in row.folds))
     rows = []
-    for name, row in summary["rows"].items():
-        cells = [_interval(row["folds"][f]["dice"]) if f in row["folds"] else "" for f in folds]
-        mean = _interval(row["mean"]["dice"]) if row["complete"] else ""
-        worst = f"{row['worst']['dice']:.3f}" if row["complete"] else ""
-        nulls = [v["null_accuracy"] for v in row["folds"].values()]
-        known = [v for v in nulls if v is not None]
+    for name, row in table.rows.items():
+        cells = [_words(row.folds[fold].dice) if fold in row.folds else "" for fold in folds]
+        mean = _words(row.mean["dice"]) if row.mean else ""
+        worst = f"{row.folds[row.worst_fold].dice.estimate:.3f}" if row.worst_fold else ""
+        known = [f.null_accuracy for f in row.folds.values() if f.null_accuracy is not None]
         null = f"{np.mean(known):.3f}" if known else ""
         rows.append((name, *cells, mean, worst, null))
-    lines = [markdown_table(("row", *folds, "mean", "worst", "null accuracy"), rows)]
-    if summary["comparisons"]:
-        header = ("comparison", "difference in Dice", "p", "p (Holm)")
+    header = ("row", *folds, "mean", "worst", "null accuracy")
+    lines = [f"Initial weights: {table.initial_weights}.", "", markdown_table(header, rows), ""]
+    if table.comparisons:
         compared = [
             (
-                f"{c['row']} - {c['against']}",
-                _interval(c["difference"], "+.3f"),
-                f"{c['p']:.4f}",
-                f"{c['p_holm']:.4f}",
+                f"{c.row} - {c.against}",
+                _words(c.difference, "+.3f"),
+                f"{c.p:.4f}",
+                f"{c.p_holm:.4f}",
+                _words(c.over_seeds, "+.3f") if c.over_seeds else "one seed",
+                c.claim,
             )
-            for c in summary["comparisons"]
+            for c in table.comparisons
         ]
-        lines += ["", markdown_table(header, compared)]
-    return "\n".join([*lines, "", summary["rule"], ""])
+        header = ("comparison", "difference in Dice", "p", "p (Holm)", "over seeds", "in words")
+        lines += [markdown_table(header, compared), ""]
+        few = few_subjects(min(c.difference.clusters for c in table.comparisons)).strip()
+        lines += [few, ""] if few else []
+    return "\n".join([*lines, table.rule, ""])
 
 
-def _interval(value: Mapping[str, float], form: str = ".3f") -> str:
-    return f"{value['estimate']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+def _words(value: Interval, form: str = ".3f") -> str:
+    return f"{value.estimate:{form}} [{value.low:{form}}, {value.high:{form}}]"

@@ -1,52 +1,17 @@
-"""Which runs a leave-one-domain-out grid is made of."""
+"""Which cells a leave-one-domain-out grid is made of: every domain left out x every row."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from causalseg.data.datamodule import DataConfig
 from causalseg.data.domains import Sharing
 from causalseg.errors import InputError
-from causalseg.training.config import OptimizerConfig, TrainerConfig
-
-
-@dataclass(frozen=True)
-class Row:
-    """One configuration of the table, as a change of the full model."""
-
-    model: Mapping[str, Any] = field(default_factory=dict)
-    """Options that replace those of the config."""
-    photometric: bool = False
-    """Colour and blur augmentation in addition."""
-    architecture: str = "mcdrl"
-    captions: bool = False
-    """Each image's own caption, instead of one generic prompt for all."""
-
-
-_NO_INTERVENTION = {"intervention": False, "alpha": 1.0}
-
-ROWS: dict[str, Row] = {
-    "baseline": Row(_NO_INTERVENTION),
-    # With `keep` the selection alone would change nothing: what is not selected is kept.
-    "regions": Row({"intervention": False, "elsewhere": "zero"}),
-    "intervention": Row({"alpha": 1.0}),
-    "full": Row(),
-    "full-zero": Row({"elsewhere": "zero"}),
-    "random": Row({"dictionary": "random"}),
-    "learned": Row({"dictionary": "learned"}),
-    "shuffled": Row({"dictionary": "shuffled"}),
-    "irrelevant": Row({"dictionary": "irrelevant"}),
-    "self-attention": Row({"attend": "self"}),
-    "no-residual": Row({"residual": False}),
-    "no-causal-loss": Row({"causal_weight": 0.0}),
-    "augmentation": Row(_NO_INTERVENTION, photometric=True),
-    "causalclipseg": Row(architecture="causalclipseg"),
-    "causalclipseg-captions": Row(architecture="causalclipseg", captions=True),
-}
-"""By name: modules alone, controls, and CausalCLIPSeg with a generic prompt or with captions
-(which name the position, so that row knows more than the others)."""
-
-PAPER_ROWS = ("baseline", "regions", "intervention", "full", "random")
+from causalseg.experiments.grid import Cell, parse_seeds
+from causalseg.experiments.mcdrl_rows import PAPER_ROWS, ROWS, Row
+from causalseg.models.registry import model_config
+from causalseg.training.config import OptimizerConfig, RunConfig, TrainerConfig
 
 
 @dataclass(kw_only=True)
@@ -89,12 +54,17 @@ class LodoConfig:
     """Options of MCDRL in the row `full`; the other rows change some of them."""
     causalclipseg: dict[str, Any] = field(default_factory=dict)
     """Options of CausalCLIPSeg; encoder and weights are those of `model` unless given here."""
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Further rows: name -> `architecture` (any registered model), `model` (its options),
+    `captions` (each image's own text, not the prompt) and `photometric` (colour and blur)."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=1e-3))
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     select: Literal["holdout", "last"] = "holdout"
     """`holdout`: the epoch with the best Dice on the sources' hold-out; `last`: the last epoch."""
     rows: list[str] = field(default_factory=lambda: list(PAPER_ROWS))
     """Names from the table of rows."""
+    reference: str | None = None
+    """The row that all others are compared with; null: `baseline`, or the first row."""
     seeds: list[int] = field(default_factory=lambda: [0])
     """One run for each."""
     folds: list[str] | None = None
@@ -110,43 +80,78 @@ class LodoConfig:
         unknown = [row for row in self.rows if row not in ROWS]
         if unknown:
             raise InputError(f"there is no row {unknown[0]!r}; choose from {', '.join(ROWS)}.")
+        twice = [name for name in self.models if name in self.rows]
+        if twice:
+            raise InputError(f"models: {twice[0]!r} is a row already; give it another name.")
         if self.select not in ("holdout", "last"):
             raise InputError(f"select must be 'holdout' or 'last', not {self.select!r}.")
-        for name in ("rows", "seeds"):
-            values = getattr(self, name)
-            if not values or len(set(values)) < len(values):
-                raise InputError(f"{name} must name at least one, each once.")
+        self.seeds = parse_seeds(self.seeds)
+        if len(set(self.rows)) < len(self.rows) or not (self.rows or self.models):
+            raise InputError("rows must name at least one, each once.")
+        if self.reference is not None and self.reference not in (*self.rows, *self.models):
+            raise InputError(f"the reference ({self.reference}) is none of the rows.")
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One run."""
-
-    fold: str
-    """The domain left out."""
-    row: str
-    seed: int
-
-    def folder(self, out: Path) -> Path:
-        """Where it is kept."""
-        return out / "cells" / self.fold / self.row / f"seed{self.seed}"
-
-
-def plan(config: LodoConfig, domains: Mapping[str, Path]) -> dict[str, list[Cell]]:
-    """Domain left out -> its runs, seed by seed.
+def rows_of(config: LodoConfig) -> dict[str, Row]:
+    """Name -> row, those of `models` last.
 
     Raises:
-        InputError: a fold is no domain.
+        InputError: an entry of `models` has an unknown key, or no architecture.
+
+    """
+    rows = {
+        name: replace(ROWS[name], model=model_options(config, ROWS[name])) for name in config.rows
+    }
+    known = [f.name for f in fields(Row)]
+    for name, given in config.models.items():
+        unknown = [key for key in given if key not in known]
+        if unknown or "architecture" not in given:
+            problem = f"no key {unknown[0]!r}" if unknown else "no architecture"
+            raise InputError(f"models: {name} has {problem}; it takes {', '.join(known)}.")
+        rows[name] = Row(**given)
+    return rows
+
+
+def cells_of(config: LodoConfig, domains: Mapping[str, Path]) -> list[Cell]:
+    """A cell for each domain left out and each row, all checked before any work.
+
+    Raises:
+        InputError: a fold is no domain, or a row's model or its options cannot be used.
 
     """
     folds = list(domains) if config.folds is None else config.folds
     unknown = [fold for fold in folds if fold not in domains]
     if unknown:
         raise InputError(f"fold {unknown[0]!r} is none of the domains {', '.join(domains)}.")
-    return {
-        fold: [Cell(fold, row, seed) for seed in config.seeds for row in config.rows]
-        for fold in folds
-    }
+    epoch: Literal["best", "last"] = "best" if config.select == "holdout" else "last"
+    cells = []
+    for fold in folds:
+        sources = ", ".join(name for name in domains if name != fold)
+        for name, row in rows_of(config).items():
+            try:
+                model_config(row.architecture, dict(row.model))
+            except InputError as error:
+                raise InputError(f"row {name}: {error}") from None
+            run = RunConfig(
+                data=_data(config.data, sources),
+                architecture=row.architecture,
+                model=dict(row.model),
+                optimizer=config.optimizer,
+                trainer=config.trainer,
+            )
+            cells.append(Cell(name, run, fold=fold, epoch=epoch))
+    return cells
+
+
+def _data(data: DomainsConfig, sources: str) -> DataConfig:
+    return DataConfig(
+        root=sources,
+        size=data.size,
+        batch_size=data.batch_size,
+        augment=data.augment,
+        train_limit=data.train_limit,
+        val_limit=data.val_limit,
+    )
 
 
 def model_options(config: LodoConfig, row: Row) -> dict[str, Any]:
@@ -157,22 +162,3 @@ def model_options(config: LodoConfig, row: Row) -> dict[str, Any]:
         k: config.model[k] for k in ("encoder", "weights") if k in config.model
     }
     return {**shared, **config.causalclipseg}
-
-
-def settings(config: LodoConfig, cell: Cell, domains: Mapping[str, Path]) -> dict[str, Any]:
-    """Everything that decides a cell's numbers, as plain data."""
-    row = ROWS[cell.row]
-    data = asdict(config.data)
-    return {
-        **asdict(cell),
-        "sources": {name: str(root) for name, root in domains.items() if name != cell.fold},
-        "target": str(domains[cell.fold]),
-        "data": {key: value for key, value in data.items() if key != "domains"},
-        "architecture": row.architecture,
-        "model": model_options(config, row),
-        "photometric": row.photometric,
-        "prompt": None if row.captions else config.prompt,
-        "optimizer": asdict(config.optimizer),
-        "trainer": asdict(config.trainer),
-        "select": config.select,
-    }

@@ -1,21 +1,24 @@
-"""Which cells an ablation grid is made of.
+"""Which cells an ablation grid is made of: a product of axes, a table of models, or both.
 
-A grid is the product of its axes, each a dotted option of a run and the values it takes. Two rules
-make it smaller, and both are reported:
+An axis is a dotted option of a run with the values it takes. Two rules make a product smaller, and
+both are reported:
 
 1. A combination that the model's own config refuses is left out (an adversary without a masker).
 2. Combinations that differ only in options that change nothing beside the others (lambda without
    an adversary) are one cell.
+
+A table of models names each cell and gives what it changes of the base; its models may be of
+different architectures, each with the options of its own.
 """
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
+from causalseg.experiments.grid import Cell, parse_seeds
 from causalseg.models.registry import model_class, model_config
 from causalseg.training.config import RunConfig
 
@@ -33,13 +36,17 @@ class AblationConfig(RunConfig):
 
     """
 
-    axes: Axes | list[Axes]
+    axes: Axes | list[Axes] = field(default_factory=dict)
     """Option (`model.masker`, `data.size`, ...) -> its values; or several such grids, whose union
     is run: in each, what it does not name keeps the base's value."""
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name of a cell -> what it changes of the base: `architecture`, `model` (its options; the
+    base's are kept where the architecture is the same), and dotted options of a run."""
     seeds: str | list[int] = field(default_factory=lambda: [0])
     """One run for each, e.g. 0,1,2: of the weights, the order, augmentation and any limits."""
-    reference: dict[str, Any] = field(default_factory=dict)
-    """Option -> value of the cell that all others are compared with; the rest as in the base."""
+    reference: str | dict[str, Any] = field(default_factory=dict)
+    """The cell that all others are compared with: its name, or option -> value, the rest as in
+    the base. Without axes the first of `models`, unless named."""
     test_limit: int | None = None
     """Score on this many test images only, chosen by a shuffle, the same for all cells."""
     resamples: int = 10_000
@@ -49,13 +56,7 @@ class AblationConfig(RunConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        words = self.seeds.split(",") if isinstance(self.seeds, str) else self.seeds
-        try:
-            self.seeds = [int(word) for word in words]
-        except ValueError:
-            raise InputError(f"seeds must be numbers with commas between, not {words}.") from None
-        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
-            raise InputError("seeds must name at least one, each once.")
+        self.seeds = parse_seeds(self.seeds)
         if self.trainer.devices * self.trainer.num_nodes > 1:
             raise InputError("a cell trains on one device: set trainer.devices and num_nodes to 1.")
         for name in ("test_limit", "resamples"):
@@ -66,22 +67,13 @@ class AblationConfig(RunConfig):
     @property
     def grids(self) -> list[Axes]:
         """`axes` as a list."""
-        return self.axes if isinstance(self.axes, list) else [self.axes]
+        given = self.axes if isinstance(self.axes, list) else [self.axes]
+        return [axes for axes in given if axes]
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One configuration; a run for each seed."""
-
-    name: str
-    """Its value on every axis, e.g. "masker=on, adversary=none"."""
-    values: Mapping[str, Any]
-    """Option -> value, for every axis of the grid."""
-
-    def folder(self, out: Path, seed: int) -> Path:
-        """Where a run is kept."""
-        name = re.sub(r"[^A-Za-z0-9.=+-]+", "_", self.name)
-        return out / "cells" / name / f"seed{seed}"
+    @property
+    def base(self) -> RunConfig:
+        """The run that the cells change."""
+        return RunConfig(**{f.name: getattr(self, f.name) for f in fields(RunConfig)})
 
 
 @dataclass(frozen=True)
@@ -98,48 +90,81 @@ def plan(config: AblationConfig) -> Plan:
     """Lay out the grid.
 
     Raises:
-        InputError: an axis is no option of a run, a value is in no possible cell, two cells have
-            one name, or the reference is none of the cells.
+        InputError: an axis is no option of a run, a value is in no possible cell, a model's options
+            cannot be used, two cells have one name, or the reference is none of the cells.
 
     """
-    base = {path: _get(config, path) for grid in config.grids for path in grid}
-    if not base or not all(values for grid in config.grids for values in grid.values()):
-        raise InputError("axes must name at least one option, each with at least one value.")
+    if not (config.grids or config.models):
+        raise InputError("axes must name at least one option, or models at least one model.")
+    cells, left_out = _product(config)
+    for name, changes in config.models.items():
+        if name in cells:
+            raise InputError(f"models: an axis makes a cell called {name!r} too; rename it.")
+        cells[name] = _listed(config.base, name, changes)
+    return Plan(tuple(cells.values()), _reference(config, cells), left_out)
+
+
+def _product(config: AblationConfig) -> tuple[dict[str, Cell], dict[str, str]]:
+    """Cells of the axes by name, and impossible combinations with the reason."""
+    if not all(values for grid in config.grids for values in grid.values()):
+        raise InputError("axes: every option needs at least one value.")
+    base = _axes_of_base(config)
     cells: dict[str, Cell] = {}
     left_out: dict[str, str] = {}
     for grid in config.grids:
         for values in product(*grid.values()):
             chosen = base | dict(zip(grid, values, strict=True))
+            run = _with(config.base, chosen)
             try:
-                idle = _idle(config, chosen)
+                idle = _idle(run)
             except InputError as error:
                 left_out[_name(chosen, ())] = str(error)
                 continue
-            cell = Cell(_name(chosen, idle), chosen)
+            cell = Cell(_name(chosen, idle), run, chosen)
             known = cells.setdefault(cell.name, cell)
             if any(known.values[p] != v for p, v in chosen.items() if p not in idle):
                 raise InputError(f"axes: two cells are called {cell.name!r}; rename a file.")
     _check_values(config, list(cells.values()), left_out)
-    wanted = base | {path: _checked(config, path, v) for path, v in config.reference.items()}
-    name = _name({path: wanted[path] for path in base}, _idle(config, wanted))
-    if name not in cells or set(config.reference) - set(base):
+    return cells, left_out
+
+
+def _axes_of_base(config: AblationConfig) -> dict[str, Any]:
+    """Every axis with the base's value."""
+    return {path: _get(config.base, path) for grid in config.grids for path in grid}
+
+
+def _listed(base: RunConfig, name: str, changes: Mapping[str, Any]) -> Cell:
+    """A cell of the table of models."""
+    options = dict(changes)
+    try:
+        architecture = options.pop("architecture", base.architecture)
+        own = options.pop("model", {})
+        kept = base.model if architecture == base.architecture else {}
+        run = replace(base, architecture=architecture, model={**kept, **own})
+        for path in options:
+            _get(run, path)
+        run = _with(run, options)
+        model_config(run.architecture, run.model)
+    except InputError as error:
+        raise InputError(f"models: {name}: {error}") from None
+    return Cell(name, run, dict(changes))
+
+
+def _reference(config: AblationConfig, cells: Mapping[str, Cell]) -> Cell:
+    if isinstance(config.reference, str):
+        name = config.reference
+    elif not config.grids and not config.reference:
+        name = next(iter(cells))
+    else:
+        base = _axes_of_base(config)
+        if set(config.reference) - set(base):
+            unknown = ", ".join(sorted(set(config.reference) - set(base)))
+            raise InputError(f"the reference is none of the cells: {unknown} is no axis.")
+        wanted = base | config.reference
+        name = _name(wanted, _idle(_with(config.base, wanted)))
+    if name not in cells:
         raise InputError(f"the reference ({name}) is none of the cells: {'; '.join(cells)}.")
-    return Plan(tuple(cells.values()), cells[name], left_out)
-
-
-def run_config(config: AblationConfig, cell: Cell, seed: int, out: Path) -> RunConfig:
-    """The run of a cell and a seed, going on from its last epoch where it was stopped."""
-    base = RunConfig(**{f.name: getattr(config, f.name) for f in fields(RunConfig)})
-    run = _with(base, cell.values)
-    data = replace(run.data, seed=seed)
-    return replace(run, data=data, seed=seed, out=str(out), ckpt_path="last")
-
-
-def settings(config: AblationConfig, cell: Cell, seed: int) -> dict[str, Any]:
-    """Everything that decides a cell's numbers, as plain data."""
-    found = asdict(run_config(config, cell, seed, Path()))
-    del found["out"], found["ckpt_path"], found["data"]["cache"]
-    return found | {"test_limit": config.test_limit, "resamples": config.resamples}
+    return cells[name]
 
 
 def _get(config: RunConfig, path: str) -> Any:
@@ -165,11 +190,6 @@ def _get(config: RunConfig, path: str) -> Any:
     return value
 
 
-def _checked(config: RunConfig, path: str, value: Any) -> Any:
-    _get(config, path)
-    return value
-
-
 def _with(base: RunConfig, values: Mapping[str, Any]) -> RunConfig:
     """The run with some dotted options replaced."""
     for path, value in values.items():
@@ -187,12 +207,9 @@ def _replaced(owner: Any, path: str, value: Any) -> Any:
     return replace(owner, **{name: _replaced(getattr(owner, name), rest, value) if rest else value})
 
 
-def _idle(config: AblationConfig, values: Mapping[str, Any]) -> tuple[str, ...]:
+def _idle(run: RunConfig) -> tuple[str, ...]:
     """Options that change nothing in this combination; InputError where it is impossible."""
-    base = RunConfig(**{f.name: getattr(config, f.name) for f in fields(RunConfig)})
-    run = _with(base, values)
-    model = model_config(run.architecture, run.model)
-    return tuple(f"model.{option}" for option in model.idle)
+    return tuple(f"model.{option}" for option in model_config(run.architecture, run.model).idle)
 
 
 def _name(values: Mapping[str, Any], idle: tuple[str, ...]) -> str:

@@ -1,0 +1,1 @@
+"""Experiments: cells of a grid, each trained, scored and compared, and studies of one model."""

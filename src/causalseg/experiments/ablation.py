@@ -1,0 +1,138 @@
+"""An ablation: the cells of a grid on one data set, each scored, looked into and compared."""
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from causalseg.data.datamodule import LViTDataModule
+from causalseg.data.lvit import read_lvit
+from causalseg.data.manifest import Manifest
+from causalseg.evaluation.results import write_results
+from causalseg.evaluation.running import evaluate, predict_record
+from causalseg.evaluation.scoring import ScoringOptions
+from causalseg.evaluation.summary import summarise, summarise_text_controls
+from causalseg.experiments.ablation_report import write_ablation
+from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate
+from causalseg.experiments.axes import AblationConfig, plan
+from causalseg.experiments.causal_masks import mask_sheet, measure_masks
+from causalseg.experiments.grid import CHECKPOINT, Say, Task, parse_seeds, run_grid, tasks_of
+from causalseg.files import check_folder, replacing, write_json
+from causalseg.inference.segmenter import Segmenter
+from causalseg.models.checkpoint import load_checkpoint
+
+SHEET, DONE = "masks.png", "report.html"
+PICTURES = 3
+"""Test images whose masks are drawn."""
+
+
+def run(config: AblationConfig, say: Say = print) -> AblationTable:
+    """Run what is not finished of a grid; the tables are written anew after each run.
+
+    Args:
+        config: of the grid.
+        say: is told what is being done.
+
+    Raises:
+        InputError: axes, models, data or options cannot be used, or the folder holds runs made
+            with other options.
+
+    """
+    study = Ablation(config)
+    run_grid(study.tasks, study.out, study, say)
+    return study.report()
+
+
+class Ablation:
+    """One data set for all cells; decoded images are kept while the cells that follow use them."""
+
+    done = DONE
+
+    def __init__(self, config: AblationConfig) -> None:
+        self.config, self.plan, self.out = config, plan(config), check_folder(Path(config.out))
+        self.tasks = tasks_of(self.plan.cells, parse_seeds(config.seeds))
+        self._training: LViTDataModule | None = None
+        self._test: Manifest | None = None
+
+    def settings(self, task: Task) -> dict[str, Any]:
+        """The run's config and what scoring depends on."""
+        own = {"test_limit": self.config.test_limit, "resamples": self.config.resamples}
+        return task.settings() | own
+
+    def training(self, task: Task) -> LViTDataModule:
+        """The training and validation split of the run's data."""
+        wanted = task.run(Path()).data
+        if self._training is None or self._training.config != wanted:
+            self._training = LViTDataModule(wanted)
+        return self._training
+
+    @property
+    def test(self) -> Manifest:
+        """The test split, or the slice of it that is scored."""
+        if self._test is None:
+            data = self.config.data
+            whole = read_lvit(data.root, "test", allow_problems=data.allow_problems)
+            self._test = whole.limit(self.config.test_limit)
+        return self._test
+
+    def score(self, task: Task, folder: Path) -> None:
+        """Scores, text controls, causal masks where the model has any, and a report."""
+        batch_size = task.cell.run.data.batch_size
+        segmenter = Segmenter.load(folder / CHECKPOINT, device=self.config.device)
+        options = ScoringOptions(size=segmenter.preprocessing.size, resamples=self.config.resamples)
+        scores, text_controls = evaluate(segmenter, self.test, options, batch_size=batch_size)
+        metrics = summarise(scores, self.test)
+        if text_controls is not None:
+            metrics["controls"] = summarise_text_controls(text_controls, scores)
+        metrics["run"] = _run_record(task, folder, segmenter)
+        masks = measure_masks(
+            segmenter, self.test, batch_size=batch_size, resamples=self.config.resamples
+        )
+        if masks is not None:
+            write_json(folder / "masks.json", masks)
+            with replacing(folder / SHEET) as part:
+                sheet = mask_sheet(segmenter, self.test, PICTURES)
+                Image.fromarray(sheet).save(part, format="PNG", optimize=True)
+        write_results(
+            folder,
+            f"{task.cell.name}, seed {task.seed}",
+            self.test,
+            scores,
+            metrics,
+            lambda record: predict_record(segmenter, record),
+        )
+
+    def report(self) -> AblationTable:
+        """Write table.json, table.csv, table.md and report.html from the finished runs."""
+        finished = [t for t in self.tasks if (t.folder(self.out) / DONE).exists()]
+        cells = [
+            CellRuns(
+                cell.name,
+                cell.values,
+                {t.seed: t.folder(self.out) for t in finished if t.cell is cell},
+            )
+            for cell in self.plan.cells
+        ]
+        table = tabulate(
+            cells,
+            self.plan.reference.name,
+            resamples=self.config.resamples,
+            left_out=self.plan.left_out,
+            runs_planned=len(self.tasks),
+        )
+        sheets = {c.name: f / SHEET for c in cells for f in list(c.folders.values())[:1]}
+        write_ablation(self.out, table, {name: f for name, f in sheets.items() if f.exists()})
+        return table
+
+
+def _run_record(task: Task, folder: Path, segmenter: Segmenter) -> dict[str, Any]:
+    model = load_checkpoint(folder / CHECKPOINT).model
+    return {
+        "command": "ablate",
+        "cell": task.cell.name,
+        "seed": task.seed,
+        "threshold": segmenter.threshold,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters_at_inference": model.inference_parameters(),
+        "provenance": segmenter.provenance,
+    }
