@@ -206,12 +206,13 @@ def test_sides_are_judged_by_the_header(make_dicom):
     both = read_study(make_dicom(np.zeros((8, 8), np.uint8), ImageLaterality="B"))
     assert both.laterality is None
     assert not both.lateral_view
-    said = side_warnings("lower left lung", "R", True, False)
+    said = side_warnings(frozenset({"left"}), "R", True, False)
     assert any("right side only" in note for note in said)
     assert any("lateral view" in note for note in said)
     assert any("does not confirm" in note for note in said)
-    assert side_warnings("both lungs", "R", True, False) == []
-    assert len(side_warnings("right lung", "R", False, True)) == 1
+    assert side_warnings(frozenset(), "R", True, False) == []
+    assert side_warnings(frozenset({"right"}), "R", False, True) == []
+    assert len(side_warnings(None, "R", False, True)) == 2
 
 
 def test_spacing_of_the_detector_is_said(make_dicom):

@@ -32,7 +32,7 @@ def test_dicom_is_answered_in_dicom(predict, segmenter, make_dicom, radiograph, 
     assert record["masks"][0]["area_mm2"] == pytest.approx(expected.sum() * 0.125)
     assert record["display"]["flipped_columns"] is True
     assert any("mirrored" in note for note in record["warnings"])
-    assert any("viewer's left" in note for note in record["masks"][0]["warnings"])
+    assert any("training captions" in note for note in record["masks"][0]["warnings"])
     overlay = np.asarray(Image.open(folder / "1_overlay.png"))
     outside = expected == 0
     assert np.array_equal(overlay[..., 0][outside], shown[:, ::-1][outside])

@@ -27,6 +27,10 @@ class Answer:
     area_mm2: float | None
     """None where the file does not give the spacing."""
     warnings: tuple[str, ...]
+    read_as: str = ""
+    """The sentence that the text was read as; "" where it was taken as written."""
+    meant: str = ""
+    """Which lungs that is, in words."""
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: the mask as COCO's run lengths."""
@@ -34,6 +38,8 @@ class Answer:
             "note": NOTE,
             "version": __version__,
             "text": self.text,
+            "read_as": self.read_as,
+            "meant": self.meant,
             "height": self.mask.shape[0],
             "width": self.mask.shape[1],
             "threshold": self.threshold,
@@ -58,24 +64,33 @@ def answer(
     """
     line = result.threshold if threshold is None else threshold
     mask = foreground(result.probability, line).astype(np.uint8)
+    if result.sentence is not None and result.sentence.empty:
+        mask[:] = 0
     spacing = study.spacing
     return Answer(
         mask=np.ascontiguousarray(study.display.undo(mask)),
         text=result.text,
         threshold=line,
         area_mm2=round(int(mask.sum()) * spacing[0] * spacing[1], 4) if spacing else None,
-        warnings=warnings_of(study, result, segmenter),
+        warnings=warnings_of(study, result, segmenter, int(mask.sum())),
+        read_as=result.read_as,
+        meant=result.meant,
     )
 
 
-def warnings_of(study: Study, result: Segmentation, segmenter: Segmenter) -> tuple[str, ...]:
-    """Everything that must be said beside a mask, each sentence once."""
-    from causalseg.inference.writers import text_warnings
+def warnings_of(
+    study: Study, result: Segmentation, segmenter: Segmenter, pixels: int
+) -> tuple[str, ...]:
+    """Everything that must be said beside a mask of so many pixels, each sentence once."""
+    from causalseg.inference.writers import sentence_warnings
 
+    sentences = [result.sentence] if result.sentence else []
+    said = {note for one in sentences for note in one.about(pixels=0)}
     notes = [
         *study.warnings,
         *domain_warnings(study, segmenter.provenance),
-        *result.warnings,
-        *text_warnings(segmenter, study, [result.text]),
+        *(note for note in result.warnings if note not in said),
+        *(note for one in sentences for note in one.about(pixels=pixels)),
+        *sentence_warnings(segmenter, study, sentences),
     ]
     return tuple(dict.fromkeys(notes))

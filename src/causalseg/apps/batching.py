@@ -12,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalseg.inference.segmenter import Segmentation
+from causalseg.inference.sentences import Sentence
 
 
 class Model(Protocol):
     """What is used of `causalseg.inference.segmenter.Segmenter`."""
 
-    def batch(self, images: Sequence[Any], texts: Sequence[str]) -> list[Segmentation]:
+    def batch(self, images: Sequence[Any], texts: Sequence[str | Sentence]) -> list[Segmentation]:
         """One result an image and its text."""
 
 
 @dataclass
 class _Job:
     image: NDArray[np.uint8]
-    text: str
+    text: str | Sentence
     future: "Future[Segmentation]" = field(default_factory=Future)
 
 
@@ -52,7 +53,7 @@ class Batcher:
         self._thread = threading.Thread(target=self._work, name="causalseg-model", daemon=True)
         self._thread.start()
 
-    def submit(self, image: NDArray[np.uint8], text: str) -> "Future[Segmentation]":
+    def submit(self, image: NDArray[np.uint8], text: str | Sentence) -> "Future[Segmentation]":
         """Queue one image (H, W) or (H, W, 3) with its text; cancelling the future skips it.
 
         Raises:

@@ -37,7 +37,11 @@ class MaskAnswer(BaseModel):
 
     note: str
     version: str
-    text: str = Field(description="As it was read: white space made single")
+    text: str = Field(description="As it came: white space made single")
+    read_as: str = Field(
+        description="The sentence that the model was given; empty where the text goes as written"
+    )
+    meant: str = Field(description="Which lungs that is, by the picture and by the patient")
     height: int
     width: int
     threshold: float = Field(ge=0, le=1)

@@ -23,6 +23,7 @@ from causalseg.errors import InputError
 from causalseg.inference.outputs import mask_pixels
 from causalseg.inference.requests import MAX_TEXT, clean_text
 from causalseg.inference.segmenter import Segmenter
+from causalseg.text.reading import Sides
 from causalseg.version import __version__
 
 # Decoding holds a picture several times over, so only so many are decoded at once.
@@ -58,17 +59,25 @@ class Service:
             self.in_work -= 1
             self.metrics.waiting.set(self.in_work)
 
-    async def segment(self, content: bytes, text: str, threshold: float | None) -> Answer:
-        """Decode, wait for the model, draw the line.
+    async def segment(
+        self,
+        content: bytes,
+        text: str,
+        threshold: float | None,
+        sides: Sides | None = None,
+        *,
+        strict: bool = False,
+    ) -> Answer:
+        """Read the text, decode, wait for the model, draw the line.
 
         Raises:
-            InputError: the image or the text cannot be used.
+            InputError: the image or the text cannot be used, or `strict` refuses the text.
 
         """
         loop = asyncio.get_running_loop()
-        text = clean_text(text)
+        sentence = self.segmenter.sentence(clean_text(text), sides, strict=strict)
         study = await loop.run_in_executor(self.decoders, read_upload, content, self.limits)
-        result = await asyncio.wrap_future(self.batcher.submit(study.frames[0], text))
+        result = await asyncio.wrap_future(self.batcher.submit(study.frames[0], sentence))
         return await loop.run_in_executor(
             self.decoders, answer, study, result, self.segmenter, threshold
         )
@@ -131,6 +140,16 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             Literal["json", "png"],
             Form(description="JSON with COCO run lengths, or the mask as PNG (0 and 255)"),
         ] = "json",
+        sides: Annotated[
+            Sides | None,
+            Form(
+                description="Whose left the text means where it does not say so: by default the "
+                "patient's, and in the wording of QaTa-COV19's captions the viewer's"
+            ),
+        ] = None,
+        strict: Annotated[
+            bool, Form(description="Refuse a text that is not understood, in place of a warning")
+        ] = False,
         threshold: Annotated[
             float | None,
             Form(ge=0, le=1, allow_inf_nan=False, description="By default the model's own"),
@@ -140,7 +159,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             try:
                 async with asyncio.timeout(service.limits.timeout_s):
                     content = await image.read()
-                    found = await service.segment(content, text, threshold)
+                    found = await service.segment(content, text, threshold, sides, strict=strict)
                     return await asyncio.to_thread(_render, found, output)
             except TimeoutError:
                 raise HTTPException(

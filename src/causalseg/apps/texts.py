@@ -62,8 +62,16 @@ def figures(answer: Answer) -> str:
         size = f"<b>{answer.area_mm2:,.0f} mm²</b> ({pixels:,} pixels, {share:.1f} % of the image)"
     return (
         f"<div class='figures'><span class='sentence'>“{escape(answer.text)}”</span><br>"
+        f"{_read_as(answer)}"
         f"{size}</div>"
     )
+
+
+def _read_as(answer: Answer) -> str:
+    if not answer.read_as:
+        return ""
+    meant = f" That is: {escape(answer.meant)}." if answer.meant else ""
+    return f"<span class='read-as'>read as: “{escape(answer.read_as)}”{meant}</span><br>"
 
 
 def comparison(views: Views) -> str:

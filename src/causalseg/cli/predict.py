@@ -43,6 +43,17 @@ def _parser() -> argparse.ArgumentParser:
     add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
     add("--text", action="append", default=[], help="what to segment; may be given several times")
     add(
+        "--sides",
+        choices=("patient", "viewer"),
+        help="whose left a text means where it does not say so (default: the patient's, as in "
+        "reports; in the wording of QaTa-COV19's captions the viewer's)",
+    )
+    add(
+        "--strict",
+        action="store_true",
+        help="refuse texts that are not understood, in place of a warning",
+    )
+    add(
         "--prompts",
         "--input",
         type=Path,
@@ -160,6 +171,8 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
         finding=arguments.finding,
         anatomy=arguments.anatomy,
         model=sha256_of(checkpoint),
+        sides=arguments.sides,
+        strict=arguments.strict,
         resume=arguments.resume,
     )
     return options, checkpoint
@@ -212,8 +225,14 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
     _write_index(plan, records, out)
     counts = Counter(record["status"] for record in records)
     warned = Counter(note for record in records for note in dict.fromkeys(record["warnings"]))
+    _tell_sentences(records)
     for note, times in warned.most_common(_SHOWN):
         print(f"causalseg predict: warning ({times} of {len(records)}): {note}", file=sys.stderr)
+    if len(warned) > _SHOWN:
+        print(
+            f"causalseg predict: {len(warned) - _SHOWN} more warnings: {out / 'index.csv'}",
+            file=sys.stderr,
+        )
     if plan.ignored:
         print(f"causalseg predict: {plan.ignored} files are no images, left out", file=sys.stderr)
     for _, label, reason in failed[:_SHOWN]:
@@ -229,14 +248,31 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
     return 1 if failed else 0
 
 
+def _tell_sentences(records: Sequence[dict[str, Any]]) -> None:
+    """Say what each sentence was read as, where it was read."""
+    told = {
+        one["text"]: one
+        for record in records
+        for one in record.get("sentences", [])
+        if one["read_as"]
+    }
+    for one in list(told.values())[:_SHOWN]:
+        meant = f" That is: {one['meant']}." if one["meant"] else ""
+        print(f"{one['text']!r} was read as {one['read_as']!r}.{meant}")
+    if len(told) > _SHOWN:
+        print(f"{len(told) - _SHOWN} more sentences: what they were read as is in result.json")
+
+
 def _write_index(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> None:
     """One line for each image or bad row; without paths, which may hold patient data."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["row", "name", "status", "reason"])
-    rows: list[tuple[int, str, str, str]] = [
-        (failure.row, "", "failed", failure.reason) for failure in plan.failures
+    writer.writerow(["row", "name", "status", "reason", "warnings"])
+    rows: list[tuple[int, str, str, str, str]] = [
+        (failure.row, "", "failed", failure.reason, "") for failure in plan.failures
     ]
-    rows += [(r["row"], r["name"], r["status"], r["reason"]) for r in records]
+    rows += [
+        (r["row"], r["name"], r["status"], r["reason"], " | ".join(r["warnings"])) for r in records
+    ]
     writer.writerows(sorted(rows))
     write_bytes(out / "index.csv", text.getvalue().encode())

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from causalseg.inference.formats import read_study
 from causalseg.inference.requests import Item
 from causalseg.inference.tracks import PredictOptions, Segmenter, segment, tracks_of
 from causalseg.inference.writers import write_results
+from causalseg.inputs import read_json
 from causalseg.version import __version__
 
 RESULT = "result.json"
@@ -61,14 +63,16 @@ def predict_one(
 
     Returns:
         row, name, status ("done", "kept" from an earlier run, or "failed"), reason (of a
-        failure, without patient data), warnings, seconds.
+        failure, without patient data), warnings (of the image and of every mask), sentences (text,
+        read_as and meant of each mask), seconds.
 
     """
     start = time.monotonic()
     status, reason = "failed", ""
     notes: list[str] = []
+    told: list[dict[str, str]] = []
     try:
-        status, notes = _predict(segmenter, item, out, options)
+        status, notes, told = _predict(segmenter, item, out, options)
     except (InputError, OSError) as error:
         refused = error if isinstance(error, OSError) else error.__cause__
         reason = str(error)
@@ -85,21 +89,23 @@ def predict_one(
         "status": status,
         "reason": reason,
         "warnings": notes,
+        "sentences": told,
         "seconds": round(time.monotonic() - start, 3),
     }
 
 
 def _predict(
     segmenter: Segmenter, item: Item, out: Path, options: PredictOptions
-) -> tuple[str, list[str]]:
+) -> tuple[str, list[str], list[dict[str, str]]]:
     folder = out / item.name
     if "\0" in item.image or not os.path.exists(item.image):
         raise InputError("there is no such file: check the path.")
     digest = request_digest(item, options)
     if options.resume and is_done(folder, digest):
-        return "kept", []
+        return ("kept", *_said(read_json(folder / RESULT)))
     study = read_study(item.image, axis=options.axis, window=options.window)
-    answers = segment(segmenter, study, tracks_of(item.prompts, len(study.frames)))
+    tracks = tracks_of(item.prompts, len(study.frames))
+    answers = segment(segmenter, study, tracks, options.sides, strict=options.strict)
     general = [*study.warnings, *domain_warnings(study, getattr(segmenter, "provenance", {}))]
     remove_leftovers(folder)
     with replacing_folder(folder) as part:
@@ -116,4 +122,12 @@ def _predict(
             **written,
         }
         write_json(part / RESULT, record)
-    return "done", general
+    return ("done", *_said(record))
+
+
+def _said(record: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
+    """All warnings of a result, each once, and what its sentences were read as."""
+    masks = record["masks"]
+    notes = [*record["warnings"], *(note for mask in masks for note in mask["warnings"])]
+    told = [{name: mask.get(name, "") for name in ("text", "read_as", "meant")} for mask in masks]
+    return list(dict.fromkeys(notes)), told

@@ -19,11 +19,12 @@ from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.formats import kind_of, read_study
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
+from causalseg.inference.sentences import Sentence, read_for
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
-from causalseg.text.clean import clean_text
+from causalseg.text.reading import Sides
 
 ImageLike = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
 """A path of any format, the bytes or binary file of a picture, a Pillow image, or an array."""
@@ -36,6 +37,7 @@ class Segmentation:
     image: NDArray[np.uint8]
     """(H, W) or (H, W, 3): the source's pixels."""
     text: str
+    """As written."""
     mask: NDArray[np.uint8]
     """(H, W) in {0, 1}: where the probability reaches the threshold."""
     probability: NDArray[np.float32]
@@ -45,6 +47,19 @@ class Segmentation:
     """"stage2", ... -> causal mask M at that stage's own size, in [0, 1]; a mask per channel is
     averaged over channels. The confounding mask is `1 - M`."""
     warnings: tuple[str, ...] = ()
+    """What must be known before the mask is trusted, one sentence each."""
+    sentence: Sentence | None = None
+    """How the text was read."""
+
+    @property
+    def read_as(self) -> str:
+        """The sentence that the text was read as; "" where it was taken as written."""
+        return self.sentence.read_as if self.sentence else ""
+
+    @property
+    def meant(self) -> str:
+        """Which lungs that is, by the picture and by the patient, in words."""
+        return self.sentence.meant if self.sentence else ""
 
     def save(self, folder: str | Path, name: str) -> list[Path]:
         """Write mask, probability, overlay and heat maps as PNG files named `NAME_*.png`.
@@ -138,42 +153,77 @@ class Segmenter:
             provenance=saved.provenance,
         )
 
-    def __call__(self, image: ImageLike, text: str) -> Segmentation:
+    def sentence(
+        self, text: str | Sentence, sides: Sides | None = None, *, strict: bool = False
+    ) -> Sentence:
+        """Read a text for this model: see `causalseg.inference.sentences.read_for`."""
+        return read_for(self.provenance, text, sides, strict=strict)
+
+    def __call__(
+        self,
+        image: ImageLike,
+        text: str | Sentence,
+        *,
+        sides: Sides | None = None,
+        strict: bool = False,
+    ) -> Segmentation:
         """Segment one image by one sentence.
 
         Args:
             image: a path (PNG, JPEG, TIFF, BMP, or DICOM and NIfTI with one frame), a Pillow
                 image, bytes, a binary file, or an array or tensor (H, W), (H, W, 1), (H, W, 3);
                 arrays that are not uint8 are scaled from their minimum and maximum to 0..255.
-            text: not empty.
+            text: not empty. For a model of chest images it is read, and the model is given the
+                canonical sentence (`Segmentation.read_as`).
+            sides: whose left the text means where it does not say so: "patient" (the default, as
+                in reports) or "viewer" (the default in the wording of QaTa-COV19's captions).
+            strict: refuse a text that is not understood, in place of a warning.
 
         Raises:
-            InputError: the image cannot be used, or the text is empty.
+            InputError: the image cannot be used, the text is empty, or `strict` refuses it.
 
         """
-        return self.prompts(image, [text])[0]
+        return self.prompts(image, [text], sides=sides, strict=strict)[0]
 
-    def batch(self, images: Sequence[ImageLike], texts: Sequence[str]) -> list[Segmentation]:
+    def batch(
+        self,
+        images: Sequence[ImageLike],
+        texts: Sequence[str | Sentence],
+        *,
+        sides: Sides | None = None,
+        strict: bool = False,
+    ) -> list[Segmentation]:
         """Segment several images, each by its own sentence."""
         if len(images) != len(texts):
             raise InputError(f"{len(images)} images and {len(texts)} texts do not pair up.")
         if not images:
             return []
+        sentences = [self.sentence(text, sides, strict=strict) for text in texts]
         pictures = [as_picture(image) for image in images]
         encoded = self.encode([picture.pixels for picture in pictures])
-        output = self.answer(encoded, [clean_text(text) for text in texts])
+        output = self.answer(encoded, [sentence.given for sentence in sentences])
         return [
-            self._result(p, t, output, i)
-            for i, (p, t) in enumerate(zip(pictures, texts, strict=True))
+            self._result(p, s, output, i)
+            for i, (p, s) in enumerate(zip(pictures, sentences, strict=True))
         ]
 
-    def prompts(self, image: ImageLike, texts: Sequence[str]) -> list[Segmentation]:
+    def prompts(
+        self,
+        image: ImageLike,
+        texts: Sequence[str | Sentence],
+        *,
+        sides: Sides | None = None,
+        strict: bool = False,
+    ) -> list[Segmentation]:
         """Segment one image by several sentences; the image is encoded once."""
         if not texts:
             return []
+        sentences = [self.sentence(text, sides, strict=strict) for text in texts]
         picture = as_picture(image)
-        output = self.answer(self.encode([picture.pixels]), [clean_text(text) for text in texts])
-        return [self._result(picture, text, output, i) for i, text in enumerate(texts)]
+        output = self.answer(
+            self.encode([picture.pixels]), [sentence.given for sentence in sentences]
+        )
+        return [self._result(picture, one, output, i) for i, one in enumerate(sentences)]
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> EncodedImages:
@@ -214,7 +264,7 @@ class Segmenter:
         return probabilities(self.answer(encoded, texts))
 
     def _result(
-        self, picture: Picture, text: str, output: SegmentationOutput, index: int
+        self, picture: Picture, sentence: Sentence, output: SegmentationOutput, index: int
     ) -> Segmentation:
         # The model saw the picture upright; the answer lies as the file does.
         undo, pixels = picture.display.undo, picture.pixels
@@ -225,9 +275,18 @@ class Segmenter:
         }
         shape = (pixels.shape[0], pixels.shape[1])
         probability = undo(resize_map(probabilities(output)[index], shape))
+        if sentence.empty:
+            probability = np.zeros_like(probability)
         mask = foreground(probability, self.threshold).astype(np.uint8)
         return Segmentation(
-            undo(pixels), text, mask, probability, self.threshold, maps, picture.warnings
+            undo(pixels),
+            sentence.text,
+            mask,
+            probability,
+            self.threshold,
+            maps,
+            (*picture.warnings, *sentence.about(pixels=int(mask.sum()))),
+            sentence,
         )
 
 

@@ -11,6 +11,8 @@ from causalseg.errors import InputError
 from causalseg.inference.formats import Study
 from causalseg.inference.outputs import Result
 from causalseg.inference.requests import Prompt
+from causalseg.inference.sentences import Sentence, read_for
+from causalseg.text.reading import Sides
 
 Format = Literal["auto", "png", "seg", "nifti"]
 # Prompts that are decoded together; each group encodes its image once.
@@ -22,7 +24,7 @@ _MAX_ANSWERS = 2**31
 class Segmenter(Protocol):
     """What is used of `causalseg.inference.segmenter.Segmenter`."""
 
-    def prompts(self, image: Any, texts: Sequence[str]) -> Sequence[Any]:
+    def prompts(self, image: Any, texts: Sequence[Sentence]) -> Sequence[Any]:
         """One result a text; the image is encoded once."""
 
 
@@ -40,6 +42,10 @@ class PredictOptions:
     """`SCHEME:VALUE:MEANING`; by default from the header's body part."""
     model: str = ""
     """Identity of the checkpoint, such as its SHA-256: another model's results are not reused."""
+    sides: Sides | None = None
+    """Whose left the texts mean where they do not say so; None: see `read_for`."""
+    strict: bool = False
+    """Refuse texts that are not understood."""
     resume: bool = False
     """Leave results alone that the same request has made already."""
 
@@ -59,8 +65,27 @@ class Answer:
     track: Track
     mask: npt.NDArray[np.uint8]
     probability: npt.NDArray[np.float32]
+    sentences: Mapping[int, Sentence]
+    """The track's texts as they were read."""
     result: Result | None = None
     """Of the only frame, for pictures; None for volumes."""
+
+    def told(self) -> dict[str, str]:
+        """What the texts were read as, and which lungs that is, in words."""
+        found = {}
+        for name in ("read_as", "meant"):
+            words = {number: getattr(one, name) for number, one in self.sentences.items()}
+            if len(set(words.values())) == 1:
+                found[name] = next(iter(words.values()))
+            else:
+                found[name] = "; ".join(f"slice {n}: {text}" for n, text in words.items() if text)
+        return found
+
+    def warnings(self) -> tuple[str, ...]:
+        """What must be said about the sentences and the mask, each once."""
+        pixels = int(self.mask.sum())
+        notes = [note for one in self.sentences.values() for note in one.about(pixels=pixels)]
+        return tuple(dict.fromkeys([*(self.result.warnings if self.result else ()), *notes]))
 
 
 def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
@@ -93,19 +118,41 @@ def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
     return tracks
 
 
-def segment(segmenter: Segmenter, study: Study, tracks: Sequence[Track]) -> list[Answer]:
-    """Run the model frame by frame; frames without a prompt stay empty (probability 0)."""
+def segment(
+    segmenter: Segmenter,
+    study: Study,
+    tracks: Sequence[Track],
+    sides: Sides | None = None,
+    *,
+    strict: bool = False,
+) -> list[Answer]:
+    """Run the model frame by frame; frames without a prompt stay empty (probability 0).
+
+    Raises:
+        InputError: too many masks, a text that `read_for` refuses, or an output not finite.
+
+    """
     shape = (len(study.frames), *study.shape)
     if len(tracks) * np.prod([float(size) for size in shape]) > _MAX_ANSWERS:
         raise InputError(f"{len(tracks)} masks of this size are too many at once: ask for fewer.")
+    provenance = getattr(segmenter, "provenance", {})
     answers = [
-        Answer(track, np.zeros(shape, np.uint8), np.zeros(shape, np.float32)) for track in tracks
+        Answer(
+            track,
+            np.zeros(shape, np.uint8),
+            np.zeros(shape, np.float32),
+            {
+                number: read_for(provenance, text, sides, strict=strict)
+                for number, text in track.texts.items()
+            },
+        )
+        for track in tracks
     ]
     for number, frame in enumerate(study.frames):
         asked = [answer for answer in answers if number in answer.track.texts]
         for start in range(0, len(asked), _PROMPTS_AT_ONCE):
             group = asked[start : start + _PROMPTS_AT_ONCE]
-            results = segmenter.prompts(frame, [answer.track.texts[number] for answer in group])
+            results = segmenter.prompts(frame, [answer.sentences[number] for answer in group])
             for answer, result in zip(group, results, strict=True):
                 if not np.isfinite(result.probability).all():
                     raise InputError("the model's output is not finite: is the checkpoint sound?")

@@ -16,6 +16,7 @@ from causalseg.inference.outputs import (
     probability_pixels,
     write_png,
 )
+from causalseg.inference.sentences import Sentence
 from causalseg.inference.tracks import Answer, PredictOptions
 
 _SEG = "segmentation.dcm"
@@ -81,10 +82,12 @@ def write_results(
         elif form == "png":
             files += _write_frames(study, answer, folder, number)
         about = [
-            *(answer.result.warnings if answer.result else ()),
-            *text_warnings(segmenter, study, list(answer.track.texts.values())),
+            *answer.warnings(),
+            *sentence_warnings(segmenter, study, list(answer.sentences.values())),
         ]
-        masks.append({**_measures(study, answer), "warnings": about, "files": files})
+        masks.append(
+            {**_measures(study, answer), **answer.told(), "warnings": about, "files": files}
+        )
     turn = study.display
     return {
         "kind": study.kind,
@@ -120,18 +123,19 @@ def _measures(study: Study, answer: Answer) -> dict[str, Any]:
     return found
 
 
-def text_warnings(segmenter: Any, study: Study, texts: Sequence[str]) -> list[str]:
+def sentence_warnings(segmenter: Any, study: Study, sentences: Sequence[Sentence]) -> list[str]:
     """What must be said about each text: words cut off, and sides that cannot be trusted."""
     from causalseg.inference.formats.orientation import side_warnings
 
     notes: dict[str, None] = {}
     preprocessing = getattr(segmenter, "preprocessing", None)
-    for text in dict.fromkeys(texts):
-        if preprocessing is not None and (lost := preprocessing.reader.lost(text)):
+    for one in dict.fromkeys(sentences):
+        if preprocessing is not None and (lost := preprocessing.reader.lost(one.given)):
             notes[f"the text is longer than the model reads: {lost!r} was cut off."] = None
         if study.kind == "dicom":
+            sides = one.patient_sides
             notes |= dict.fromkeys(
-                side_warnings(text, study.laterality, study.lateral_view, study.oriented)
+                side_warnings(sides, study.laterality, study.lateral_view, study.oriented)
             )
     return list(notes)
 

@@ -26,6 +26,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
+from causalseg.inference.sentences import kind_of_captions
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import check_loadable, load_checkpoint
 from causalseg.models.registry import build_model
@@ -119,6 +120,9 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     record = {
         "config": asdict(config),
         "data": data.provenance(),
+        "captions": kind_of_captions(
+            [record.caption for record in data.manifests["train"].records]
+        ),
         "initial_weights": module.model.weights_report.to_dict(),
         "environment": environment(),
         "command": sys.argv,

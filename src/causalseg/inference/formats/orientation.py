@@ -11,7 +11,6 @@ its training images were displayed, and masks are turned back to the source's ow
    not, a warning says so; nothing is guessed.
 """
 
-import re
 from collections.abc import Sequence
 
 from causalseg.inference.formats.study import Display
@@ -32,8 +31,6 @@ _STANDARD = {
     frozenset("xy"): ("x", "y"),
     frozenset("yz"): ("y", "z"),
 }
-_SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
-
 # Views that show both sides one over the other (DICOM PS3.3 C.8.1.2 and C.8.11.5).
 LATERAL_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "ML", "LM")
 
@@ -105,26 +102,32 @@ def orientation_warnings(display: Display | None, turn: str) -> list[str]:
     ]
 
 
-def side_warnings(text: str, laterality: str | None, lateral_view: bool, known: bool) -> list[str]:
+def side_warnings(
+    sides: frozenset[str] | None, laterality: str | None, lateral_view: bool, known: bool
+) -> list[str]:
     """What a prompt that names a side must be told, from the header alone.
 
     Args:
-        text: the prompt.
+        sides: the lungs asked for, "left" and "right" as the patient's; None where the prompt
+            names a side and whose it is cannot be told.
         laterality: "L" or "R" where the header says that the image shows one side only.
         lateral_view: the header's view position is a lateral one.
         known: the header gave the image's orientation.
 
     """
-    sides = {side.lower() for side in _SIDES.findall(text)}
-    if not sides:
+    if sides is not None and not sides:
         return []
-    found = [
-        "a side in the prompt means what it meant in the training captions (in QaTa-COV19 the "
-        "viewer's left, which in the standard display is the patient's right)."
-    ]
+    found = []
+    if sides is None:
+        found.append("a side in the prompt means what it meant in the model's training captions.")
     shown = {"L": "left", "R": "right"}.get(laterality or "")
-    if shown and sides != {shown}:
-        found.append(f"the header says that the image shows the {shown} side only.")
+    if shown and sides != frozenset({shown}):
+        asked = (
+            "" if sides is None else f", and the patient's {' and '.join(sorted(sides))} is asked"
+        )
+        found.append(
+            f"the header says that the image shows the patient's {shown} side only{asked}."
+        )
     if lateral_view:
         found.append("the header says that this is a lateral view, where sides lie on each other.")
     if not known:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from causalseg.text.grammar_lung import ZONES, lung_finding
+from causalseg.text.grammar_lung import ZONES, LungWording, lung_finding
 from causalseg.text.words import OTHER_SIDE, SIDES
 
 Status = Literal["present", "absent", "uncertain", "other", "unread"]
@@ -57,24 +57,25 @@ class Reading:
             zones = {(OTHER_SIDE[side], height) for side, height in zones}
         return ordered(zones)
 
-    def canonical(self, sides: Sides = "viewer") -> str:
+    def canonical(self, sides: Sides = "viewer", wording: LungWording = "sgseg") -> str:
         """The sentence in the wording that checkpoints are trained in, or "" where there is none.
 
         Args:
             sides: the convention of the checkpoint's captions.
+            wording: theirs too.
 
         """
         if self.status == "absent":
-            return lung_finding((), ()).compose()
+            return lung_finding((), (), wording).compose()
         if self.status not in ("present", "uncertain"):
             return ""
         zones = self.asked(sides)
         if not zones:
-            return UNLOCATED
+            return UNLOCATED if wording == "sgseg" else UNLOCATED.capitalize()
         left, right = (
             tuple(height for side, height in zones if side == wanted) for wanted in SIDES
         )
-        return lung_finding(left, right).compose()
+        return lung_finding(left, right, wording).compose()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""

@@ -1,0 +1,247 @@
+"""From what a user writes to what a model is given, with everything that must be said about it.
+
+A checkpoint says in its provenance whether its captions are chest captions, whose sides they mean
+and in which wording they are. A sentence for such a model is read (`causalseg.text.reading`) and
+the model gets the canonical sentence in that wording and those sides. Any other model gets the
+sentence as written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from causalseg.errors import InputError
+from causalseg.text.captions import parse
+from causalseg.text.clean import clean_text
+from causalseg.text.grammar_lung import LungFinding, LungWording
+from causalseg.text.reading import Reading, Sides, read
+from causalseg.text.reading.nearest import nearest_readable
+from causalseg.text.words import OTHER_SIDE, SIDES, CaptionError
+
+AS_WRITTEN = "this model has no reading of its own: the sentence is taken as written."
+NOTHING_SAID = (
+    "the text says that there is nothing: the mask is empty because of that, whatever the image "
+    "shows."
+)
+NOTHING_FOUND = (
+    "the model found nothing for this sentence: an empty mask does not mean that there is no "
+    "disease."
+)
+# Data sets of chest captions whose sides are the viewer's, by a part of their folder's name.
+_CHEST = ("qata", "mosmed")
+
+
+@dataclass(frozen=True)
+class CaptionKind:
+    """How the captions of a chest checkpoint are: kept in its provenance as `captions`."""
+
+    sides: Sides = "viewer"
+    wording: LungWording = "sgseg"
+
+    def to_dict(self) -> dict[str, str]:
+        """For the checkpoint."""
+        return {"reading": "chest", "sides": self.sides, "wording": self.wording}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence on its way to a model, and back to the user."""
+
+    text: str
+    """As written."""
+    given: str
+    """What the model gets."""
+    read_as: str = ""
+    """The canonical sentence that the text was read as; "" where it is taken as written."""
+    meant: str = ""
+    """Which lungs, in words: by the picture and by the patient. "" where none is named."""
+    empty: bool = False
+    """The mask stays empty whatever the model finds: the text says nothing is there, or names
+    something else than the model segments."""
+    status: str = "as written"
+    patient_sides: frozenset[str] | None = frozenset()
+    """Lungs named, in the patient's sides; None where a side is named and whose is not known."""
+    warnings: tuple[str, ...] = field(default=())
+
+    def about(self, *, pixels: int) -> tuple[str, ...]:
+        """The warnings of this sentence's mask, which has so many pixels."""
+        if self.empty or pixels:
+            return self.warnings
+        return (*self.warnings, NOTHING_FOUND)
+
+
+def caption_kind(provenance: Mapping[str, Any]) -> CaptionKind | None:
+    """How a checkpoint's captions are, or None where it has no reading.
+
+    A checkpoint of before this was recorded is a chest one if its data is: its card, or the folder
+    that it was trained on, names QaTa-COV19 or MosMedData+.
+    """
+    recorded = provenance.get("captions")
+    if isinstance(recorded, Mapping):
+        if recorded.get("reading") != "chest":
+            return None
+        sides: Any = recorded.get("sides")
+        wording: Any = recorded.get("wording", "sgseg")
+        if sides not in get_args(Sides) or wording not in get_args(LungWording):
+            raise InputError(
+                f"the checkpoint records captions of sides {sides!r} in wording {wording!r}, which "
+                "this version does not know: update causalseg."
+            )
+        return CaptionKind(sides, wording)
+    if "captions" in provenance:
+        return None
+    card = provenance.get("card")
+    trained = [card.get("trained on")] if isinstance(card, Mapping) else []
+    data = provenance.get("data")
+    for split in data.values() if isinstance(data, Mapping) else []:
+        trained.append(split.get("root") if isinstance(split, Mapping) else None)
+    told = " ".join(str(part).lower() for part in trained if part)
+    return CaptionKind() if any(name in told for name in _CHEST) else None
+
+
+def kind_of_captions(captions: Sequence[str]) -> dict[str, str | None]:
+    """What a checkpoint records of the captions that it is trained on.
+
+    Chest captions are those of the lung grammar, all of them; their sides are the viewer's.
+    """
+    wordings = set()
+    for caption in dict.fromkeys(captions):
+        try:
+            finding = parse(caption)
+        except CaptionError:
+            return {"reading": None}
+        if not isinstance(finding, LungFinding):
+            return {"reading": None}
+        wordings.add(finding.wording)
+    if not wordings:
+        return {"reading": None}
+    return {**CaptionKind(wording="lvit" if wordings == {"lvit"} else "sgseg").to_dict()}
+
+
+def read_for(
+    provenance: Mapping[str, Any],
+    text: "str | Sentence",
+    sides: Sides | None = None,
+    *,
+    strict: bool = False,
+) -> Sentence:
+    """Read a text for a model.
+
+    Args:
+        provenance: the checkpoint's.
+        text: as written; a sentence that is read already is given back.
+        sides: whose left is meant where the text does not say so: by default the patient's, and in
+            the wording of QaTa-COV19's captions the viewer's.
+        strict: refuse what is not read, in place of a warning.
+
+    Raises:
+        InputError: the text cannot be used at all (`clean_text`), an unknown `sides`, or `strict`
+            and the text is not read or names another finding.
+
+    """
+    if isinstance(text, Sentence):
+        return text
+    if sides is not None and sides not in get_args(Sides):
+        raise InputError(f"sides are patient or viewer, not {sides!r}.")
+    kind = caption_kind(provenance)
+    cleaned = clean_text(text)
+    if kind is None:
+        named = any(side in cleaned.lower().split() for side in SIDES)
+        return Sentence(
+            text, cleaned, patient_sides=None if named else frozenset(), warnings=(AS_WRITTEN,)
+        )
+    found = read(text, sides)
+    if found.status == "other":
+        return _other(text, found, strict=strict)
+    if found.status == "unread":
+        return _unread(text, cleaned, found, strict=strict)
+    if found.status == "absent":
+        given = found.canonical(kind.sides, kind.wording)
+        return Sentence(
+            text, given, given, empty=True, status="absent", warnings=(*found.notes, NOTHING_SAID)
+        )
+    return Sentence(
+        text,
+        _same_caption(cleaned, found, kind) or found.canonical(kind.sides, kind.wording),
+        found.canonical(kind.sides, kind.wording),
+        _meant(found),
+        status=found.status,
+        patient_sides=frozenset(side for side, _ in found.asked("patient")),
+        warnings=found.notes,
+    )
+
+
+def _same_caption(text: str, found: Reading, kind: CaptionKind) -> str | None:
+    """The text itself where it is a caption of the checkpoint's own wording and sides."""
+    try:
+        finding = parse(text)
+    except CaptionError:
+        return None
+    own = isinstance(finding, LungFinding) and finding.wording == kind.wording
+    return text if own and found.sides == kind.sides else None
+
+
+def _other(text: str, found: Reading, *, strict: bool) -> Sentence:
+    names = " and ".join(found.other) or "another finding"
+    told = f"the text names {names}, which this model does not segment"
+    if strict:
+        raise InputError(f"{told}: ask for an opacity or an infection.")
+    return Sentence(
+        text,
+        text,
+        empty=True,
+        status="other",
+        warnings=(
+            *found.notes,
+            f"{told}: the mask is left empty, which says nothing about {names}.",
+        ),
+    )
+
+
+def _unread(text: str, cleaned: str, found: Reading, *, strict: bool) -> Sentence:
+    words = ", ".join(dict.fromkeys(found.unread)) or cleaned
+    nearest = nearest_readable(cleaned)
+    told = f"the text was not understood ({words})"
+    if strict:
+        reasons = " ".join(found.notes)
+        raise InputError(f"{told}. {reasons} A sentence that is: {nearest!r}.")
+    named = any(side in cleaned.lower().split() for side in SIDES)
+    return Sentence(
+        text,
+        cleaned,
+        status="unread",
+        patient_sides=None if named else frozenset(),
+        warnings=(
+            *found.notes,
+            f"{told} and goes to the model as written: do not rely on the mask. A sentence that is "
+            f"understood: {nearest!r}.",
+        ),
+    )
+
+
+def _meant(found: Reading) -> str:
+    """Which lungs, in words, and whose sides the text's were taken for."""
+    zones = found.asked("viewer")
+    if not zones:
+        return ""
+    parts = []
+    for side in SIDES:
+        heights = [height for one, height in zones if one == side]
+        if heights:
+            zone = "zone" if len(heights) == 1 else "zones"
+            place = "all" if len(heights) == 3 else f"the {' and '.join(heights)} {zone}"
+            parts.append(
+                f"{place} of the lung on the {side} of the picture, the patient's "
+                f"{OTHER_SIDE[side]}"
+            )
+    if len(parts) == 2 and _symmetric(zones):
+        taken = ""
+    else:
+        said = "gives" if found.sides_said else "is taken to give"
+        taken = f" (the text {said} the {found.sides}'s sides)"
+    return "; ".join(parts) + taken
+
+
+def _symmetric(zones: tuple[tuple[str, str], ...]) -> bool:
+    left, right = ([height for one, height in zones if one == side] for side in SIDES)
+    return left == right
