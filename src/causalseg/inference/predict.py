@@ -12,7 +12,7 @@ from typing import Any
 from causalseg.errors import InputError
 from causalseg.files import remove_leftovers, replacing_folder, write_json
 from causalseg.inference.domain import domain_warnings
-from causalseg.inference.formats import read_study
+from causalseg.inference.formats import Study, read_study
 from causalseg.inference.requests import Item
 from causalseg.inference.tracks import PredictOptions, Segmenter, segment, tracks_of
 from causalseg.inference.writers import write_results
@@ -26,12 +26,14 @@ def request_digest(item: Item, options: PredictOptions) -> str:
     """SHA-256 of everything that decides an item's results, the source's size and time too."""
     settings = asdict(options)
     del settings["resume"]
-    stat = os.stat(item.image)
+    files = item.files or (item.image,)
+    if os.path.isdir(item.image):  # a series named by its folder
+        files = tuple(entry.path for entry in sorted(os.scandir(item.image), key=lambda e: e.name))
     request = [
         item.image,
         [asdict(prompt) for prompt in item.prompts],
         settings,
-        [stat.st_size, stat.st_mtime_ns],
+        [[stat.st_size, stat.st_mtime_ns] for stat in map(os.stat, files)],
         __version__,
     ]
     return hashlib.sha256(json.dumps(request).encode()).hexdigest()
@@ -94,6 +96,14 @@ def predict_one(
     }
 
 
+def _study(item: Item, options: PredictOptions) -> Study:
+    if not item.files:
+        return read_study(item.image, axis=options.axis, window=options.window)
+    from causalseg.inference.formats.series import read_series
+
+    return read_series([Path(path) for path in item.files], options.window)
+
+
 def _predict(
     segmenter: Segmenter, item: Item, out: Path, options: PredictOptions
 ) -> tuple[str, list[str], list[dict[str, str]]]:
@@ -103,7 +113,7 @@ def _predict(
     digest = request_digest(item, options)
     if options.resume and is_done(folder, digest):
         return ("kept", *_said(read_json(folder / RESULT)))
-    study = read_study(item.image, axis=options.axis, window=options.window)
+    study = _study(item, options)
     tracks = tracks_of(item.prompts, len(study.frames))
     answers = segment(segmenter, study, tracks, options.sides, strict=options.strict)
     general = [*study.warnings, *domain_warnings(study, getattr(segmenter, "provenance", {}))]
@@ -115,6 +125,7 @@ def _predict(
             "note": "Research software, not a medical device.",
             "version": __version__,
             "image": item.image,
+            **({"files": list(item.files)} if item.files else {}),
             "row": item.row,
             "request": digest,
             "model": options.model,

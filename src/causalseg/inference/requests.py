@@ -42,6 +42,8 @@ class Item:
     prompts: tuple[Prompt, ...]
     name: str = ""
     """Folder of its results. Only pictures keep their own name; others may hold patient data."""
+    files: tuple[str, ...] = ()
+    """All slices where the image is a DICOM series of several files, `image` the first of them."""
 
     @property
     def label(self) -> str:
@@ -151,6 +153,8 @@ def _walk(folder: Path) -> _Found:
 def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
     """Every image (folders are searched, in order of name) with every text.
 
+    The slices of a DICOM series are one image.
+
     Raises:
         InputError: a text is not usable, or a folder holds no image.
 
@@ -171,8 +175,25 @@ def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
         ignored += found.ignored
         failures += [Failure(row, reason) for reason in found.refused]
         paths.update((str(path), None) for path in found.usable)
-    items = (Item(row, image, prompts) for row, image in enumerate(paths, start=1))
+    groups = _volumes([Path(path) for path in paths])
+    items = (
+        Item(row, files[0], prompts, files=files if len(files) > 1 else ())
+        for row, files in enumerate(groups, start=1)
+    )
     return Plan(name_items(items), tuple(failures), ignored)
+
+
+def _volumes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
+    """The paths, with the slices of each DICOM series together, in order of first appearance."""
+    dicom = [path for path in paths if "\0" not in str(path) and kind_of(path) == "dicom"]
+    if len(dicom) < 2:
+        return [(str(path),) for path in paths]
+    from causalseg.inference.formats.series import group_series
+
+    slices = {files[0]: files for files in group_series(dicom)}
+    later = {path for files in slices.values() for path in files[1:]}
+    groups = [slices.get(path, (path,)) for path in paths if path not in later]
+    return [tuple(str(path) for path in files) for files in groups]
 
 
 def plan_rows(rows: Iterable[Row], root: Path) -> Plan:

@@ -64,7 +64,8 @@ def read_study(
     """Read an image file of any supported kind.
 
     Args:
-        path: PNG, JPEG, TIFF, BMP, DICOM or NIfTI; the content decides.
+        path: PNG, JPEG, TIFF, BMP, DICOM or NIfTI; the content decides. Or a folder that holds
+            the slices of one DICOM series.
         axis: the plane in which a NIfTI volume is cut: axial, coronal or sagittal.
         window: (center, width) for DICOM and NIfTI, in place of the header's or of min..max.
 
@@ -81,7 +82,7 @@ def read_study(
     except OSError as error:
         raise InputError(f"the file name cannot be used ({error.strerror}).") from None
     if directory:
-        raise InputError("this is a folder where one image file is wanted.")
+        return _read_folder(path, window)
     if not exists:
         raise InputError("there is no such file: check the path.")
     try:
@@ -103,3 +104,20 @@ def read_study(
     if kind == "raster":
         return read_raster(path)
     raise InputError("the file is none of PNG, JPEG, TIFF, BMP, DICOM and NIfTI.")
+
+
+def _read_folder(folder: Path, window: tuple[float, float] | None) -> Study:
+    """The one DICOM series of a folder."""
+    files = [path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."]
+    slices = [path for path in files if path.name != "DICOMDIR" and kind_of(path) == "dicom"]
+    if not slices:
+        raise InputError("this is a folder where one image file, or a DICOM series, is wanted.")
+    from causalseg.inference.formats.series import group_series, read_series
+
+    groups = group_series(slices)
+    if len(groups) > 1 or len(slices) < 2:
+        raise InputError(
+            f"this folder holds {len(groups)} DICOM images or series where one series is wanted: "
+            "name the one that is meant."
+        )
+    return read_series(slices, window)

@@ -73,7 +73,11 @@ def can_write(study: Study) -> bool:
     Several frames without a frame of reference (a cine loop) cannot be placed in space.
     """
     with quiet():
-        return len(study.frames) == 1 or bool(study.source.get("FrameOfReferenceUID"))
+        return (
+            len(study.frames) == 1
+            or bool(study.others)
+            or bool(study.source.get("FrameOfReferenceUID"))
+        )
 
 
 def _segments(
