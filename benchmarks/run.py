@@ -1,4 +1,4 @@
-"""Measure and write docs/benchmarks.json, .md and .svg: `python -m benchmarks.run`."""
+"""Measure and write docs/results/benchmarks.json, .md and .svg: `python -m benchmarks.run`."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], Any]] = {
 def main() -> None:
     """Run the sections and write the three files."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("docs"), help="folder of the results")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"), help="results' folder")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="sections to measure")
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of inference")
     parser.add_argument("--training-rounds", type=int, default=2)

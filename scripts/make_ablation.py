@@ -1,4 +1,4 @@
-"""Write the tables of docs/ablation.md from finished grids; no number is typed.
+"""Write the tables of docs/results/ablation.md from finished grids; no number is typed.
 
 python scripts/make_ablation.py --collect phantoms=DIR qata-slice=DIR   copy what the page needs
 python scripts/make_ablation.py                                         write the page's blocks
@@ -21,7 +21,7 @@ from causalseg.experiments.ablation_report import markdown
 from causalseg.experiments.ablation_table import AblationTable
 from causalseg.files import write_bytes, write_json
 
-PAGE, DATA = ROOT / "docs" / "ablation.md", ROOT / "docs" / "results"
+PAGE, DATA = ROOT / "docs" / "results" / "ablation.md", ROOT / "docs" / "results"
 
 
 def collect(name: str, folder: Path) -> None:
@@ -50,7 +50,7 @@ def filled(text: str, name: str, content: str) -> str:
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not found.search(text):
-        raise InputError(f"docs/ablation.md has no block {name!r}: add {begin} and {end}.")
+        raise InputError(f"docs/results/ablation.md has no block {name!r}: add {begin} and {end}.")
     return found.sub(lambda _: f"{begin}\n\n{content.strip()}\n\n{end}", text)
 
 

@@ -1,12 +1,12 @@
-"""Write docs/results.md and the README's block from finished runs; no number is typed.
+"""Write docs/results/index.md and the README's block from finished runs; no number is typed.
 
-python scripts/make_results.py --collect DIR    copy what docs/results.yaml names from DIR to
+python scripts/make_results.py --collect DIR    copy what docs/results/plan.yaml names from DIR to
                                                 docs/results/, without paths of this machine
 python scripts/make_results.py                  write the page and the block from docs/results/
 python scripts/make_results.py --check          exit code 1 where they are out of date
 
-docs/results.yaml lists sections; folders are those of `causalseg evaluate`, `score`, `compare`,
-`faithfulness`, `ablate` and `lodo`, relative to DIR:
+docs/results/plan.yaml lists sections; folders are those of `causalseg evaluate`, `score`,
+`compare`, `faithfulness`, `ablate` and `lodo`, relative to DIR:
 
     sections:
       - title: The packaged model
@@ -105,7 +105,7 @@ def without_paths(value: Any) -> Any:
 
 
 def page(plan: Mapping[str, Any], data: Path) -> str:
-    """The whole of docs/results.md."""
+    """The whole of docs/results/index.md."""
     parts = [
         NOTE,
         "# Results",
@@ -113,7 +113,7 @@ def page(plan: Mapping[str, Any], data: Path) -> str:
         "compare one with the other. Brackets hold 95 % intervals, subjects resampled. One row is "
         "one training run unless a number of seeds is given; the interval says how the number "
         "would vary with other patients, not with another training run. Rules and definitions: "
-        "[evidence](evidence.md).",
+        "[evidence](../explanation/evidence.md).",
     ]
     for section in plan.get("sections") or []:
         parts.append(f"## {section['title']}")
@@ -124,7 +124,7 @@ def page(plan: Mapping[str, Any], data: Path) -> str:
             if found:
                 parts += RENDER[kind](found)
     if not plan.get("sections"):
-        parts.append("Nothing is measured yet: docs/results.yaml lists no run.")
+        parts.append("Nothing is measured yet: docs/results/plan.yaml lists no run.")
     return "\n\n".join([*parts, *claimed()]) + "\n"
 
 
@@ -135,7 +135,7 @@ def readme_block(plan: Mapping[str, Any], data: Path) -> str:
 
     def content(kind: str, name: str) -> Json:
         if (kind, name) not in by_name:
-            raise InputError(f"results.yaml: readme names {name!r}, which is in no section.")
+            raise InputError(f"plan.yaml: readme names {name!r}, which is in no section.")
         return read_json(stored(data, kind, by_name[kind, name]))
 
     rows = []
@@ -187,11 +187,11 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     docs, readme = args.root / "docs", args.root / "README.md"
     try:
-        plan = yaml.safe_load((docs / "results.yaml").read_text(encoding="utf-8")) or {}
+        plan = yaml.safe_load((docs / "results" / "plan.yaml").read_text(encoding="utf-8")) or {}
         if args.collect:
             collect(plan, args.collect, docs / "results")
         wanted = {
-            docs / "results.md": page(plan, docs / "results"),
+            docs / "results" / "index.md": page(plan, docs / "results"),
             readme: with_block(
                 readme.read_text(encoding="utf-8"), readme_block(plan, docs / "results")
             ),

@@ -17,7 +17,7 @@ def python_of(page):
 
 
 def test_the_decoder_of_the_server_s_page_reads_the_server_s_masks():
-    (code,) = python_of("server.md")
+    (code,) = python_of("how-to/server.md")
     names = {}
     exec(code, names)
     mask = np.random.default_rng(0).random((5, 7)) < 0.5
@@ -26,7 +26,7 @@ def test_the_decoder_of_the_server_s_page_reads_the_server_s_masks():
 
 def test_the_manifest_and_the_list_of_failures_of_the_page_on_archives(tmp_path, monkeypatch):
     pytest.importorskip("pyarrow")
-    write, read = python_of("cluster.md")
+    write, read = python_of("how-to/cluster.md")
     monkeypatch.chdir(tmp_path)
     exec(write, {})
     (shard,) = shards.read_shards(Path("MANIFEST.parquet"), 1000)
@@ -46,5 +46,8 @@ def test_the_manifest_and_the_list_of_failures_of_the_page_on_archives(tmp_path,
 
 
 def test_the_pictures_of_the_page_are_there_and_small():
-    for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (DOCS / "web-page.md").read_text("utf-8")):
-        assert 0 < (DOCS / name).stat().st_size < 300_000
+    page = DOCS / "how-to" / "web-page.md"
+    names = re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text("utf-8"))
+    assert names
+    for name in names:
+        assert 0 < (page.parent / name).stat().st_size < 300_000

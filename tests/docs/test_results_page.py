@@ -42,15 +42,15 @@ def runs(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Pat
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A repository with a README and a plan."""
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "results.yaml").write_text(PLAN)
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    (tmp_path / "docs" / "results" / "plan.yaml").write_text(PLAN)
     (tmp_path / "README.md").write_text(README)
     return tmp_path
 
 
 def test_every_number_comes_from_the_folders(runs: Path, root: Path) -> None:
     assert make_results.main(["--root", str(root), "--collect", str(runs)]) == 0
-    page = (root / "docs" / "results.md").read_text()
+    page = (root / "docs" / "results" / "index.md").read_text()
     metrics = json.loads((runs / "scores" / "a" / "metrics.json").read_text())
     for scale in ("macro", "micro"):
         for size in ("model_size", "native_size"):

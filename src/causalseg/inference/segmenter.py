@@ -127,7 +127,7 @@ class Segmenter:
                 OpenVINO's `.xml`).
             device: as PyTorch names it, e.g. "cpu" or "cuda"; exported files run on the CPU.
             precision: "bf16" computes the image path in bfloat16, for processors that are faster
-                at it (docs/performance.md has what it costs in Dice).
+                at it (docs/results/performance.md has what it costs in Dice).
             compile: compile the image path with `torch.compile`, which takes a C++ compiler and
                 a minute or more on the first call and on the first of another batch size.
 

@@ -2,7 +2,8 @@
 
 Liang et al., "Multimodal Causal-Driven Representation Learning for Generalizable Medical Image
 Segmentation", CVPR 2026, https://arxiv.org/abs/2508.05008. The paper has no public code; see
-docs/mcdrl.md for what is known, and `MCDRLConfig` for what was chosen where it is silent.
+docs/explanation/mcdrl.md for what is known, and `MCDRLConfig` for what was chosen where it is
+silent.
 """
 
 from pathlib import Path

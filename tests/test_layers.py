@@ -1,0 +1,50 @@
+"""Imports go down only: a package imports what stands below it, never what is above."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import causalseg
+
+ROOT = Path(causalseg.__file__).parent
+LEVELS = (
+    {"cli"},
+    {"apps", "experiments"},
+    {"training"},
+    {"evaluation"},
+    {"inference"},
+    {"data"},
+    {"models"},
+    {"text", "encoders", "layers"},
+    {"files", "inputs", "progress", "markdown"},
+    {"errors", "version"},
+)
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+DOORS = {"__init__", "__main__"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """First parts below causalseg of all that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "causalseg":
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("causalseg."):
+            yield str(node.module).split(".")[1]
+        elif isinstance(node, ast.Import):
+            names = (alias.name.split(".") for alias in node.names)
+            yield from (parts[1] for parts in names if parts[0] == "causalseg" and len(parts) > 1)
+
+
+def test_imports_go_down_only() -> None:
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if parts[0] in DOORS:
+            continue
+        assert parts[0] in LEVEL, f"{parts[0]} has no place in the house yet"
+        wrong += [
+            f"{'.'.join(parts)} imports {name}"
+            for name in imports(path)
+            if name in LEVEL and LEVEL[name] < LEVEL[parts[0]]
+        ]
+    assert not wrong
