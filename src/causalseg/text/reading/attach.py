@@ -23,6 +23,8 @@ class Story:
     """The places last spoken of."""
     alone: list[list[Term]] = field(default_factory=list)
     """Places that belong to no finding."""
+    excepted: list[list[Term]] = field(default_factory=list)
+    """Places left out of a finding that is named only later."""
     notes: dict[str, None] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:
@@ -112,7 +114,8 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
         if clause.has(Kind.THERE) and not named and story.places:
             places, named = story.places[-1], has_place(story.places[-1])
         if here:
-            _to_mentions(here, places if named else [], pending, clause)
+            excepted, story.excepted = story.excepted, []
+            _to_mentions(here, places if named else [], pending, clause, excepted)
             pending = []
             previous = here[-1]
         elif named:
@@ -132,10 +135,15 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
 
 
 def _to_mentions(
-    here: list[Mention], places: list[Term], pending: list[list[Term]], clause: Clause
+    here: list[Mention],
+    places: list[Term],
+    pending: list[list[Term]],
+    clause: Clause,
+    excepted: list[list[Term]],
 ) -> None:
     for mention in here:
         mention.places += [*pending, *([places] if places else [])]
+        mention.spared += excepted
         if clause.opening == "except" and mention.kind in (Kind.CLEAR,):
             mention.rest = True
         spared = clause.of(Kind.SPARED)
@@ -155,13 +163,17 @@ def _place_alone(
     """A clause with a place and no finding: whose place is it?"""
     spared = clause.has(Kind.SPARED) or clause.opening == "spare"
     target = previous or (story.last() if spared else None)
+    denied = bool(target and target.kind is Kind.FINDING and target.status == "absent")
+    does = clause.terms[-1].key in ("does", "do", "is", "are")
+    if target and denied and (clause.opening == "except" or (clause.opening == "but" and does)):
+        # "No opacity other than at the left base"; "... but the left lower lobe does"
+        return Mention(Kind.FINDING, target.term, "present", *position, [places])
     if clause.opening == "except" and target and target.kind is Kind.CLEAR:
         # "Clear except the left base": something is there, and it is not named.
         story.note("an exception to clear lungs that is not named was read as an opacity.")
         return Mention(Kind.ABNORMAL, clause.terms[0], "present", *position, [places])
     if spared or clause.opening == "except":
-        if target:
-            target.spared.append(places)
+        (target.spared if target else story.excepted).append(places)
         return previous
     gone = clause.of(Kind.GONE_OF)
     if gone:
@@ -208,6 +220,12 @@ def _clear(clause: Clause, number: int, sentence: int, story: Story) -> list[Men
                 continue
         if clause.has(Kind.OTHER, Kind.ELSEWHERE):
             continue
+        if not lung and any(one.kind is Kind.UNKNOWN for one in clause.terms):
+            continue  # of something that is not understood
+        if any(one.key == "neither" for one in clause.terms[:position]):
+            story.note("a place that is not clear was read as an opacity there.")
+            both = [Term(Kind.ALL, "neither", key="neither")]
+            return [Mention(Kind.ABNORMAL, term, "present", sentence, number, [both])]
         mention = Mention(Kind.CLEAR, term, "absent", sentence, number, why=[term])
         mention.rest = clause.has(Kind.REST)
         return [mention]

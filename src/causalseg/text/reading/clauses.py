@@ -57,6 +57,8 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
         current = found[-1]
         if term.kind is Kind.PAUSE:
             found.append(Clause("colon" if term.key == ":" else "comma"))
+        elif term.key == "but" and current.has(Kind.ALL) and _only_place(terms[number + 1 :]):
+            found.append(Clause("except", [term]))  # "all zones but the left upper"
         elif term.kind in _OPENS:
             found.append(Clause(_OPENS[term.kind], [term]))
         elif spares_next(term):
@@ -81,6 +83,12 @@ def _joins_findings(before: Clause, after: Sequence[Term]) -> bool:
         if term.kind in _CONTENT:
             return True
     return False
+
+
+def _only_place(terms: Sequence[Term]) -> bool:
+    return any(term.place for term in terms) and all(
+        term.place or term.kind in (Kind.PLAIN, Kind.LUNG, Kind.JOIN) for term in terms
+    )
 
 
 def _resumes(current: Clause) -> bool:

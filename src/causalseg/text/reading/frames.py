@@ -30,7 +30,8 @@ def viewer_words(text: str) -> str:
 
 def contradicted(sentence: str) -> bool:
     """Whether a sentence names the other lung beside the viewer's side: it says both."""
-    match = _VIEWER.search(sentence)
+    matches = [one for one in _VIEWER.finditer(sentence) if re.search("left|right", one.group())]
+    match = matches[0] if matches else None
     if match is None or re.search(r"\b(?:clear|no|not|normal)\b", sentence):
         return False
     shown = set(re.findall(r"\b(?:left|right)\b", match.group()))

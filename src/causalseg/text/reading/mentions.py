@@ -76,6 +76,10 @@ def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> 
         for position, term in enumerate(clause.terms):
             following = clause.terms[position + 1 :]
             if term.kind is Kind.NOT and not keeps:
+                targets = mine or _same_sentence(found)
+                if term.key in ("none", "nil", "absent") and targets and not _sees(following):
+                    _deny(targets, term)  # "Consolidation: none."
+                    continue
                 denied, denied_places = term, places
             elif term.kind is Kind.GONE_OF and not is_aim(clause.terms[:position]):
                 if term.key in ("clearing of", "interval clearing of") and _sees(following):

@@ -210,6 +210,16 @@ class _Reader:
         if self.story.alone and not mine:
             self.placed = number
         infections = [mention for mention in mine if mention.infection]
+        limited = [
+            one
+            for one in self.story.mentions
+            if one.kind is Kind.LIMITED and one.sentence == number - 1 and one.places
+        ]
+        doubtful = [one for one in infections if one.status == "uncertain" and not one.places]
+        if limited and doubtful:
+            doubtful[0].places = list(limited[-1].places)
+            self.story.note("the place is that of the sentence before.")
+            return
         if before != number - 1 or not infections or self.story.last():
             return
         if not any(mention.places for mention in mine):
