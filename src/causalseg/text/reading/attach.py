@@ -118,6 +118,12 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             _to_mentions(here, places if named else [], pending, clause, excepted)
             pending = []
             previous = here[-1]
+        elif named and clause.has(Kind.CLEAR, Kind.NORMAL):
+            continue  # "the costophrenic angles are clear": nothing is said of the lungs there
+        elif named and _goes_on_sparing(parts, number, places):
+            spared = previous.spared if previous else story.excepted
+            last = spared.pop() if spared else []
+            spared.append([*last, Term(Kind.JOIN, "and", key="and"), *places])
         elif named:
             colon = number + 1 < len(parts) and parts[number + 1].opening == "colon"
             previous = _place_alone(
@@ -132,6 +138,16 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             story.places.append(places)
     _share(parts, mine, story)
     story.alone += pending
+
+
+def _goes_on_sparing(parts: list[Clause], number: int, places: list[Term]) -> bool:
+    """Whether a place only adds a height: "sparing the right lung, lower zone"."""
+    if number == 0 or parts[number].opening != "comma":
+        return False
+    sided = any(term.place and term.place.sides for term in places)
+    before = parts[number - 1]
+    finds = before.has(Kind.FINDING, Kind.ABNORMAL, Kind.OTHER)
+    return before.opening in ("spare", "except") and not sided and not finds
 
 
 def _to_mentions(

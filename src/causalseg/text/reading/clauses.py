@@ -63,9 +63,11 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
             found.append(Clause(_OPENS[term.kind], [term]))
         elif spares_next(term):
             found.append(Clause("spare", [term]))
-        elif term.kind is Kind.JOIN and _joins_findings(current, terms[number + 1 :]):
+        elif term.kind is Kind.JOIN and _joins_findings(current, term, terms[number + 1 :]):
             found.append(Clause("with" if "with" in term.key.split() else "join", [term]))
-        elif term.key == "without" and current.has(*_CONTENT):
+        elif term.key == "without" and (
+            current.has(*_CONTENT) or any(one.place for one in current.terms)
+        ):
             found.append(Clause("with", [term]))
         elif term.kind is Kind.AFFECTED and _resumes(current):
             found.append(Clause("again", [term]))
@@ -74,15 +76,31 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
     return _without_empty(found)
 
 
-def _joins_findings(before: Clause, after: Sequence[Term]) -> bool:
-    if not before.has(*_CONTENT, Kind.GONE_OF):
-        return False
+def _joins_findings(before: Clause, join: Term, after: Sequence[Term]) -> bool:
+    placed = "with" in join.key.split() and any(term.place for term in before.terms)
+    if not before.has(*_CONTENT, Kind.GONE_OF) and not placed:
+        return _begins_anew(before, after)
+    placed = False
     for term in after:
         if term.kind is Kind.PAUSE or term.kind in _OPENS:
             return False
+        if placed and (term.kind is Kind.JOIN or term.key == "without"):
+            return False  # that one joins them: "upper and lower lobes with no effusion"
+        placed |= bool(term.place)
         if term.kind in _CONTENT:
             return True
     return False
+
+
+def _begins_anew(before: Clause, after: Sequence[Term]) -> bool:
+    """Whether a finding with its own place follows: "..., upper zone and opacity at the base"."""
+    words = [term for term in after if term.kind is not Kind.PLAIN]
+    first = words[0].kind if words else None
+    return (
+        any(term.place for term in before.terms)
+        and first in (Kind.FINDING, Kind.OTHER)
+        and any(term.place for term in words[1:])
+    )
 
 
 def _only_place(terms: Sequence[Term]) -> bool:

@@ -12,7 +12,8 @@ _WORDS = {
     "thoracique pulmonaire normale aucune condensation cœur pas d'anomalie lésion",
     "German": "der die das und ist im in den dem des ein eine kein keine keinen mit ohne nicht "
     "beidseits beidseitig beidseitige links rechts linken rechten linker rechter linke rechte "
-    "normaler normales unauffälliger linksseitig rechtsseitig lunge lungen lungenflügel lungenfeld oberlappen unterlappen "
+    "normaler normales unauffälliger linksseitig rechtsseitig lunge lungen lungenflügel lungenfeld "
+    "oberlappen unterlappen "
     "mittellappen oberfeld unterfeld mittelfeld verschattung verschattungen infiltrat infiltrate "
     "pneumonie erguss pleuraerguss verdacht auf bei unauffällig unauffaellig röntgen thorax basal",
     "Spanish": "el la los las del una un en con sin y es no por se al pulmón pulmon pulmones "

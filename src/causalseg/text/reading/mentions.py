@@ -111,7 +111,7 @@ def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> 
                 elif _sees(following):
                     doubt = term
             elif term.kind in _SIGHT:
-                if _goes_on(mine, term, denied, doubt):
+                if _goes_on(mine, term, denied, doubt or (term if doubted else None)):
                     continue
                 mention = Mention(term.kind, term, "present", sentence, number)
                 if denied:

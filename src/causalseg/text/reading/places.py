@@ -92,7 +92,8 @@ def _without_summaries(pieces: list[_Piece]) -> list[_Piece]:
         return pieces
     if not any(piece.sides for piece in exact):
         for piece in exact:
-            piece.sides = set(BOTH)
+            if not piece.default:
+                piece.sides = set(BOTH)
     return exact
 
 
