@@ -16,8 +16,8 @@ from make_results import ROOT, stored, without_paths
 from PIL import Image, ImageDraw
 
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_json
-from causalseg.experiments.ablation_report import markdown
+from causalseg.evaluation.files import read_result
+from causalseg.experiments.ablation_report import ablation_markdown
 from causalseg.experiments.ablation_table import AblationTable
 from causalseg.files import write_bytes, write_json
 
@@ -27,7 +27,7 @@ PAGE, DATA = ROOT / "docs" / "results" / "ablation.md", ROOT / "docs" / "results
 def collect(name: str, folder: Path) -> None:
     """Copy a grid's table."""
     write_json(
-        stored(DATA, "grids", {"name": name}), without_paths(read_json(folder / "table.json"))
+        stored(DATA, "grids", {"name": name}), without_paths(read_result(folder / "table.json"))
     )
 
 
@@ -37,7 +37,7 @@ def masks_picture(folder: Path, path: Path) -> None:
     for sheet in sorted(folder.glob("cells/*/seed0/masks.png")):
         with Image.open(sheet) as picture:
             rows = np.asarray(picture.convert("RGB"))
-        name = read_json(sheet.with_name("metrics.json"))["run"]["cell"]
+        name = read_result(sheet.with_name("metrics.json"))["run"]["cell"]
         title = Image.new("RGB", (rows.shape[1], 18), "white")
         ImageDraw.Draw(title).text((4, 3), name, fill="black")
         strips += [np.asarray(title), rows[: rows.shape[1] // 5 * 2]]
@@ -67,7 +67,9 @@ def main() -> None:
         masks_picture(args.picture, ROOT / "docs" / "images" / "ablation_masks.png")
     text = PAGE.read_text()
     for table in sorted((DATA / "grids").glob("*.json")):
-        text = filled(text, table.stem, markdown(AblationTable.from_dict(read_json(table))))
+        text = filled(
+            text, table.stem, ablation_markdown(AblationTable.from_dict(read_result(table)))
+        )
     write_bytes(PAGE, text.encode())
 
 

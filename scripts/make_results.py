@@ -31,7 +31,7 @@ import yaml
 from results_tables import RENDER, Json, claimed, interval
 
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_json
+from causalseg.evaluation.files import read_result
 from causalseg.files import write_bytes, write_json
 from causalseg.markdown import markdown_table
 
@@ -73,20 +73,20 @@ def stored(data: Path, kind: str, entry: Mapping[str, Any]) -> Path:
 def collect(plan: Mapping[str, Any], source: Path, data: Path) -> None:
     """Copy what is behind every entry, stripped of paths and of long curves."""
     for kind, entry in entries(plan):
-        content = read_result(source / entry["folder"] / FILES[kind])
+        content = stored_result(source / entry["folder"] / FILES[kind])
         for curve in ("coverage", "selective_risk"):
             content.get("risk_coverage", {}).pop(curve, None)
         record = next(iter(sorted((source / entry["folder"]).glob("cells/**/run.json"))), None)
         if record is not None:  # a grid's table does not say how it was made; its runs do
-            run = read_json(record)
+            run = read_result(record)
             content["run"] = {key: run.get(key) for key in ("command", "environment")}
         write_json(stored(data, kind, entry), without_paths(content))
 
 
-def read_result(path: Path) -> Json:
+def stored_result(path: Path) -> Json:
     """A JSON file, or a grid's own tables in Markdown."""
     if path.suffix == ".json":
-        return read_json(path)
+        return read_result(path)
     try:
         return {"markdown": path.read_text(encoding="utf-8")}
     except OSError:
@@ -120,7 +120,7 @@ def page(plan: Mapping[str, Any], data: Path) -> str:
         if section.get("note"):
             parts.append(section["note"].strip())
         for kind in FILES:
-            found = [(e, read_json(stored(data, kind, e))) for e in section.get(kind) or []]
+            found = [(e, read_result(stored(data, kind, e))) for e in section.get(kind) or []]
             if found:
                 parts += RENDER[kind](found)
     if not plan.get("sections"):
@@ -136,7 +136,7 @@ def readme_block(plan: Mapping[str, Any], data: Path) -> str:
     def content(kind: str, name: str) -> Json:
         if (kind, name) not in by_name:
             raise InputError(f"plan.yaml: readme names {name!r}, which is in no section.")
-        return read_json(stored(data, kind, by_name[kind, name]))
+        return read_result(stored(data, kind, by_name[kind, name]))
 
     rows = []
     for name in wanted.get("scores") or []:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_csv
+from causalseg.evaluation.files import read_result_rows
 from causalseg.files import (
     remove_leftovers,
     replacing,
@@ -100,7 +100,7 @@ def test_what_cannot_be_written_or_read_is_named(tmp_path: Path) -> None:
 
 def test_tables_come_back(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", [{"name": "ü, 1", "x": 1}, {"name": "b", "y": 2}])
-    assert read_csv(tmp_path / "a.csv") == [
+    assert read_result_rows(tmp_path / "a.csv") == [
         {"name": "ü, 1", "x": "1", "y": ""},
         {"name": "b", "x": "", "y": "2"},
     ]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 Tick = Callable[[], None]
 """Called after each step."""
 
@@ -31,7 +31,7 @@ def progress(words: str, total: int | None = None) -> Iterator[tuple[Tick, Calla
         yield lambda: bar.advance(task), lambda count: bar.update(task, total=count)
 
 
-def track(items: Iterable[T], words: str, total: int) -> Iterator[T]:
+def track(items: Iterable[_T], words: str, total: int) -> Iterator[_T]:
     """Iterate with a bar, where there is more than one item."""
     if total < 2 or not sys.stderr.isatty():  # spares a reader of three files the import
         yield from items

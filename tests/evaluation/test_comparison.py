@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from causalseg.cli.main import main
-from causalseg.evaluation.comparison import Method, Run
-from causalseg.evaluation.comparison import compare as compare_runs
+from causalseg.evaluation.comparison import Method, ScoredRun
+from causalseg.evaluation.comparison import compare_methods as compare_runs
 
 NAMES = [f"mask_sub-S{i // 2:05d}_run-{i % 2}.png" for i in range(80)]
 SUBJECTS = [f"S{i // 2:05d}" for i in range(80)]
@@ -26,7 +26,7 @@ def write_run(folder: Path, dice: np.ndarray, order=slice(None), fingerprint="sa
     return folder
 
 
-def compare(*arguments: object) -> int:
+def compare_methods(*arguments: object) -> int:
     return main(["compare", *map(str, arguments)])
 
 
@@ -38,7 +38,7 @@ def test_a_clear_gain_is_claimed_whatever_the_row_order(tmp_path):
         write_run(tmp_path / f"b{i}", BASE + noise[::-1][i], slice(None, None, -1)) for i in (0, 1)
     ]
     out = tmp_path / "out"
-    assert compare(f"ours={a[0]},{a[1]}", f"theirs={b[0]},{b[1]}", "--out", out) == 0
+    assert compare_methods(f"ours={a[0]},{a[1]}", f"theirs={b[0]},{b[1]}", "--out", out) == 0
     (result,) = json.loads((out / "comparison.json").read_text())["comparisons"]
     # Both sides average the same noise, so the seed-averaged difference is exact in every image.
     assert result["difference"]["estimate"] == pytest.approx(0.05)
@@ -54,7 +54,7 @@ def test_a_clear_gain_is_claimed_whatever_the_row_order(tmp_path):
 def test_noise_is_not_claimed(tmp_path):
     noise = np.random.default_rng(4).normal(0, 0.05, 80)
     a, b = write_run(tmp_path / "a", BASE), write_run(tmp_path / "b", BASE + noise - noise.mean())
-    assert compare(a, b, "--out", tmp_path / "out") == 0
+    assert compare_methods(a, b, "--out", tmp_path / "out") == 0
     (result,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["comparisons"]
     assert "No difference may be claimed" in result["claim"]
 
@@ -64,7 +64,7 @@ def test_identical_methods_are_seldom_called_different():
     rng, claims, alone = np.random.default_rng(5), 0, 0
     for _ in range(60):
         runs = [
-            Run(Path(), tuple(NAMES), tuple(SUBJECTS), {"dice": BASE + spread + noise}, None)
+            ScoredRun(Path(), tuple(NAMES), tuple(SUBJECTS), {"dice": BASE + spread + noise}, None)
             for spread, noise in zip(
                 rng.normal(0, 0.03, 6), rng.normal(0, 0.02, (6, 80)), strict=True
             )
@@ -79,7 +79,7 @@ def test_identical_methods_are_seldom_called_different():
 
 def test_one_run_a_side_is_said_of_these_runs(tmp_path):
     a, b = write_run(tmp_path / "a", BASE + 0.1), write_run(tmp_path / "b", BASE)
-    assert compare(a, b, "--out", tmp_path / "out") == 0
+    assert compare_methods(a, b, "--out", tmp_path / "out") == 0
     (result,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["comparisons"]
     assert result["claim"].startswith("On these runs a is better than b")
     assert not result["holds"]
@@ -92,7 +92,7 @@ def test_three_methods_make_three_comparisons_corrected_together(tmp_path):
         write_run(tmp_path / name, values)
         for name, values in (("a", BASE), ("b", BASE + noise[0]), ("c", BASE + noise[1] + 0.03))
     ]
-    compare(*runs, "--out", tmp_path / "out")
+    compare_methods(*runs, "--out", tmp_path / "out")
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())["comparisons"]
     assert [(c["a"], c["b"]) for c in found] == [("a", "b"), ("a", "c"), ("b", "c")]
     assert min(c["p_holm"] for c in found) == pytest.approx(3 * min(c["p"] for c in found))
@@ -109,7 +109,7 @@ def test_runs_that_do_not_pair_are_refused(tmp_path, capsys, problem):
     elif problem == "column":
         write_run(b, BASE)
         arguments = ["--metrics", "nsd"]
-    assert compare(a, b, *arguments, "--out", tmp_path / "out") == 2
+    assert compare_methods(a, b, *arguments, "--out", tmp_path / "out") == 2
     message = capsys.readouterr().err
     expected = {"images": "79", "column": "nsd", "fingerprint": "fingerprint", "folder": "missing"}
     assert expected[problem].replace("79", NAMES[79]) in message

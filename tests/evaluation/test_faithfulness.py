@@ -13,7 +13,7 @@ from causalseg.evaluation.faithfulness.adapter import SegmenterAdapter, load_ada
 from causalseg.evaluation.faithfulness.measures import TESTS, half, measure
 from causalseg.evaluation.faithfulness.probes import Others, Probe, others_of, probes_of
 from causalseg.evaluation.faithfulness.report import verdict
-from causalseg.evaluation.faithfulness.suite import phantom_cases, run_suite, summarise_suite
+from causalseg.evaluation.faithfulness.suite import phantom_suite, run_suite, summarise_suite
 
 COUNT, SIZE = 24, 64
 MIRROR = {"left": "right", "right": "left"}
@@ -68,7 +68,7 @@ class Blind(Oracle):
 
 @pytest.fixture(scope="module")
 def cases():
-    return phantom_cases(COUNT, seed=1, size=SIZE)
+    return phantom_suite(COUNT, seed=1, size=SIZE)
 
 
 def summary(model, cases):
@@ -146,7 +146,7 @@ def test_our_model_encodes_once_and_agrees_with_the_segmenter(tiny_checkpoint):
     from causalseg import Segmenter
 
     segmenter = Segmenter.load(tiny_checkpoint)
-    adapter, case = SegmenterAdapter(segmenter), phantom_cases(1, 0, size=64).load(0)
+    adapter, case = SegmenterAdapter(segmenter), phantom_suite(1, 0, size=64).load(0)
     texts = [case.caption, "upper left lung", ""]
     maps = adapter.probabilities(adapter.encode(case.image), texts)
     expected = segmenter.probabilities([case.image] * 3, texts)

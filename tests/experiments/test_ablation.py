@@ -21,9 +21,9 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
-from causalseg.experiments.ablation_report import markdown
+from causalseg.experiments.ablation_report import ablation_markdown
 from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate
-from causalseg.experiments.axes import AblationConfig, plan
+from causalseg.experiments.axes import AblationConfig, plan_grid
 from causalseg.experiments.causal_masks import mask_sheet, measure_masks
 from causalseg.experiments.grid import Task
 from causalseg.files import write_csv, write_json
@@ -38,7 +38,7 @@ def grid(axes: object, **options: object) -> AblationConfig:
 
 def test_impossible_combinations_are_left_out_and_idle_options_make_no_cells() -> None:
     axes = {MASKER: [False, "additive", True], ADVERSARY: ["none", "literal"], WEIGHT: [0.05, 0.5]}
-    found = plan(grid(axes, reference={MASKER: False}))
+    found = plan_grid(grid(axes, reference={MASKER: False}))
     # Of 3 x 2 x 2: lambda changes nothing without an adversary, and 2 x 2 have no masker to play.
     assert [cell.name for cell in found.cells] == [
         "masker=off, adversary=none",
@@ -54,7 +54,7 @@ def test_impossible_combinations_are_left_out_and_idle_options_make_no_cells() -
 
 def test_a_union_of_grids_keeps_the_base_where_a_grid_is_silent() -> None:
     config = grid([{MASKER: [False, True]}, {ADVERSARY: ["reversal"], "data.size": [32, 64]}])
-    found = plan(config)
+    found = plan_grid(config)
     assert [
         (c.values[MASKER], c.values[ADVERSARY], c.values["data.size"]) for c in found.cells
     ] == [
@@ -74,7 +74,9 @@ def test_a_union_of_grids_keeps_the_base_where_a_grid_is_silent() -> None:
 
 
 def test_a_path_on_this_machine_is_in_no_name() -> None:
-    found = plan(grid({"model.weights": ["random", "imagenet:/a/b.safetensors", "openai:RN101"]}))
+    found = plan_grid(
+        grid({"model.weights": ["random", "imagenet:/a/b.safetensors", "openai:RN101"]})
+    )
     assert [c.name for c in found.cells] == [
         "weights=random",
         "weights=imagenet",
@@ -110,12 +112,12 @@ def test_grids_that_cannot_be_are_refused(
     axes: object, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        plan(grid(axes, **options))
+        plan_grid(grid(axes, **options))
 
 
 def test_an_option_within_an_option_is_an_axis() -> None:
     config = grid({"data.rewrite.one_lung": [0.0, 0.2], "data.size": [224, 32]})
-    runs = [cell.run for cell in plan(config).cells]
+    runs = [cell.run for cell in plan_grid(config).cells]
     assert [run.data.rewrite.one_lung for run in runs] == [0.0, 0.0, 0.2, 0.2]
     assert [run.data.size for run in runs] == [224, 32, 224, 32]
     assert config.data.rewrite.one_lung == 0.0, "the base is left as it was"
@@ -127,10 +129,10 @@ def test_models_with_unlike_options_stand_in_one_grid() -> None:
         "wide": {"data.size": 32, "optimizer.lr": 0.5},
         "mcdrl": {"architecture": "mcdrl", "model": {"encoder": "tiny", "alpha": 1.0}},
     }
-    found = plan(grid({MASKER: [True]}, models=models, reference="plain"))
+    found = plan_grid(grid({MASKER: [True]}, models=models, reference="plain"))
     assert [cell.name for cell in found.cells] == ["masker=on", "plain", "wide", "mcdrl"]
     assert found.reference.name == "plain"
-    assert plan(grid({}, models=models)).reference.name == "plain"
+    assert plan_grid(grid({}, models=models)).reference.name == "plain"
     _, plain, wide, other = (cell.run for cell in found.cells)
     assert plain.model == {"encoder": "tiny", "adversary": "none", "masker": False}
     assert (wide.data.size, wide.optimizer.lr, wide.architecture) == (32, 0.5, "causalclipseg")
@@ -183,9 +185,9 @@ def test_the_table_is_what_a_hand_would_compute(tmp_path: Path) -> None:
     assert b.comparison.difference.clusters == 4
     assert a.dice_with_other_text == 0.3
     assert not b.comparison.holds  # four subjects are too few
-    assert "With 4 subjects" in markdown(table)
+    assert "With 4 subjects" in ablation_markdown(table)
     assert AblationTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
-    assert f"{np.mean(base):.3f} [" in markdown(table)
+    assert f"{np.mean(base):.3f} [" in ablation_markdown(table)
     with pytest.raises(InputError, match="nothing to tabulate"):
         tabulate([CellRuns("c", {}, {})], "c")
 

@@ -17,10 +17,10 @@ from causalseg.data.domains import DomainDataset, find_domains, pool
 from causalseg.data.phantom import make_phantoms
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_csv, read_json
+from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.experiments.lodo import Frames
 from causalseg.experiments.lodo_config import LodoConfig, cells_of, model_options
-from causalseg.experiments.mcdrl_rows import ROWS
+from causalseg.experiments.mcdrl_rows import MCDRL_ROWS
 from causalseg.text.tokenizer import tokenize
 
 # The command under an audit hook, which sees every file that Python opens or lists.
@@ -125,9 +125,9 @@ def test_a_killed_grid_goes_on_and_runs_no_finished_cell_again(roots, tmp_path, 
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
     results = json.loads((out / "results.json").read_text())
     assert results["rows"]["full"]["complete"]
-    rows = read_csv(done[0] / "per_image.csv")
+    rows = read_result_rows(done[0] / "per_image.csv")
     assert len(rows) == 12
-    metrics = read_json(done[0] / "metrics.json")
+    metrics = read_result(done[0] / "metrics.json")
     shown = [float(row["dice"]) for row in rows if row["empty"] == "0"]
     assert metrics["dice"] == pytest.approx(float(np.mean(shown)))
     # other options must not be mixed into the same table
@@ -219,15 +219,15 @@ def test_any_registered_model_is_a_row():
             cells_of(LodoConfig(rows=[], models={"x": entry}), domains)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", MCDRL_ROWS)
 def test_every_row_of_the_table_builds_its_model(name):
     from causalseg import build_model
 
     config = LodoConfig(model={"encoder": "tiny", "weights": "random"}, rows=[name])
-    row = ROWS[name]
+    row = MCDRL_ROWS[name]
     model = build_model(row.architecture, **model_options(config, row))
     if row.architecture == "mcdrl" and name not in ("full", "augmentation"):
-        full = build_model("mcdrl", **model_options(config, ROWS["full"]))
+        full = build_model("mcdrl", **model_options(config, MCDRL_ROWS["full"]))
         assert replace(model.config, prompts="endoscopy") != replace(
             full.config, prompts="endoscopy"
         )
@@ -264,7 +264,7 @@ def test_the_mechanism_is_measured_on_a_trained_model(roots, tmp_path, capsys):
     )
     argv = ["lodo", "mechanism", str(path), "--data", str(roots[0]), "--split", "train"]
     assert main([*argv, "--kinds", "dark,blood", "--out", str(tmp_path / "m.json")]) == 0
-    found = read_json(tmp_path / "m.json")["corruptions"]
+    found = read_result(tmp_path / "m.json")["corruptions"]
     assert set(found) == {"dark", "blood"}
     for entry in found.values():
         assert entry["drift_dense"] > 0

@@ -4,10 +4,10 @@ import pytest
 from causalseg.errors import InputError
 from causalseg.experiments.lodo_table import (
     CellScores,
-    markdown,
+    lodo_markdown,
     stratified,
     stratified_p,
-    summarise,
+    tabulate_lodo,
 )
 
 
@@ -69,7 +69,7 @@ def test_the_summary_by_hand():
         cell("A", "full", 0, [0.6, 0.8, 1.0], empty=[0, 0, 1]),
         cell("B", "full", 0, [0.9]),
     ]
-    found = summarise(cells, [("full", "baseline")])
+    found = tabulate_lodo(cells, [("full", "baseline")])
     baseline = found.rows["baseline"]
     assert baseline.folds["A"].dice.estimate == pytest.approx(0.4)
     assert baseline.folds["A"].null_accuracy == pytest.approx(0.5)
@@ -80,7 +80,7 @@ def test_the_summary_by_hand():
     (comparison,) = found.comparisons
     assert comparison.difference.estimate == pytest.approx((0.3 + 0.1) / 2)
     assert comparison.over_seeds is None  # both have seed 0 alone in every domain
-    table = markdown(found)
+    table = lodo_markdown(found)
     assert "| baseline | 0.400 [" in table
     assert "full - baseline | +0.200 [" in table
 
@@ -96,13 +96,13 @@ def test_a_gain_that_one_seed_carries_is_of_these_runs_alone():
         for fold in "AB"
         for seed, gain in enumerate(values)
     ]
-    luck, sure = summarise(cells, [("luck", "baseline"), ("sure", "baseline")]).comparisons
+    luck, sure = tabulate_lodo(cells, [("luck", "baseline"), ("sure", "baseline")]).comparisons
     assert luck.p_holm < 0.01
     assert luck.difference.low > 0
     assert not luck.holds
     assert "On these runs luck is better" in luck.claim
     assert sure.holds
-    (one,) = summarise(
+    (one,) = tabulate_lodo(
         cells[:1] + cells[3:4] + cells[-6:-5] + cells[-3:-2], [("sure", "baseline")]
     ).comparisons
     assert not one.holds
@@ -115,12 +115,12 @@ def test_an_unfinished_row_has_no_mean_and_is_not_compared():
         cell("B", "baseline", 0, [0.2]),
         cell("A", "full", 0, [0.3]),
     ]
-    found = summarise(cells, [("full", "baseline")])
+    found = tabulate_lodo(cells, [("full", "baseline")])
     assert found.comparisons == []
     assert found.rows["full"].mean is None
-    assert "| full | 0.300" in markdown(found)
+    assert "| full | 0.300" in lodo_markdown(found)
 
 
 def test_runs_on_other_images_are_refused():
     with pytest.raises(InputError, match="different images"):
-        summarise([cell("A", "full", 0, [0.1]), cell("A", "full", 1, [0.1, 0.2])], [])
+        tabulate_lodo([cell("A", "full", 0, [0.1]), cell("A", "full", 1, [0.1, 0.2])], [])

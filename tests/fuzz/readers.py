@@ -150,11 +150,11 @@ def _read_run(path: Path) -> object:
 
 
 def _dictionary() -> dict[str, bytes]:
-    from causalseg.models.mcdrl.dictionary import FORMAT
+    from causalseg.models.mcdrl.dictionary import DICTIONARY_FORMAT
 
     rng = np.random.default_rng(0)
     vectors = {f"prompt {i}": rng.normal(size=128).round(3).tolist() for i in range(3)}
-    content = {"format": FORMAT, "encoder": "tiny", "weights": "random"}
+    content = {"format": DICTIONARY_FORMAT, "encoder": "tiny", "weights": "random"}
     content |= {"text_encoder_sha256": "0" * 64, "embedding": 128, "vectors": vectors}
     return {"z.json": json.dumps(content).encode()}
 
@@ -194,7 +194,7 @@ def _graphs() -> dict[str, bytes]:
     from onnx import TensorProto, helper
 
     from causalseg.data.preprocessing import Preprocessing
-    from causalseg.inference.backends import FORMAT, KEY
+    from causalseg.inference.backends import EXPORT_FORMAT, KEY
 
     nodes = [
         helper.make_node("ReduceMean", ["images", "axes"], ["mean"], keepdims=1),
@@ -217,7 +217,12 @@ def _graphs() -> dict[str, bytes]:
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    header = {"format": FORMAT, "architecture": "causalclipseg", "threshold": 0.5, "provenance": {}}
+    header = {
+        "format": EXPORT_FORMAT,
+        "architecture": "causalclipseg",
+        "threshold": 0.5,
+        "provenance": {},
+    }
     header["preprocessing"] = Preprocessing(size=32).to_dict()
     helper.set_model_props(model, {KEY: json.dumps(header)})
     onnx.checker.check_model(model)
@@ -338,10 +343,10 @@ def _upload(path: Path) -> object:
 
 
 def _fit(path: Path) -> object:
-    from causalseg.cli.fit import parse
+    from causalseg.cli.fit import parse_fit
 
     try:
-        return parse(["--config", str(path)], "fit")
+        return parse_fit(["--config", str(path)], "fit")
     except SystemExit as error:  # how jsonargparse ends, its sentence written to stderr
         if error.code != 2:
             raise

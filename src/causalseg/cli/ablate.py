@@ -20,11 +20,11 @@ def main(argv: list[str]) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from causalseg.experiments.ablation import run
+    from causalseg.experiments.ablation import run_ablation
     from causalseg.experiments.ablation_report import DICE_HEADER, dice_rows
 
     config = AblationConfig(**options)
-    found = run(config, say=lambda text: print(text, flush=True))
+    found = run_ablation(config, say=lambda text: print(text, flush=True))
     shown = [DICE_HEADER.index(name) for name in ("cell", "seeds", "Dice [95 %]", "p (Holm)")]
     shown.insert(-1, DICE_HEADER.index("difference to the reference [95 %]"))
     table = Table(*(DICE_HEADER[i] for i in shown))

@@ -34,7 +34,7 @@ def main(argv: list[str]) -> int:
     if args.resamples < 1:
         raise InputError(f"--resamples must be positive, not {args.resamples}.")
 
-    from causalseg.evaluation.comparison import Method, align, compare, read_run
+    from causalseg.evaluation.comparison import Method, align, compare_methods, read_run
     from causalseg.evaluation.comparison_report import write_comparison
     from causalseg.files import check_folder
 
@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     methods = [
         Method(name, tuple(next(aligned) for _ in folders)) for name, folders in named.items()
     ]
-    found = compare(methods, measures, resamples=args.resamples, seed=args.seed)
+    found = compare_methods(methods, measures, resamples=args.resamples, seed=args.seed)
     write_comparison(args.out, methods, measures, found, resamples=args.resamples, seed=args.seed)
     _print(found, args.out)
     return 0

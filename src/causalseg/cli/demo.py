@@ -40,13 +40,15 @@ def main(argv: list[str]) -> int:
 
     from causalseg.experiments.demo import edited_scores, picture
 
-    run(["data", "make-phantoms", "--out", args.out / "phantoms", "--count", args.count,
+    run_command(["data", "make-phantoms", "--out", args.out / "phantoms", "--count", args.count,
          "--seed", SEED, "--size", SIZE])  # fmt: skip
-    run(["fit", "--data.root", args.out / "phantoms", "--out", args.out / "run",
+    run_command(["fit", "--data.root", args.out / "phantoms", "--out", args.out / "run",
          "--trainer.max_epochs", args.epochs, "--trainer.precision", faster_precision(),
          *TRAINING])  # fmt: skip
     checkpoint = args.out / "run" / "best.safetensors"
-    run(["evaluate", checkpoint, "--data", args.out / "phantoms", "--out", args.out / "scores"])
+    run_command(
+        ["evaluate", checkpoint, "--data", args.out / "phantoms", "--out", args.out / "scores"]
+    )
     own, edited, blind = edited_scores(checkpoint, args.count, SEED, SIZE)
     picture(checkpoint, args.count, SEED, SIZE, args.out / "pictures.png")
     print(
@@ -79,7 +81,7 @@ def faster_precision() -> str:
     return "bf16-mixed" if seconds(torch.bfloat16) < seconds(torch.float32) else "32-true"
 
 
-def run(words: list[object]) -> None:
+def run_command(words: list[object]) -> None:
     """Print a command as a user would type it, and run it."""
     from causalseg.cli.main import main as causalseg
 

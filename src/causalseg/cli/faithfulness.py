@@ -70,10 +70,10 @@ def main(argv: list[str]) -> int:
 
 
 def _cases(args: argparse.Namespace) -> "Cases":
-    from causalseg.evaluation.faithfulness.suite import phantom_cases, real_cases
+    from causalseg.evaluation.faithfulness.suite import phantom_suite, real_cases
 
     if args.phantoms is not None:
-        return phantom_cases(args.phantoms, args.seed)
+        return phantom_suite(args.phantoms, args.seed)
     from causalseg.data.lvit import read_lvit
 
     manifest = read_lvit(args.data, args.split, allow_problems=args.allow_problems)

@@ -7,7 +7,7 @@ def main(argv: list[str]) -> int:
     """Run the command; see `causalseg fit --help`."""
     from causalseg.training.config import RunConfig
 
-    options = parse(argv, "causalseg fit")
+    options = parse_fit(argv, "causalseg fit")
 
     from causalseg.training.fit import fit
 
@@ -16,7 +16,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def parse(argv: list[str], prog: str) -> dict[str, Any]:
+def parse_fit(argv: list[str], prog: str) -> dict[str, Any]:
     """Read a run's options from the command line and from the YAML that it names.
 
     Returns:
@@ -35,7 +35,7 @@ def parse(argv: list[str], prog: str) -> dict[str, Any]:
 def parse_run(
     argv: list[str], prog: str, description: str, config: type[Any], skip: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """As `parse`, for any config that extends `RunConfig`, without the options in `skip`."""
+    """As `parse_fit`, for any config that extends `RunConfig`, without the options in `skip`."""
     from dataclasses import asdict
 
     from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]

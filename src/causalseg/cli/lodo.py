@@ -14,13 +14,13 @@ def main(argv: list[str]) -> int:
     from rich.console import Console
     from rich.markdown import Markdown
 
-    from causalseg.experiments.lodo import run
+    from causalseg.experiments.lodo import run_lodo
     from causalseg.experiments.lodo_config import LodoConfig
-    from causalseg.experiments.lodo_table import markdown
+    from causalseg.experiments.lodo_table import lodo_markdown
 
     config = LodoConfig(**options)
-    table = run(config, say=lambda text: print(text, flush=True))
-    Console().print(Markdown(markdown(table)))
+    table = run_lodo(config, say=lambda text: print(text, flush=True))
+    Console().print(Markdown(lodo_markdown(table)))
     print(f"tables: {config.out}/table.md, {config.out}/results.json")
     return 0
 
@@ -31,7 +31,7 @@ def _parse(argv: list[str]) -> dict[str, Any]:
     from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
     from causalseg.experiments.lodo_config import LodoConfig
-    from causalseg.experiments.mcdrl_rows import ROWS
+    from causalseg.experiments.mcdrl_rows import MCDRL_ROWS
     from causalseg.models.mcdrl.config import MCDRLConfig
 
     parser = ArgumentParser(
@@ -39,7 +39,7 @@ def _parse(argv: list[str]) -> dict[str, Any]:
         description="Train on all domains but one, select on a hold-out of the sources, score on "
         "the domain left out; for each domain, configuration and seed. The same command goes on "
         "where it was stopped. 'causalseg lodo mechanism --help': what the intervention does to "
-        f"corrupted images. Rows: {', '.join(ROWS)}.",
+        f"corrupted images. Rows: {', '.join(MCDRL_ROWS)}.",
     )
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
     parser.add_class_arguments(LodoConfig, None, skip={"model"})

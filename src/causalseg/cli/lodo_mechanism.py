@@ -27,7 +27,7 @@ def main(argv: list[str]) -> int:
     from causalseg.data.corrupt import CORRUPTIONS
     from causalseg.data.lvit import read_lvit
     from causalseg.errors import InputError
-    from causalseg.experiments.mechanism import measure
+    from causalseg.experiments.mechanism import measure_mechanism
     from causalseg.files import write_json
     from causalseg.inference.segmenter import Segmenter
 
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
         known = ", ".join(CORRUPTIONS)
         raise InputError(f"there is no corruption {unknown[0]!r}; choose from {known}.")
     manifest = read_lvit(args.data, args.split).limit(args.limit, args.seed)
-    found = measure(Segmenter.load(args.checkpoint), manifest, kinds, seed=args.seed)
+    found = measure_mechanism(Segmenter.load(args.checkpoint), manifest, kinds, seed=args.seed)
     write_json(args.out, {"checkpoint": str(args.checkpoint), "corruptions": found})
 
     columns = ("Dice clean", "Dice", "drift before", "drift after", "attention clean", "corrupted")

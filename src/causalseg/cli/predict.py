@@ -114,7 +114,7 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit code is explained in its help."""
     arguments = _parser().parse_args(argv)
     if arguments.engine == "ray":
-        return predict_ray.run(arguments, *_options(arguments))
+        return predict_ray.run_ray(arguments, *_options(arguments))
     plan = _plan(arguments)
     options, checkpoint = _options(arguments)
     out: Path = arguments.out

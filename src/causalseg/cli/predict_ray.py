@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, options: "PredictOptions", checkpoint: Path) -> int:
+def run_ray(arguments: argparse.Namespace, options: "PredictOptions", checkpoint: Path) -> int:
     """Run the job, tell what failed; exit code as for the local engine."""
     from causalseg.inference.ray_engine import Pool, run_job
     from causalseg.inference.shards import open_job

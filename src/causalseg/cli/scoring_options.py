@@ -60,9 +60,9 @@ def parse_spacing(text: str | None) -> "Spacing | dict[str, Spacing] | None":
     if text is None:
         return None
     if text.lower().endswith(".csv"):
-        from causalseg.evaluation.files import read_csv
+        from causalseg.evaluation.files import read_result_rows
 
-        rows = read_csv(Path(text), ("name", "row_mm", "column_mm"))
+        rows = read_result_rows(Path(text), ("name", "row_mm", "column_mm"))
         try:
             return {r["name"]: (float(r["row_mm"]), float(r["column_mm"])) for r in rows}
         except ValueError as error:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_csv, read_json
+from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.evaluation.metrics import FloatArray
 from causalseg.evaluation.statistics import (
     Interval,
@@ -33,7 +33,7 @@ _LOWER_IS_BETTER = ("hd95", "brier", "ece")
 
 
 @dataclass(frozen=True)
-class Run:
+class ScoredRun:
     """One score folder."""
 
     folder: Path
@@ -48,7 +48,7 @@ class Method:
     """One side: the runs of its seeds."""
 
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[ScoredRun, ...]
 
     def mean(self, measure: str) -> FloatArray:
         """Per-image values (n,), averaged over seeds."""
@@ -80,15 +80,15 @@ class Comparison:
     """Where the runs of both sides have the same seeds."""
 
 
-def read_run(folder: Path, measures: Sequence[str]) -> Run:
+def read_run(folder: Path, measures: Sequence[str]) -> ScoredRun:
     """Read metrics.json and per_image.csv of a score folder.
 
     Raises:
         InputError: a file or column is missing, a value is no finite number, or a name repeats.
 
     """
-    rows = read_csv(folder / "per_image.csv", ("name", "subject", *measures))
-    data = read_json(folder / "metrics.json").get("data")
+    rows = read_result_rows(folder / "per_image.csv", ("name", "subject", *measures))
+    data = read_result(folder / "metrics.json").get("data")
     fingerprint = data.get("fingerprint") if isinstance(data, dict) else None
     if fingerprint is not None and not isinstance(fingerprint, str):
         raise InputError(f"{folder / 'metrics.json'} is damaged: its fingerprint is no text.")
@@ -104,10 +104,12 @@ def read_run(folder: Path, measures: Sequence[str]) -> Run:
         if not np.isfinite(values).all():
             raise InputError(f"{folder / 'per_image.csv'}: column {measure!r} is not all numbers.")
         columns[measure] = values
-    return Run(folder, names, tuple(row["subject"] or None for row in rows), columns, fingerprint)
+    return ScoredRun(
+        folder, names, tuple(row["subject"] or None for row in rows), columns, fingerprint
+    )
 
 
-def align(runs: Sequence[Run]) -> list[Run]:
+def align(runs: Sequence[ScoredRun]) -> list[ScoredRun]:
     """Bring all runs into the first one's order of images.
 
     Raises:
@@ -130,11 +132,11 @@ def align(runs: Sequence[Run]) -> list[Run]:
         position = {name: i for i, name in enumerate(run.names)}
         order = [position[name] for name in first.names]
         columns = {key: values[order] for key, values in run.columns.items()}
-        aligned.append(Run(run.folder, first.names, first.subjects, columns, run.fingerprint))
+        aligned.append(ScoredRun(run.folder, first.names, first.subjects, columns, run.fingerprint))
     return aligned
 
 
-def compare(
+def compare_methods(
     methods: Sequence[Method], measures: Sequence[str], *, resamples: int = 10_000, seed: int = 0
 ) -> list[Comparison]:
     """Test all pairs of methods on all measures; the methods' runs must be aligned."""

@@ -9,12 +9,12 @@ from causalseg.errors import InputError
 from causalseg.inputs.tables import read_table
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_result(path: Path) -> dict[str, Any]:
     """Read a JSON object; InputError names the file when it is absent or damaged."""
     return inputs.read_json(_present(path))
 
 
-def read_csv(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
+def read_result_rows(path: Path, columns: Sequence[str] = ()) -> list[dict[str, str]]:
     """Read a table with a header, all its columns or those named.
 
     Raises:

@@ -1,6 +1,6 @@
 """Run a model over a manifest: its predictions, and controls in which the text is wrong."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,7 @@ from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.scoring import Scores, ScoringOptions
 from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
-
-Tick = Callable[[], None]
+from causalseg.progress import Tick
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ Every image is scored twice: at the model's size (S x S, truth resized with near
 published numbers of this field are) and at the mask's native size (what a user receives).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -24,8 +24,8 @@ from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.risk import soft_dice_confidence
 from causalseg.evaluation.surface import lesion_f1, surface_scores
 from causalseg.files import Row
+from causalseg.progress import Tick
 
-Tick = Callable[[], None]
 Spacing = tuple[float, float]
 NATIVE = "native_"
 

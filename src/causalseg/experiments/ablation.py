@@ -14,7 +14,7 @@ from causalseg.evaluation.scoring import ScoringOptions
 from causalseg.evaluation.summary import summarise, summarise_text_controls
 from causalseg.experiments.ablation_report import write_ablation
 from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate
-from causalseg.experiments.axes import AblationConfig, plan
+from causalseg.experiments.axes import AblationConfig, plan_grid
 from causalseg.experiments.causal_masks import mask_sheet, measure_masks
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, parse_seeds, run_grid, tasks_of
 from causalseg.files import check_folder, replacing, write_json
@@ -26,7 +26,7 @@ PICTURES = 3
 """Test images whose masks are drawn."""
 
 
-def run(config: AblationConfig, say: Say = print) -> AblationTable:
+def run_ablation(config: AblationConfig, say: Say = print) -> AblationTable:
     """Run what is not finished of a grid; the tables are written anew after each run.
 
     Args:
@@ -49,7 +49,7 @@ class Ablation:
     done = DONE
 
     def __init__(self, config: AblationConfig) -> None:
-        self.config, self.plan, self.out = config, plan(config), check_folder(Path(config.out))
+        self.config, self.plan, self.out = config, plan_grid(config), check_folder(Path(config.out))
         self.tasks = tasks_of(self.plan.cells, parse_seeds(config.seeds))
         self._training: LViTDataModule | None = None
         self._test: Manifest | None = None

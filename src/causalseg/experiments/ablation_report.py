@@ -96,7 +96,7 @@ def notes(table: AblationTable) -> list[str]:
     return found + [f"Left out: {name} ({why})" for name, why in table.left_out.items()]
 
 
-def markdown(table: AblationTable) -> str:
+def ablation_markdown(table: AblationTable) -> str:
     """Both tables, the claims and the notes."""
     lines = [markdown_table(DICE_HEADER, dice_rows(table)), ""]
     masks = mask_rows(table)
@@ -129,7 +129,7 @@ def write_ablation(out: Path, table: AblationTable, sheets: Mapping[str, Path]) 
     """
     write_json(out / "table.json", table.to_dict())
     write_csv(out / "table.csv", [_flat(cell) for cell in table.cells])
-    write_bytes(out / "table.md", markdown(table).encode())
+    write_bytes(out / "table.md", ablation_markdown(table).encode())
     _report(table, sheets).write(out / "report.html")
 
 

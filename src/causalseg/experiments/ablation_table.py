@@ -15,14 +15,14 @@ from causalseg.errors import InputError
 from causalseg.evaluation.comparison import (
     Comparison,
     Method,
-    Run,
+    ScoredRun,
     align,
     compare_pairs,
     method_interval,
     read_run,
     seed_spread,
 )
-from causalseg.evaluation.files import read_json
+from causalseg.evaluation.files import read_result
 from causalseg.evaluation.statistics import Interval
 
 MEASURE, ALSO = "native_dice", "native_iou"
@@ -164,7 +164,7 @@ def tabulate(
     pairs = _pairs(cells, reference, runs)
     found = compare_pairs(pairs, (MEASURE,), same_seeds=True, resamples=resamples)
     compared = {comparison.a: comparison for comparison in found}
-    first = read_json(folders[0] / "metrics.json")
+    first = read_result(folders[0] / "metrics.json")
     return AblationTable(
         reference=reference,
         measure=MEASURE,
@@ -178,7 +178,7 @@ def tabulate(
 
 
 def _pairs(
-    cells: Sequence[CellRuns], reference: str, runs: Mapping[tuple[str, int], Run]
+    cells: Sequence[CellRuns], reference: str, runs: Mapping[tuple[str, int], ScoredRun]
 ) -> list[tuple[Method, Method]]:
     base = next(cell for cell in cells if cell.name == reference)
     pairs = []
@@ -195,14 +195,14 @@ def _pairs(
 
 def _cell(
     cell: CellRuns,
-    runs: Mapping[tuple[str, int], Run],
+    runs: Mapping[tuple[str, int], ScoredRun],
     compared: Comparison | None,
     resamples: int,
 ) -> CellRow:
     if not cell.folders:
         return CellRow(cell.name, dict(cell.values), [])
     method = Method(cell.name, tuple(runs[cell.name, seed] for seed in cell.folders))
-    metrics = [read_json(folder / "metrics.json") for folder in cell.folders.values()]
+    metrics = [read_result(folder / "metrics.json") for folder in cell.folders.values()]
     return CellRow(
         name=cell.name,
         values=dict(cell.values),
@@ -235,7 +235,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _masks(paths: Sequence[Path]) -> CellMasks | None:
     """Of all seeds: value of each, in order."""
-    found = [read_json(path) for path in paths if path.exists()]
+    found = [read_result(path) for path in paths if path.exists()]
     if not found:
         return None
     return CellMasks(

@@ -77,7 +77,7 @@ class AblationConfig(RunConfig):
 
 
 @dataclass(frozen=True)
-class Plan:
+class GridPlan:
     """The cells in the order of the axes, and what was left out."""
 
     cells: tuple[Cell, ...]
@@ -86,7 +86,7 @@ class Plan:
     """Name of an impossible combination -> why."""
 
 
-def plan(config: AblationConfig) -> Plan:
+def plan_grid(config: AblationConfig) -> GridPlan:
     """Lay out the grid.
 
     Raises:
@@ -101,7 +101,7 @@ def plan(config: AblationConfig) -> Plan:
         if name in cells:
             raise InputError(f"models: an axis makes a cell called {name!r} too; rename it.")
         cells[name] = _listed(config.base, name, changes)
-    return Plan(tuple(cells.values()), _reference(config, cells), left_out)
+    return GridPlan(tuple(cells.values()), _reference(config, cells), left_out)
 
 
 def _product(config: AblationConfig) -> tuple[dict[str, Cell], dict[str, str]]:

@@ -18,7 +18,7 @@ from typing import Any, Literal, Protocol
 
 from causalseg.data.datamodule import LViTDataModule
 from causalseg.errors import InputError
-from causalseg.evaluation.files import read_json
+from causalseg.evaluation.files import read_result
 from causalseg.files import write_bytes, write_json
 from causalseg.training.config import RunConfig
 from causalseg.training.fit import fit
@@ -68,7 +68,7 @@ class Task:
         return found
 
 
-class Study(Protocol):
+class Experiment(Protocol):
     """What a kind of grid does with a run: its data, its scores."""
 
     done: str
@@ -95,7 +95,7 @@ def tasks_of(cells: Sequence[Cell], seeds: Sequence[int]) -> list[Task]:
     ]
 
 
-def run_grid(tasks: Sequence[Task], out: Path, study: Study, say: Say) -> None:
+def run_grid(tasks: Sequence[Task], out: Path, study: Experiment, say: Say) -> None:
     """Run what is not finished.
 
     Within a fold every run is trained before any is scored, so that nothing of the domain left
@@ -104,7 +104,7 @@ def run_grid(tasks: Sequence[Task], out: Path, study: Study, say: Say) -> None:
     Args:
         tasks: see `tasks_of`.
         out: the grid's folder.
-        study: see `Study`.
+        study: see `Experiment`.
         say: is told what is being done.
 
     Raises:
@@ -131,7 +131,7 @@ def run_grid(tasks: Sequence[Task], out: Path, study: Study, say: Say) -> None:
             study.report()
 
 
-def _train(task: Task, folder: Path, study: Study) -> None:
+def _train(task: Task, folder: Path, study: Experiment) -> None:
     work = folder / "fit"
     _write_stamp(folder, study.settings(task))
     best = fit(task.run(work), study.training(task))
@@ -140,7 +140,7 @@ def _train(task: Task, folder: Path, study: Study) -> None:
     os.replace(best.with_name(f"{task.cell.epoch}.safetensors"), folder / CHECKPOINT)
 
 
-def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+def as_json(content: Mapping[str, Any]) -> dict[str, Any]:
     """Paths and tuples as JSON has them."""
     found: dict[str, Any] = json.loads(json.dumps(content, default=str))
     return found
@@ -161,9 +161,9 @@ def check_stamp(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / STAMP
     if not path.exists():
         return
-    found = read_json(path)
+    found = read_result(path)
     if found.get("digest") != _digest(settings):
-        before, now = _flat(found.get("settings", {})), _flat(plain(settings))
+        before, now = _flat(found.get("settings", {})), _flat(as_json(settings))
         differ = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
         raise InputError(
             f"{folder} holds a run with other options ({', '.join(differ[:5])}), or of an older "
@@ -180,7 +180,7 @@ def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _write_stamp(folder: Path, settings: Mapping[str, Any]) -> None:
-    write_json(folder / STAMP, {"digest": _digest(settings), "settings": plain(settings)})
+    write_json(folder / STAMP, {"digest": _digest(settings), "settings": as_json(settings)})
 
 
 def parse_seeds(given: str | Sequence[int]) -> list[int]:

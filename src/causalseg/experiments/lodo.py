@@ -16,11 +16,11 @@ from causalseg.data.domains import DomainDataModule, DomainDataset, find_domains
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Split
 from causalseg.data.preprocessing import Preprocessing
-from causalseg.evaluation.files import read_csv, read_json
+from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.evaluation.metrics import EMPTY_RULE, confusion, dice_from_counts, iou_from_counts
-from causalseg.experiments.grid import CHECKPOINT, Say, Task, plain, run_grid, tasks_of
+from causalseg.experiments.grid import CHECKPOINT, Say, Task, as_json, run_grid, tasks_of
 from causalseg.experiments.lodo_config import LodoConfig, cells_of, rows_of
-from causalseg.experiments.lodo_table import CellScores, LodoTable, markdown, summarise
+from causalseg.experiments.lodo_table import CellScores, LodoTable, lodo_markdown, tabulate_lodo
 from causalseg.files import check_folder, write_bytes, write_csv, write_json
 from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
@@ -28,7 +28,7 @@ from causalseg.inference.segmenter import Segmenter
 SCORES, DONE = "per_image.csv", "metrics.json"
 
 
-def run(config: LodoConfig, say: Say = print) -> LodoTable:
+def run_lodo(config: LodoConfig, say: Say = print) -> LodoTable:
     """Run what is not finished of a grid, and write `results.json` and `table.md`.
 
     Args:
@@ -98,7 +98,7 @@ class LeaveOneOut:
         write_csv(folder / SCORES, rows)
         shown = [row["dice"] for row in rows if not row["empty"]]
         metrics = {
-            "settings": plain(self.settings(task)),
+            "settings": as_json(self.settings(task)),
             "initial_weights": segmenter.provenance["initial_weights"],
             "selected": segmenter.provenance["selected"],
             "threshold": segmenter.threshold,
@@ -116,14 +116,16 @@ class LeaveOneOut:
         """Summarise finished runs and write the tables."""
         finished = [t for t in self.tasks if (t.folder(self.out) / DONE).exists()]
         scores = [
-            CellScores(t.cell.fold, t.cell.name, t.seed, read_csv(t.folder(self.out) / SCORES))
+            CellScores(
+                t.cell.fold, t.cell.name, t.seed, read_result_rows(t.folder(self.out) / SCORES)
+            )
             for t in finished
         ]
-        first = read_json(finished[0].folder(self.out) / DONE)
+        first = read_result(finished[0].folder(self.out) / DONE)
         weights = str(first["initial_weights"]["source"])
-        table = summarise(scores, self._pairs(), initial_weights=weights)
+        table = tabulate_lodo(scores, self._pairs(), initial_weights=weights)
         write_json(self.out / "results.json", table.to_dict())
-        write_bytes(self.out / "table.md", markdown(table).encode())
+        write_bytes(self.out / "table.md", lodo_markdown(table).encode())
         return table
 
     def _pairs(self) -> list[tuple[str, str]]:
@@ -163,17 +165,17 @@ class LeaveOneOut:
         return Frames(target, Preprocessing(size=data.size))
 
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-class _Kept(Generic[T]):
+class _Kept(Generic[_T]):
     """What was read of one fold, kept until another is asked for."""
 
-    def __init__(self, read: Callable[[str], T]) -> None:
+    def __init__(self, read: Callable[[str], _T]) -> None:
         self._read = read
-        self._held: dict[str, T] = {}
+        self._held: dict[str, _T] = {}
 
-    def __call__(self, fold: str) -> T:
+    def __call__(self, fold: str) -> _T:
         if fold not in self._held:
             self._held.clear()
             self._held[fold] = self._read(fold)

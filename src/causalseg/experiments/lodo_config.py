@@ -9,7 +9,7 @@ from causalseg.data.datamodule import DataConfig
 from causalseg.data.domains import Sharing
 from causalseg.errors import InputError
 from causalseg.experiments.grid import Cell, parse_seeds
-from causalseg.experiments.mcdrl_rows import PAPER_ROWS, ROWS, Row
+from causalseg.experiments.mcdrl_rows import MCDRL_ROWS, PAPER_ROWS, LodoRow
 from causalseg.models.registry import model_config
 from causalseg.training.config import OptimizerConfig, RunConfig, TrainerConfig
 
@@ -77,9 +77,11 @@ class LodoConfig:
     """The grid's folder. Starting again with the same one goes on where it stopped."""
 
     def __post_init__(self) -> None:
-        unknown = [row for row in self.rows if row not in ROWS]
+        unknown = [row for row in self.rows if row not in MCDRL_ROWS]
         if unknown:
-            raise InputError(f"there is no row {unknown[0]!r}; choose from {', '.join(ROWS)}.")
+            raise InputError(
+                f"there is no row {unknown[0]!r}; choose from {', '.join(MCDRL_ROWS)}."
+            )
         twice = [name for name in self.models if name in self.rows]
         if twice:
             raise InputError(f"models: {twice[0]!r} is a row already; give it another name.")
@@ -92,7 +94,7 @@ class LodoConfig:
             raise InputError(f"the reference ({self.reference}) is none of the rows.")
 
 
-def rows_of(config: LodoConfig) -> dict[str, Row]:
+def rows_of(config: LodoConfig) -> dict[str, LodoRow]:
     """Name -> row, those of `models` last.
 
     Raises:
@@ -100,15 +102,16 @@ def rows_of(config: LodoConfig) -> dict[str, Row]:
 
     """
     rows = {
-        name: replace(ROWS[name], model=model_options(config, ROWS[name])) for name in config.rows
+        name: replace(MCDRL_ROWS[name], model=model_options(config, MCDRL_ROWS[name]))
+        for name in config.rows
     }
-    known = [f.name for f in fields(Row)]
+    known = [f.name for f in fields(LodoRow)]
     for name, given in config.models.items():
         unknown = [key for key in given if key not in known]
         if unknown or "architecture" not in given:
             problem = f"no key {unknown[0]!r}" if unknown else "no architecture"
             raise InputError(f"models: {name} has {problem}; it takes {', '.join(known)}.")
-        rows[name] = Row(**given)
+        rows[name] = LodoRow(**given)
     return rows
 
 
@@ -154,7 +157,7 @@ def _data(data: DomainsConfig, sources: str) -> DataConfig:
     )
 
 
-def model_options(config: LodoConfig, row: Row) -> dict[str, Any]:
+def model_options(config: LodoConfig, row: LodoRow) -> dict[str, Any]:
     """Options of a row's model."""
     if row.architecture == "mcdrl":
         return {**config.model, **row.model}

@@ -32,9 +32,8 @@ EMPTY_FRAMES = (
     "share of them for which nothing is predicted."
 )
 METRICS = ("dice", "iou", "accuracy")
-RESAMPLES = 2_000
+_RESAMPLES = 2_000
 
-Row = Mapping[str, Any]
 Fold = tuple[FloatArray, Any]
 """Values (n,) and clusters (n,) of one domain."""
 
@@ -46,7 +45,7 @@ class CellScores:
     fold: str
     row: str
     seed: int
-    images: Sequence[Row]
+    images: Sequence[Mapping[str, Any]]
     """With name, subject, empty, dice, iou and accuracy; numbers may be text."""
 
 
@@ -101,7 +100,7 @@ class LodoTable:
         return asdict(self)
 
 
-def stratified(folds: Sequence[Fold], *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
+def stratified(folds: Sequence[Fold], *, resamples: int = _RESAMPLES, seed: int = 0) -> Interval:
     """Mean over domains of each domain's mean; clusters are resampled within each domain."""
     generator = np.random.default_rng(seed)
     draws, estimate, count = np.zeros(resamples), 0.0, 0
@@ -138,7 +137,7 @@ class Grid:
         self.rows = list(dict.fromkeys(cell.row for cell in cells))
         self.folds = list(dict.fromkeys(cell.fold for cell in cells))
         self.cells = {(c.row, c.fold, c.seed): c for c in cells}
-        self.images: dict[str, Sequence[Row]] = {}
+        self.images: dict[str, Sequence[Mapping[str, Any]]] = {}
         for cell in cells:
             first = self.images.setdefault(cell.fold, cell.images)
             if [r["name"] for r in cell.images] != [r["name"] for r in first]:
@@ -208,7 +207,7 @@ class Grid:
         return stratified(folds), stratified_p(folds)
 
 
-def summarise(
+def tabulate_lodo(
     cells: Sequence[CellScores], pairs: Sequence[tuple[str, str]], *, initial_weights: str = ""
 ) -> LodoTable:
     """Put finished runs into one table.
@@ -240,7 +239,7 @@ def _row(grid: Grid, row: str) -> RowResult:
     done = [fold for fold in grid.folds if grid.seeds(row, fold)]
     for fold in done:
         intervals = {
-            metric: cluster_bootstrap(*grid.values(row, fold, metric), resamples=RESAMPLES)
+            metric: cluster_bootstrap(*grid.values(row, fold, metric), resamples=_RESAMPLES)
             for metric in METRICS
         }
         folds[fold] = FoldResult(
@@ -257,7 +256,7 @@ def _row(grid: Grid, row: str) -> RowResult:
     return RowResult(folds, True, mean, min(done, key=lambda fold: folds[fold].dice.estimate))
 
 
-def markdown(table: LodoTable) -> str:
+def lodo_markdown(table: LodoTable) -> str:
     """The tables as Markdown: Dice by domain with 95 % intervals, then comparisons."""
     folds = list(dict.fromkeys(fold for row in table.rows.values() for fold in row.folds))
     rows = []

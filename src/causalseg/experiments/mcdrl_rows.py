@@ -6,7 +6,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Row:
+class LodoRow:
     """One configuration of the table, as a change of the full model."""
 
     model: Mapping[str, Any] = field(default_factory=dict)
@@ -20,23 +20,23 @@ class Row:
 
 _NO_INTERVENTION = {"intervention": False, "alpha": 1.0}
 
-ROWS: dict[str, Row] = {
-    "baseline": Row(_NO_INTERVENTION),
+MCDRL_ROWS: dict[str, LodoRow] = {
+    "baseline": LodoRow(_NO_INTERVENTION),
     # With `keep` the selection alone would change nothing: what is not selected is kept.
-    "regions": Row({"intervention": False, "elsewhere": "zero"}),
-    "intervention": Row({"alpha": 1.0}),
-    "full": Row(),
-    "full-zero": Row({"elsewhere": "zero"}),
-    "random": Row({"dictionary": "random"}),
-    "learned": Row({"dictionary": "learned"}),
-    "shuffled": Row({"dictionary": "shuffled"}),
-    "irrelevant": Row({"dictionary": "irrelevant"}),
-    "self-attention": Row({"attend": "self"}),
-    "no-residual": Row({"residual": False}),
-    "no-causal-loss": Row({"causal_weight": 0.0}),
-    "augmentation": Row(_NO_INTERVENTION, photometric=True),
-    "causalclipseg": Row(architecture="causalclipseg"),
-    "causalclipseg-captions": Row(architecture="causalclipseg", captions=True),
+    "regions": LodoRow({"intervention": False, "elsewhere": "zero"}),
+    "intervention": LodoRow({"alpha": 1.0}),
+    "full": LodoRow(),
+    "full-zero": LodoRow({"elsewhere": "zero"}),
+    "random": LodoRow({"dictionary": "random"}),
+    "learned": LodoRow({"dictionary": "learned"}),
+    "shuffled": LodoRow({"dictionary": "shuffled"}),
+    "irrelevant": LodoRow({"dictionary": "irrelevant"}),
+    "self-attention": LodoRow({"attend": "self"}),
+    "no-residual": LodoRow({"residual": False}),
+    "no-causal-loss": LodoRow({"causal_weight": 0.0}),
+    "augmentation": LodoRow(_NO_INTERVENTION, photometric=True),
+    "causalclipseg": LodoRow(architecture="causalclipseg"),
+    "causalclipseg-captions": LodoRow(architecture="causalclipseg", captions=True),
 }
 """By name: modules alone, controls, and CausalCLIPSeg with a generic prompt or with captions
 (which name the position, so that row knows more than the others)."""

@@ -28,7 +28,7 @@ from causalseg.models.mcdrl.model import MCDRL
 BATCH = 16
 
 
-def measure(
+def measure_mechanism(
     segmenter: Segmenter, manifest: Manifest, kinds: Sequence[str], *, seed: int = 0
 ) -> dict[str, dict[str, Any]]:
     """Compare clean and corrupted copies of the same images.

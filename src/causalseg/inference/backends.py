@@ -17,7 +17,7 @@ from causalseg.models.checkpoint import Checkpoint
 from causalseg.models.metadata import read_metadata
 from causalseg.models.output import SegmentationOutput
 
-FORMAT = "causalseg-export-1"
+EXPORT_FORMAT = "causalseg-export-1"
 KEY = "causalseg"
 # ONNX Runtime's default optimisation once gave wrong logits, silently, through this fusion.
 DISABLED_OPTIMIZERS = ["MatmulTransposeFusion"]
@@ -90,7 +90,7 @@ def load_exported(
     opened = _open_openvino(path, precision) if openvino else _open_onnx(path)
     if not opened.header:
         raise InputError(f"{path} was not written by 'causalseg export'.")
-    header = read_metadata(opened.header, path, FORMAT)
+    header = read_metadata(opened.header, path, EXPORT_FORMAT)
     return Checkpoint(
         ExportedModel(opened.run).eval(),
         header["architecture"],

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.inference.backends import FORMAT, KEY, load_exported
+from causalseg.inference.backends import EXPORT_FORMAT, KEY, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.optimise import fold_batch_norms
 from causalseg.models.base import SegmentationModel
@@ -27,7 +27,7 @@ from causalseg.models.checkpoint import Checkpoint, load_checkpoint
 MAX_LOGIT_DIFFERENCE = 1e-3
 MAX_PIXEL_SHARE = 1e-4
 SUFFIX = {"onnx": ".onnx", "openvino": ".xml"}
-Format = Literal["onnx", "openvino"]
+ExportFormat = Literal["onnx", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Parity:
 def export(
     checkpoint: Path,
     out: Path,
-    format: Format,
+    format: ExportFormat,
     images: Sequence[NDArray[np.uint8]],
     texts: Sequence[str],
 ) -> Parity:
@@ -92,7 +92,7 @@ def export(
         if format == "openvino":
             _convert_to_openvino(written.with_suffix(".onnx"), written)
             written.with_suffix(".onnx").unlink()
-        parity = compare(saved, load_exported(written).model, inputs)
+        parity = check_parity(saved, load_exported(written).model, inputs)
         if not parity.passed:
             raise InputError(f"the exported file is wrong and was not kept: {parity}.")
         for file in sorted(Path(folder).iterdir()):
@@ -100,7 +100,7 @@ def export(
     return parity
 
 
-def compare(
+def check_parity(
     saved: Checkpoint, exported: SegmentationModel, inputs: tuple[Tensor, Tensor]
 ) -> Parity:
     """Run both on the same inputs, one at a time and, where there are several, as a batch."""
@@ -146,7 +146,7 @@ def paired_inputs(
 
 def _header(saved: Checkpoint) -> str:
     header: dict[str, Any] = {
-        "format": FORMAT,
+        "format": EXPORT_FORMAT,
         "architecture": saved.architecture,
         "preprocessing": Preprocessing.from_dict(saved.preprocessing, "the checkpoint").to_dict(),
         "threshold": saved.threshold,

@@ -14,8 +14,8 @@ from causalseg.files import remove_leftovers, replacing_folder, write_json
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study, read_study
 from causalseg.inference.requests import Item
-from causalseg.inference.tracks import PredictOptions, Segmenter, segment, tracks_of
-from causalseg.inference.writers import write_results
+from causalseg.inference.tracks import PredictOptions, PromptSegmenter, segment, tracks_of
+from causalseg.inference.writers import write_answers
 from causalseg.inputs import read_json
 from causalseg.version import __version__
 
@@ -49,7 +49,7 @@ def is_done(folder: Path, digest: str) -> bool:
 
 
 def predict_one(
-    segmenter: Segmenter, item: Item, out: Path, options: PredictOptions
+    segmenter: PromptSegmenter, item: Item, out: Path, options: PredictOptions
 ) -> dict[str, Any]:
     """Segment one image by its prompts and write `out/NAME/`. Never raises for a bad item.
 
@@ -105,7 +105,7 @@ def _study(item: Item, options: PredictOptions) -> Study:
 
 
 def _predict(
-    segmenter: Segmenter, item: Item, out: Path, options: PredictOptions
+    segmenter: PromptSegmenter, item: Item, out: Path, options: PredictOptions
 ) -> tuple[str, list[str], list[dict[str, str]]]:
     folder = out / item.name
     if "\0" in item.image or not os.path.exists(item.image):
@@ -119,7 +119,7 @@ def _predict(
     general = [*study.warnings, *domain_warnings(study, getattr(segmenter, "provenance", {}))]
     remove_leftovers(folder)
     with replacing_folder(folder) as part:
-        written = write_results(segmenter, study, answers, part, options)
+        written = write_answers(segmenter, study, answers, part, options)
         general += written.pop("warnings")
         record = {
             "note": "Research software, not a medical device.",

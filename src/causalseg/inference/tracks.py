@@ -14,14 +14,14 @@ from causalseg.inference.requests import Prompt
 from causalseg.inference.sentences import Sentence, read_for
 from causalseg.text.reading import Sides
 
-Format = Literal["auto", "png", "seg", "nifti"]
+OutputFormat = Literal["auto", "png", "seg", "nifti"]
 # Prompts that are decoded together; each group encodes its image once.
 _PROMPTS_AT_ONCE = 32
 # Mask and probability of all prompts of an item, in pixels: about 10 GB.
 _MAX_ANSWERS = 2**31
 
 
-class Segmenter(Protocol):
+class PromptSegmenter(Protocol):
     """What is used of `causalseg.inference.segmenter.Segmenter`."""
 
     def prompts(self, image: Any, texts: Sequence[Sentence]) -> Sequence[Any]:
@@ -32,7 +32,7 @@ class Segmenter(Protocol):
 class PredictOptions:
     """How to read and write; picklable, the same for all items."""
 
-    format: Format = "auto"
+    format: OutputFormat = "auto"
     seg_type: Literal["binary", "fractional"] = "binary"
     axis: str = "axial"
     window: tuple[float, float] | None = None
@@ -59,7 +59,7 @@ class Track:
 
 
 @dataclass
-class Answer:
+class TrackAnswer:
     """Masks and probabilities (n, H, W) of a track, in the standard display."""
 
     track: Track
@@ -119,13 +119,13 @@ def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
 
 
 def segment(
-    segmenter: Segmenter,
+    segmenter: PromptSegmenter,
     study: Study,
     tracks: Sequence[Track],
     sides: Sides | None = None,
     *,
     strict: bool = False,
-) -> list[Answer]:
+) -> list[TrackAnswer]:
     """Run the model frame by frame; frames without a prompt stay empty (probability 0).
 
     Raises:
@@ -137,7 +137,7 @@ def segment(
         raise InputError(f"{len(tracks)} masks of this size are too many at once: ask for fewer.")
     provenance = getattr(segmenter, "provenance", {})
     answers = [
-        Answer(
+        TrackAnswer(
             track,
             np.zeros(shape, np.uint8),
             np.zeros(shape, np.float32),

@@ -17,7 +17,7 @@ from causalseg.inference.outputs import (
     write_png,
 )
 from causalseg.inference.sentences import Sentence
-from causalseg.inference.tracks import Answer, PredictOptions
+from causalseg.inference.tracks import PredictOptions, TrackAnswer
 
 _SEG = "segmentation.dcm"
 
@@ -42,10 +42,10 @@ def chosen_format(study: Study, wanted: str) -> str:
     return "seg" if wanted == "auto" else wanted
 
 
-def write_results(
+def write_answers(
     segmenter: Any,
     study: Study,
-    answers: Sequence[Answer],
+    answers: Sequence[TrackAnswer],
     folder: Path,
     options: PredictOptions,
 ) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def write_results(
     }
 
 
-def _measures(study: Study, answer: Answer) -> dict[str, Any]:
+def _measures(study: Study, answer: TrackAnswer) -> dict[str, Any]:
     pixels = int(answer.mask.sum())
     found: dict[str, Any] = {"text": answer.track.description, "pixels": pixels}
     if len(study.frames) > 1 and len(answer.track.texts) < len(study.frames):
@@ -141,7 +141,7 @@ def sentence_warnings(segmenter: Any, study: Study, sentences: Sequence[Sentence
 
 
 def _write_seg(
-    study: Study, answers: Sequence[Answer], folder: Path, options: PredictOptions
+    study: Study, answers: Sequence[TrackAnswer], folder: Path, options: PredictOptions
 ) -> list[str]:
     binary = options.seg_type == "binary"
     return write_seg(
@@ -156,7 +156,7 @@ def _write_seg(
     )
 
 
-def _write_volume(study: Study, answer: Answer, folder: Path, number: int) -> list[str]:
+def _write_volume(study: Study, answer: TrackAnswer, folder: Path, number: int) -> list[str]:
     from causalseg.inference.formats.nifti import write_nifti
 
     names = [f"{number}_mask.nii.gz", f"{number}_probability.nii.gz"]
@@ -166,7 +166,7 @@ def _write_volume(study: Study, answer: Answer, folder: Path, number: int) -> li
 
 
 def _write_pictures(
-    study: Study, answer: Answer, folder: Path, number: int, *, plain: bool
+    study: Study, answer: TrackAnswer, folder: Path, number: int, *, plain: bool
 ) -> list[str]:
     """Pictures of a single frame; `plain`: mask and probability too, which SEG holds already."""
     result, undo = answer.result, study.display.undo
@@ -184,7 +184,7 @@ def _orientation(study: Study) -> int:
     return study.display.exif_orientation if study.kind == "raster" else 1
 
 
-def _write_frames(study: Study, answer: Answer, folder: Path, number: int) -> list[str]:
+def _write_frames(study: Study, answer: TrackAnswer, folder: Path, number: int) -> list[str]:
     files = []
     for frame in sorted(answer.track.texts):
         for kind, pixels in (

@@ -23,7 +23,7 @@ from causalseg.models.base import ModelConfig, SegmentationModel
 from causalseg.models.metadata import read_metadata
 from causalseg.models.registry import model_class, model_config, model_name
 
-FORMAT = "causalseg-1"
+CHECKPOINT_FORMAT = "causalseg-1"
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def save_checkpoint(
 
     """
     header = {
-        "format": FORMAT,
+        "format": CHECKPOINT_FORMAT,
         "architecture": model_name(model),
         "config": asdict(model.config),
         "preprocessing": dict(preprocessing),
@@ -98,7 +98,7 @@ def read_header(path: Path) -> dict[str, Any]:
         ) from error
     if "causalseg" not in metadata:
         raise InputError(f"{path} holds tensors but was not written by causalseg.")
-    return read_metadata(metadata["causalseg"], path, FORMAT)
+    return read_metadata(metadata["causalseg"], path, CHECKPOINT_FORMAT)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

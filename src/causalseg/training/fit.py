@@ -34,7 +34,7 @@ from causalseg.training.callbacks import EpochTable, Export, SamplePictures
 from causalseg.training.config import RunConfig
 from causalseg.training.module import SegmentationModule
 
-PACKAGES = ("causalseg", "torch", "lightning", "monai", "numpy", "pillow")
+_PACKAGES = ("causalseg", "torch", "lightning", "monai", "numpy", "pillow")
 
 
 def environment() -> dict[str, Any]:
@@ -51,7 +51,7 @@ def environment() -> dict[str, Any]:
         revision = found.stdout.strip()
     return {
         # torch's own word names the build (+cpu, +cu130), which its metadata may leave out.
-        "versions": {name: version(name) for name in PACKAGES} | {"torch": torch.__version__},
+        "versions": {name: version(name) for name in _PACKAGES} | {"torch": torch.__version__},
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": os.cpu_count(),

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
 from causalseg.evaluation.faithfulness.measures import WORDS
 from causalseg.evaluation.faithfulness.probes import Case
-from causalseg.evaluation.faithfulness.suite import Answer, Cases, ask_again
+from causalseg.evaluation.faithfulness.suite import CaseAnswer, Cases, ask_again
 from causalseg.evaluation.plots import case_picture, forest
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.report import Picture, Report
@@ -137,7 +137,7 @@ def _test_section(
         report.pictures(_pair(case, answer))
 
 
-def _pair(case: Case, answer: Answer) -> list[Picture]:
+def _pair(case: Case, answer: CaseAnswer) -> list[Picture]:
     image, shape = case.image, case.image.shape[:2]
     before, after = (Prediction(mask).at(shape).mask for mask in (answer.before, answer.after))
     edited = None if answer.edited_truth is None else Prediction(answer.edited_truth).at(shape).mask

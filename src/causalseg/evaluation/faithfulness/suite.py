@@ -35,7 +35,7 @@ class Cases:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CaseAnswer:
     """One probe's masks (h, w), mirrored back where the image was, and its measures."""
 
     probe: Probe
@@ -61,7 +61,7 @@ def real_cases(manifest: Manifest) -> Cases:
     )
 
 
-def phantom_cases(count: int, seed: int, size: int = 224) -> Cases:
+def phantom_suite(count: int, seed: int, size: int = 224) -> Cases:
     """Freshly drawn phantoms, for which the true mask of any edited caption is known."""
     cases = []
     for i in range(count):
@@ -78,7 +78,7 @@ def phantom_cases(count: int, seed: int, size: int = 224) -> Cases:
     return Cases("phantoms", tuple(case.caption for case in cases), cases.__getitem__)
 
 
-def ask(model: TextSegmenter, case: Case, probes: Sequence[Probe]) -> list[Answer]:
+def ask(model: TextSegmenter, case: Case, probes: Sequence[Probe]) -> list[CaseAnswer]:
     """Put the probes to the model; each distinct text is run once, each image encoded once."""
     encoded = model.encode(case.image)
     texts = list(dict.fromkeys([case.caption, *(p.edited for p in probes if not p.mirrored)]))
@@ -96,7 +96,7 @@ def ask(model: TextSegmenter, case: Case, probes: Sequence[Probe]) -> list[Answe
         after = (mirrored if probe.mirrored else masks)[probe.edited]
         edited = _edited_truth(case, probe, before.shape)
         measures = measure(probe, before, after, true, edited)
-        answers.append(Answer(probe, before, after, edited, measures))
+        answers.append(CaseAnswer(probe, before, after, edited, measures))
     return answers
 
 
@@ -155,7 +155,7 @@ def run_suite(
     return rows
 
 
-def ask_again(model: TextSegmenter, cases: Cases, row: Row, seed: int) -> tuple[Case, Answer]:
+def ask_again(model: TextSegmenter, cases: Cases, row: Row, seed: int) -> tuple[Case, CaseAnswer]:
     """The answer behind a row, for its picture."""
     case, others = cases.load(row["image"]), others_of(cases.captions, seed)[row["image"]]
     probes = [

@@ -16,7 +16,7 @@ from causalseg.inputs import one_line, read_json
 from causalseg.models.mcdrl.prompts import Prompts
 from causalseg.text.tokenizer import token_lengths, tokenize
 
-FORMAT = "causalseg-confounders-1"
+DICTIONARY_FORMAT = "causalseg-confounders-1"
 
 IRRELEVANT = (
     "a red bicycle leans against a brick wall",
@@ -119,7 +119,7 @@ def save_dictionary(path: Path, dictionary: Dictionary) -> None:
     """Write a dictionary as readable JSON, whole or not at all."""
     vectors = dictionary.vectors.tolist()
     content = {
-        "format": FORMAT,
+        "format": DICTIONARY_FORMAT,
         "encoder": dictionary.encoder,
         "weights": dictionary.weights,
         "text_encoder_sha256": dictionary.fingerprint,
@@ -141,7 +141,7 @@ def load_dictionary(path: Path) -> Dictionary:
     if not path.exists():
         raise InputError(f"there is no dictionary {path}; build it: causalseg confounders.")
     content = read_json(path)
-    if content.get("format") != FORMAT:
+    if content.get("format") != DICTIONARY_FORMAT:
         raise InputError(f"{path} is no dictionary written by 'causalseg confounders build'.")
     encoder, weights, digest, table = (
         content.get(name) for name in ("encoder", "weights", "text_encoder_sha256", "vectors")
