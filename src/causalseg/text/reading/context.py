@@ -1,0 +1,107 @@
+"""What a sentence takes from those around it: places, what "it" is, what is long past."""
+
+from dataclasses import replace
+
+from causalseg.text.reading.attach import has_place
+from causalseg.text.reading.mentions import Mention, is_aim
+from causalseg.text.reading.passage import Passage
+from causalseg.text.reading.places import region
+from causalseg.text.reading.terms import Kind, Term
+
+_VAGUE = frozenset("changes change shadows patch patches foci focus area areas process".split())
+_DISEASES = frozenset(
+    "pneumonia covid infection infections tb tuberculosis ards aspiration lrti pna coronavirus "
+    "bronchopneumonia pneumonitis".split()
+)
+_PAST = frozenset(("follow up", "followup", "history", "known", "treated", "background", "re"))
+
+
+def name_vague(terms: list[Term]) -> list[Term]:
+    """Take "the bilateral changes" for a finding where the sentence names no other."""
+    seen = (Kind.FINDING, Kind.OTHER, Kind.ABNORMAL, Kind.CAUSE)
+    if any(term.kind in seen or term.kind is Kind.NOT_LUNG for term in terms):
+        return terms
+    if not has_place(terms) and not any(term.kind is Kind.GONE for term in terms):
+        return terms
+    return [
+        replace(term, kind=Kind.FINDING) if term.key in _VAGUE and term.kind is Kind.PLAIN else term
+        for term in terms
+    ]
+
+
+def mark_background(terms: list[Term], mine: list[Mention]) -> None:
+    """A disease without a place beside "history of" or "follow up" is no finding."""
+    keys = {term.key for term in terms}
+    if not keys & _PAST:
+        return
+    if has_place(terms) or keys & {"unchanged", "stable"}:
+        return
+    for mention in mine:
+        if mention.infection and mention.term.key in _DISEASES:
+            mention.background = True
+
+
+def look_ahead(passage: Passage, mine: list[Mention], number: int) -> None:
+    """Read "Location: left base. Finding: opacity": the place came a sentence before."""
+    before, passage.placed = passage.placed, None
+    if passage.story.alone and not mine:
+        passage.placed = number
+    infections = [mention for mention in mine if mention.infection]
+    limited = [
+        one
+        for one in passage.story.mentions
+        if one.kind is Kind.LIMITED and one.sentence == number - 1 and one.places
+    ]
+    doubtful = [one for one in infections if one.status == "uncertain" and not one.places]
+    if limited and doubtful:
+        doubtful[0].places = list(limited[-1].places)
+        passage.story.note("the place is that of the sentence before.")
+        return
+    if before != number - 1 or not infections or passage.story.last():
+        return
+    if not any(mention.places for mention in mine):
+        infections[0].places, passage.story.alone = passage.story.alone, []
+        passage.story.note("the place is that of the sentence before.")
+
+
+def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: int) -> None:
+    """Sentences that speak of a finding named before: "It has resolved", "It occupies ..."."""
+    last = passage.story.last()
+    if last is None or any(one.infection and one.status != "absent" for one in mine):
+        return
+    kinds = {term.kind for term in terms}
+    alone, passage.story.alone = passage.story.alone, []
+    seen = any(one.kind is Kind.FINDING for one in mine)
+    aim = any(term.kind is Kind.GONE and is_aim(terms[:n]) for n, term in enumerate(terms))
+    if aim:
+        return
+    if Kind.GONE in kinds and not seen and Kind.OTHER not in kinds:
+        gone = next(term for term in terms if term.kind is Kind.GONE)
+        if alone:
+            mine.append(Mention(Kind.CLEAR, gone, "absent", number, 0, alone, why=[gone]))
+            return
+        for mention in passage.story.mentions:
+            if mention.infection and mention.status == "present":
+                mention.status = "absent"
+                mention.why.append(gone)
+    elif Kind.DOUBTED in kinds and not mine:
+        doubted = next(term for term in terms if term.kind is Kind.DOUBTED)
+        if last.status == "present":
+            last.status = "uncertain"
+            last.why.append(doubted)
+    elif alone and not mine and Kind.OTHER not in kinds and Kind.NOT_LUNG not in kinds:
+        _extend(last, alone)
+    else:
+        passage.story.alone = alone
+
+
+def _extend(last: Mention, alone: list[list[Term]]) -> None:
+    found, had = region(alone), region(last.places)
+    if (
+        not found.zones
+        and had.zones
+        and not any(term.place and term.place.heights for group in last.places for term in group)
+    ):
+        last.places += alone  # "on the left. The lower lobe is affected"
+    elif found.zones or found.heights:
+        last.places = [*last.places, [Term(Kind.JOIN, "and", key="and")], *alone]
