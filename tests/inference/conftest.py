@@ -1,6 +1,14 @@
 """DICOM files made in the test: no patient ever had them, but they name one, to catch leaks."""
 
-from collections.abc import Callable
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +111,90 @@ def predict(tiny_checkpoint: Path, tmp_path: Path) -> Callable[..., int]:
         return main(["predict", *map(str, words)])
 
     return run
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Orthanc:
+    """A real PACS on the loopback."""
+
+    folder: Path
+    http: int
+    dicom: int
+    node: int
+    """Port on which it knows a DICOM node by the name of CAUSALSEG."""
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def web(self) -> str:
+        return f"http://127.0.0.1:{self.http}/dicom-web"
+
+    def start(self) -> None:
+        program = shutil.which("Orthanc") or "Orthanc"
+        log = (self.folder / "log").open("ab")
+        self.process = subprocess.Popen(
+            [program, self.folder / "orthanc.json"], stdout=log, stderr=log
+        )
+        for _ in range(200):
+            try:
+                self.ask("/system")
+                return
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.1)
+        raise RuntimeError("Orthanc does not start")
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def ask(self, path: str, data: bytes | None = None) -> Any:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http}{path}", data)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.loads(answer.read())
+
+    def upload(self, path: Path) -> str:
+        return str(self.ask("/instances", path.read_bytes())["ID"])
+
+    def segmentations(self) -> list[bytes]:
+        found = []
+        for name in self.ask("/instances"):
+            tags = self.ask(f"/instances/{name}/simplified-tags")
+            if tags["Modality"] == "SEG":
+                url = f"http://127.0.0.1:{self.http}/instances/{name}/file"
+                with urllib.request.urlopen(url, timeout=20) as answer:
+                    found.append(answer.read())
+        return found
+
+
+@pytest.fixture
+def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+    """Orthanc with its DICOMweb plug-in, running and empty."""
+    plugin = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+    if shutil.which("Orthanc") is None or not plugin.exists():
+        pytest.skip("Orthanc is absent: install the packages orthanc and orthanc-dicomweb")
+    folder = tmp_path / "orthanc"
+    folder.mkdir()
+    server = Orthanc(folder, free_port(), free_port(), free_port())
+    settings = {
+        "StorageDirectory": str(folder),
+        "IndexDirectory": str(folder),
+        "HttpPort": server.http,
+        "DicomPort": server.dicom,
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "Plugins": [str(plugin)],
+        "DicomWeb": {"Enable": True, "Root": "/dicom-web/", "Host": "127.0.0.1"},
+        "DicomModalities": {"causalseg": ["CAUSALSEG", "127.0.0.1", server.node]},
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    server.start()
+    yield server
+    server.stop()

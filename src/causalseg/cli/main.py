@@ -28,6 +28,7 @@ COMMANDS = {
     "models": "list the models that come with the package",
     "app": "open the web page on this machine",
     "serve": "run the HTTP server",
+    "listen": "run a DICOM node that stores segmentations back",
 }
 
 

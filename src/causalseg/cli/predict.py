@@ -6,12 +6,13 @@ import io
 import math
 import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalseg.cli import predict_ray
+from causalseg.cli import predict_dicomweb, predict_ray
 from causalseg.errors import InputError
 from causalseg.files import sha256_of, write_bytes
 from causalseg.progress import track
@@ -107,15 +108,28 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--resume", action="store_true", help="keep results that are already whole")
     again.add_argument("--overwrite", action="store_true", help="replace results of the same name")
     predict_ray.add_options(parser)
+    predict_dicomweb.add_options(parser)
     return parser
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is explained in its help."""
     arguments = _parser().parse_args(argv)
+    predict_dicomweb.check(arguments)
     if arguments.engine == "ray":
         return predict_ray.run_ray(arguments, *_options(arguments))
-    plan = _plan(arguments)
+    if not arguments.dicomweb:
+        return _run(arguments, _plan(arguments))[0]
+    # What was fetched holds patient data: it is private, and gone afterwards.
+    with tempfile.TemporaryDirectory(prefix="causalseg-") as folder:
+        code, records = _run(arguments, predict_dicomweb.plan(arguments, Path(folder)))
+    if arguments.store:
+        return max(code, predict_dicomweb.store(arguments, records))
+    return code
+
+
+def _run(arguments: argparse.Namespace, plan: "Plan") -> tuple[int, list[dict[str, Any]]]:
+    """Segment a plan's items; the exit code and the records."""
     options, checkpoint = _options(arguments)
     out: Path = arguments.out
     _prepare(out, plan, keep=arguments.resume or arguments.overwrite)
@@ -124,7 +138,7 @@ def main(argv: list[str]) -> int:
 
     segmenter = Segmenter.load(checkpoint, device=_device(arguments.device))
     records = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
-    return _report(plan, records, out)
+    return _report(plan, records, out), records
 
 
 def _plan(arguments: argparse.Namespace) -> "Plan":
