@@ -202,7 +202,7 @@ def configuration() -> str:
     """The page of all options of a config."""
     parts = [
         "# Configuration\n\nEvery option may stand in the YAML given by `--config` or on the "
-        "command line (`--trainer.max_epochs 3`), which wins. Each run writes the complete config "
+        "command line (`--trainer.max-epochs 3`), which wins. Each run writes the complete config "
         "that it used into `run.json`. Configs to start from are in `configs/`.\n"
     ]
     for title, module, name, prefix in CONFIGS:

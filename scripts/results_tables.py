@@ -62,7 +62,8 @@ def _origin(name: str, entry: Json, m: Json, size: int) -> str:
     """The commands, data, hardware and weights behind a row, as a list."""
     run, data, options = m.get("run", {}), m["data"], m["options"]
     trained = run.get("provenance", {})
-    command = ["causalseg", run.get("command", "score"), run.get("checkpoint", "PREDICTIONS")]
+    command = ["causalseg", run.get("command", "score")]
+    command += ["--model", run["checkpoint"]] if "checkpoint" in run else ["PREDICTIONS"]
     command += ["--data", data["root"], "--split", data["split"], "--out", "DIR"]
     command += ["--resamples", str(options["resamples"]), "--seed", str(options["seed"])]
     command += ["--limit", str(run["limit"])] if run.get("limit") else []
@@ -113,8 +114,8 @@ def faithfulness(found: Sequence[tuple[Json, Json]]) -> list[str]:
         rows = [line(name, test) for name, test in content["tests"].items()]
         parts += [
             f"**Does the mask follow the text?** {entry['name']} on {data['title']}: "
-            f"{content['images']} images{mark}. `causalseg faithfulness {content['model']} --seed "
-            f"{content['seed']} --resamples {content['resamples']}`",
+            f"{content['images']} images{mark}. `causalseg faithfulness --model {content['model']} "
+            f"--seed {content['seed']} --resamples {content['resamples']}`",
             markdown_table(
                 ("test", "measure", "result", "perfect", "text ignored", "images", ""), rows
             ),

@@ -11,11 +11,11 @@ COUNT, SEED, SIZE = 1000, 0, 128
 MARK = ".causalseg-demo"
 EPOCHS = 10
 TRAINING = (
-    "--data.size", SIZE, "--data.batch_size", 6, "--data.context_length", 24,
-    "--data.rewrite.one_lung", 0.15,
-    "--model.encoder", "tiny", "--model.dice_weight", 1, "--optimizer.lr", 1e-3,
+    "--data.size", SIZE, "--data.batch-size", 6, "--data.context-length", 24,
+    "--data.rewrite.one-lung", 0.15,
+    "--model.encoder", "tiny", "--model.dice-weight", 1, "--optimizer.lr", 1e-3,
     # Slow text: until the image tells left from right, a fast tower learns to ignore the words.
-    "--optimizer.text_lr_factor", 0.1, "--optimizer.warmup_steps", 50,
+    "--optimizer.text-lr-factor", 0.1, "--optimizer.warmup-steps", 50,
     "--trainer.accelerator", "cpu",
 )  # fmt: skip
 
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     run_command(["data", "make-phantoms", "--out", args.out / "phantoms", "--count", args.count,
          "--seed", SEED, "--size", SIZE])  # fmt: skip
     run_command(["fit", "--data.root", args.out / "phantoms", "--out", args.out / "run",
-         "--trainer.max_epochs", args.epochs, "--trainer.precision", faster_precision(),
+         "--trainer.max-epochs", args.epochs, "--trainer.precision", faster_precision(),
          *TRAINING])  # fmt: skip
     checkpoint = args.out / "run" / "best.safetensors"
     run_command(

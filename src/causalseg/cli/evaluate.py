@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalseg.cli.dialect import add_model, model_of
 from causalseg.cli.scoring_options import (
     add_data_options,
     add_scoring_options,
@@ -26,7 +27,7 @@ def main(argv: list[str]) -> int:
         description="Score a checkpoint: macro and micro Dice and IoU, NSD, HD95, lesion F1, "
         "calibration, with intervals by subject, controls, and pictures of the best and worst.",
     )
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a .safetensors, or 'default'")
+    add_model(parser)
     add_data_options(parser)
     parser.add_argument("--limit", type=int, metavar="N", help="a random slice of N images")
     parser.add_argument("--batch-size", type=int, default=16)
@@ -46,7 +47,7 @@ def main(argv: list[str]) -> int:
     from causalseg.inference.segmenter import Segmenter
 
     check_folder(args.out)
-    segmenter = Segmenter.load(args.checkpoint, device=args.device)
+    segmenter = Segmenter.load(model_of(args), device=args.device)
     size = segmenter.preprocessing.size
     options = scoring_options(args, size)
     whole = read_lvit(args.data, args.split, allow_problems=args.allow_problems)
@@ -61,13 +62,13 @@ def main(argv: list[str]) -> int:
             tick=tick,
         )
     metrics: dict[str, Any] = summarise(scores, manifest)
-    metrics["run"] = _run(args.checkpoint, segmenter) | {"limit": args.limit}
+    metrics["run"] = _run(model_of(args), segmenter) | {"limit": args.limit}
     if not args.no_controls:
         controls = controls_of(manifest, size, allow_problems=args.allow_problems)
         metrics["controls"] = (
             summarise_controls(controls, scores) if controls is not None else {}
         ) | (summarise_text_controls(text_controls, scores) if text_controls is not None else {})
-    title = f"{Path(args.checkpoint).stem} on {manifest.root.name} ({manifest.split})"
+    title = f"{Path(model_of(args)).stem} on {manifest.root.name} ({manifest.split})"
     write_results(
         args.out, title, manifest, scores, metrics, lambda record: predict_record(segmenter, record)
     )

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalseg.cli.dialect import add_model, model_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,7 +20,7 @@ def main(argv: list[str]) -> int:
         description="Write a checkpoint as one ONNX or OpenVINO graph: image and tokens to "
         "logits. The file is run on real images and refused if it differs from PyTorch.",
     )
-    parser.add_argument("checkpoint", help=".safetensors file, or 'default'")
+    add_model(parser)
     parser.add_argument("--format", choices=("onnx", "openvino"), required=True)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help=".onnx or .xml")
     parser.add_argument(
@@ -71,7 +73,7 @@ def _write_exact(options: argparse.Namespace, images: "list[NDArray[np.uint8]]")
     from causalseg.inference.export import export
 
     texts = options.text or TEXTS
-    return export(Path(options.checkpoint), options.out, options.format, images, texts)
+    return export(Path(model_of(options)), options.out, options.format, images, texts)
 
 
 def _write_int8(options: argparse.Namespace, images: "list[NDArray[np.uint8]]") -> object:
@@ -82,4 +84,4 @@ def _write_int8(options: argparse.Namespace, images: "list[NDArray[np.uint8]]") 
     if options.data is not None:
         whole = read_lvit(options.data, "val", allow_problems=options.allow_problems)
         labelled = whole.limit(options.limit, seed=0)
-    return export_int8(options.checkpoint, options.out, images, options.text or TEXTS, labelled)
+    return export_int8(model_of(options), options.out, images, options.text or TEXTS, labelled)

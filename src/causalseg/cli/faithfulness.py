@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalseg.cli.dialect import add_model, model_of
 from causalseg.errors import InputError
 from causalseg.progress import progress
 
@@ -20,9 +21,7 @@ def main(argv: list[str]) -> int:
         epilog="With --phantoms the true mask of every edited caption is known, and correctness "
         "is scored too. The adapter for other models: causalseg.evaluation.faithfulness.adapter.",
     )
-    parser.add_argument(
-        "model", metavar="CHECKPOINT", help="a .safetensors, 'default', or FILE.py:NAME (adapter)"
-    )
+    add_model(parser, "a .safetensors file, or FILE.py:NAME of an adapter")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, metavar="ROOT", help="a data set in LViT layout")
     source.add_argument("--phantoms", type=int, metavar="N", help="N freshly drawn phantoms")
@@ -46,16 +45,16 @@ def main(argv: list[str]) -> int:
     from causalseg.version import __version__
 
     check_folder(args.out)
-    model = load_adapter(args.model, args.device)
+    model = load_adapter(model_of(args), args.device)
     cases = _cases(args)
     with progress("asking", len(cases)) as (tick, _):
         rows = run_suite(model, cases, seed=args.seed, tick=tick)
     tests = summarise_suite(rows, resamples=args.resamples, seed=args.seed)
-    title = f"Does the mask follow the text? {Path(args.model).stem} on {cases.title}"
+    title = f"Does the mask follow the text? {Path(model_of(args)).stem} on {cases.title}"
     report = faithfulness_report(title, model, cases, rows, tests, seed=args.seed)
     content: dict[str, Any] = {
         "version": __version__,
-        "model": Path(args.model).name,
+        "model": Path(model_of(args)).name,
         "data": {"title": cases.title, "fingerprint": cases.fingerprint, "limit": args.limit},
         "images": len(cases),
         "seed": args.seed,

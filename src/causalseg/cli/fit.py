@@ -27,7 +27,7 @@ def parse_fit(argv: list[str], prog: str) -> dict[str, Any]:
 
     description = (
         "Train a model. Every option may stand in the YAML given by --config; "
-        "options on the command line win. Continue a run with --ckpt_path last."
+        "options on the command line win. Continue a run with --ckpt-path last."
     )
     return parse_run(argv, prog, description, RunConfig)
 
@@ -38,11 +38,12 @@ def parse_run(
     """As `parse_fit`, for any config that extends `RunConfig`, without the options in `skip`."""
     from dataclasses import asdict
 
-    from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
+    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
+    from causalseg.cli.config_parser import ConfigParser
     from causalseg.models.registry import model_class
 
-    parser = ArgumentParser(prog=prog, description=description)
+    parser = ConfigParser(prog=prog, description=description)
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
     parser.add_class_arguments(config, None, skip={"model", *skip})
     parser.add_class_arguments(model_class(_architecture(argv)).config_class, "model")

@@ -28,13 +28,14 @@ def main(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
+    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
+    from causalseg.cli.config_parser import ConfigParser
     from causalseg.experiments.lodo_config import LodoConfig
     from causalseg.experiments.mcdrl_rows import MCDRL_ROWS
     from causalseg.models.mcdrl.config import MCDRLConfig
 
-    parser = ArgumentParser(
+    parser = ConfigParser(
         prog="causalseg lodo",
         description="Train on all domains but one, select on a hold-out of the sources, score on "
         "the domain left out; for each domain, configuration and seed. The same command goes on "

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from causalseg.cli.dialect import add_model, model_of
+
 
 def main(argv: list[str]) -> int:
     """Measure drift and attention on clean and corrupted copies, print and write a table."""
@@ -12,7 +14,7 @@ def main(argv: list[str]) -> int:
         "the features before and after the intervention, and the attention on the prompt that "
         "names the cause.",
     )
-    parser.add_argument("checkpoint", type=Path, help="an MCDRL checkpoint (.safetensors)")
+    add_model(parser, "an MCDRL checkpoint")
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="LViT layout")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--kinds", help="corruptions, with commas between (all)")
@@ -37,8 +39,8 @@ def main(argv: list[str]) -> int:
         known = ", ".join(CORRUPTIONS)
         raise InputError(f"there is no corruption {unknown[0]!r}; choose from {known}.")
     manifest = read_lvit(args.data, args.split).limit(args.limit, args.seed)
-    found = measure_mechanism(Segmenter.load(args.checkpoint), manifest, kinds, seed=args.seed)
-    write_json(args.out, {"checkpoint": str(args.checkpoint), "corruptions": found})
+    found = measure_mechanism(Segmenter.load(model_of(args)), manifest, kinds, seed=args.seed)
+    write_json(args.out, {"checkpoint": model_of(args), "corruptions": found})
 
     columns = ("Dice clean", "Dice", "drift before", "drift after", "attention clean", "corrupted")
     table = Table("corruption", *columns)

@@ -7,6 +7,7 @@ named. A subcommand is a module `causalseg.cli.NAME` with `main(argv) -> exit co
 import sys
 from importlib import import_module
 
+from causalseg.cli.dialect import with_dashes
 from causalseg.errors import InputError
 from causalseg.version import __version__
 
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     try:
-        code: int = import_module(f"causalseg.cli.{name}").main(rest)
+        code: int = import_module(f"causalseg.cli.{name}").main(with_dashes(rest))
     except InputError as error:
         print(f"causalseg {name}: error: {error}", file=sys.stderr)
         return 2

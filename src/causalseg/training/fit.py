@@ -154,7 +154,7 @@ def _resume_from(config: RunConfig, folder: Path) -> Path | None:
     if config.ckpt_path is None:
         if (folder / "last.ckpt").exists():
             raise InputError(
-                f"{folder} already holds a run; continue it with --ckpt_path last, or name "
+                f"{folder} already holds a run; continue it with --ckpt-path last, or name "
                 "another folder with --out."
             )
         return None
