@@ -60,7 +60,7 @@ def test_every_number_comes_from_the_folders(runs: Path, root: Path) -> None:
         # The README shows what a user of the masks gets: the image's own size.
         assert words in (root / "README.md").read_text()
     assert metrics["data"]["fingerprint"][:16] in page
-    assert "`causalseg evaluate tiny.safetensors --data phantoms --split test" in page
+    assert "`causalseg evaluate --model tiny.safetensors --data phantoms --split test" in page
     assert f"{metrics['images']} images of {metrics['subjects']} subjects" in page
     assert "one core" in page
     assert "joint flip" in page

@@ -9,7 +9,8 @@
             return 0.5
 
 `causalseg faithfulness --model my_model.py:MyModel --data ROOT --out DIR` runs it. `encode` is
-called once an image; where a model fuses early and nothing can be shared, it may return the image itself.
+called once an image; where a model fuses early and nothing can be shared, it may return the image
+itself.
 """
 
 import importlib.util
