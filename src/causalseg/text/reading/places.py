@@ -182,6 +182,12 @@ def _lobe(terms: Sequence[Term]) -> bool:
 
 def _fill(pieces: list[_Piece]) -> None:
     """Give each piece what it lacks from its neighbours; pieces that are used up are removed."""
+    _fill_heights(pieces)
+    _fill_sides(pieces)
+    pieces[:] = [piece for piece in pieces if not piece.empty]
+
+
+def _fill_heights(pieces: list[_Piece]) -> None:
     for number, piece in enumerate(pieces):
         before = pieces[number - 1] if number else None
         after = pieces[number + 1] if number + 1 < len(pieces) else None
@@ -198,13 +204,32 @@ def _fill(pieces: list[_Piece]) -> None:
                     piece.heights = set(after.heights)  # "left and right lower lobes"
             elif not piece.lung and before and before.heights and not before.shut:
                 piece.heights = set(before.heights)  # "basal on the right, less so on the left"
-        elif piece.heights and not piece.sides and not piece.default:
-            forward = after is not None and after.sides and after.height_first
-            behind = before is not None and before.sides and not before.shut
-            if behind and before and not (forward and before.height_first):
-                piece.sides = set(before.sides)
-            elif forward and after:
-                piece.sides = set(after.sides)
-            elif before and before.sides and not piece.both:
-                piece.sides = set(before.sides)
-    pieces[:] = [piece for piece in pieces if not piece.empty]
+
+
+def _fill_sides(pieces: list[_Piece]) -> None:
+    """Give heights in a row ("upper, mid and lower") the side of the piece before or behind."""
+    number = 0
+    while number < len(pieces):
+        end = number
+        while end < len(pieces) and _lacks_side(pieces[end]):
+            end += 1
+        if end == number:
+            number += 1
+            continue
+        before = pieces[number - 1] if number else None
+        after = pieces[end] if end < len(pieces) else None
+        forward = after if after and after.sides and after.height_first else None
+        behind = before if before and before.sides else None
+        # "upper left lung, ..." and "left lung, ..." take no more heights behind them.
+        closed = behind and (
+            behind.shut or behind.height_first or (behind.lung and not behind.heights)
+        )
+        giver = forward if forward and (closed or not behind) else behind
+        for piece in pieces[number:end]:
+            if giver and not (giver is behind and behind.shut and piece.both):
+                piece.sides = set(giver.sides)
+        number = end
+
+
+def _lacks_side(piece: _Piece) -> bool:
+    return bool(piece.heights) and not piece.sides and not piece.default
