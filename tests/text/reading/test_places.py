@@ -1,4 +1,4 @@
-"""Every set of zones in many ways of naming it, and in the paraphrases of the faithfulness suite."""
+"""Every set of zones in many ways of naming it, and in the suite's paraphrases."""
 
 from collections.abc import Callable
 from itertools import combinations
