@@ -10,6 +10,7 @@ from causalseg.text.reading.terms import Kind, Term
 _PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
 # Adjectives of height that go with what follows; a noun ("base") ends a place.
 _ADJECTIVES = frozenset("upper lower mid middle superior inferior".split())
+_AFTER_BOTH = frozenset("are were have likely present possible unchanged stable".split())
 _OF_THE_LUNG = ("cavity", "atelectasis", "scarring", "bronchial thickening")
 _NOT_AIR = ("costophrenic", "cp angle", "cardiophrenic")
 
@@ -78,6 +79,9 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
 def _of_something_else(terms: list[Term], number: int) -> bool:
     """Whether a place goes with another part of the body: the left heart, the right sixth rib."""
     term = terms[number]
+    following = terms[number + 1].key if number + 1 < len(terms) else ""
+    if term.key == "both" and (following.endswith("ly") or following in _AFTER_BOTH):
+        return True  # two findings, not two lungs
     if not term.place or not (
         (term.place.sides and not term.place.heights) or term.key in _ADJECTIVES
     ):
@@ -281,7 +285,7 @@ def _trails(clause: Clause, mention: Mention) -> bool:
 def side_from_before(mention: Mention, mentions: list[Mention]) -> list[list[Term]]:
     """Places of the mention, with the side that a finding before it gives, where it has none."""
     found = region(mention.places)
-    if found.zones or not found.heights:
+    if found.zones or not (found.heights or mention.adjacent):
         return mention.places
     for before in reversed(mentions[: mentions.index(mention)]):
         near = before.sentence == mention.sentence or (

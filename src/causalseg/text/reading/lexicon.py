@@ -148,6 +148,11 @@ def english_words() -> frozenset[str]:
 
 
 def known(word: str) -> bool:
+    """Whether a word is one of ours, or its plural is; adverbs decide nothing, whichever."""
+    return listed(word) or (word.endswith("ly") and len(word) > 5)
+
+
+def listed(word: str) -> bool:
     """Whether a word is one of ours, or its plural is."""
     everything = (words(), idle_words())
     stems = (word, word[:-1] if word.endswith("s") else word)

@@ -123,6 +123,6 @@ def _ends(text: str, end: int) -> bool:
     """Whether a question mark ends a question, rather than to stand before what is doubted."""
     rest = text[end:]
     before = text[: end - 1]
-    attached = bool(rest[:1].strip()) and rest[:1].isalnum()
+    attached = rest[:1].isalnum() or rest.lstrip()[:1].islower()  # "? infective"
     starts = not before.strip() or before.rstrip()[-1:] in ",.;:("
     return not attached and not starts

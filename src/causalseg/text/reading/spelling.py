@@ -5,7 +5,7 @@ from functools import cache
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from causalseg.text.reading.lexicon import english_words, known, terms
+from causalseg.text.reading.lexicon import english_words, listed, terms
 from causalseg.text.reading.terms import Kind
 
 # The shortest word that is mended, and from which length on two slips are allowed.
@@ -38,7 +38,7 @@ def mended(word: str) -> str | None:
     A slip is a letter too many, missing or wrong, or two that changed places (optimal string
     alignment distance). One slip is mended from 4 letters, two from 8.
     """
-    if len(word) < _SHORTEST or not word.isalpha() or known(word) or word in english_words():
+    if len(word) < _SHORTEST or not word.isalpha() or listed(word) or word in english_words():
         return None
     allowed = 2 if len(word) >= _TWO_SLIPS else 1
     found = process.extractOne(
@@ -46,4 +46,6 @@ def mended(word: str) -> str | None:
     )
     if found is None or len(found[0]) < _SHORTEST:
         return None
+    if word.endswith(found[0]) and word.startswith(("un", "in", "ir", "non", "dis")):
+        return None  # "unresolved" is no slip for "resolved"
     return str(found[0])
