@@ -162,7 +162,7 @@ def test_a_random_dictionary_has_the_texts_size_and_mean_norm(tower):
 )
 def test_a_dictionary_with_a_false_field_is_refused(tmp_path, change):
     path = tmp_path / "z.json"
-    content = {"format": z.FORMAT, "encoder": "tiny", "weights": "random"}
+    content = {"format": z.DICTIONARY_FORMAT, "encoder": "tiny", "weights": "random"}
     content |= {"text_encoder_sha256": "0", "vectors": {"a": [0.5] * 128}}
     path.write_text(json.dumps(content))
     assert z.load_dictionary(path).prompts == ("a",)

@@ -1,4 +1,4 @@
-"""What bf16, a joint flip and other sizes change in Dice: `python -m benchmarks.dice_cost ROOT`.
+"""What bf16, a joint flip and other sizes change in Dice: `python scripts/dice_cost.py ROOT`.
 
 The joint flip averages the probabilities of the image under its caption with those of the mirrored
 image under the caption with left and right exchanged, mirrored back.

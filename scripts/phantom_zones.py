@@ -1,4 +1,4 @@
-"""Which opacities of phantoms a model selects: `python -m benchmarks.phantom_zones CHECKPOINT`.
+"""Which opacities of phantoms a model selects: `python scripts/phantom_zones.py CHECKPOINT`.
 
 Run on the held-out phantoms of `causalseg demo`, whose opacities are known one by one.
 """

@@ -1,6 +1,6 @@
 """Can the model fit 16 real cases? Trains on nothing else, and scores on the same 16.
 
-    python -m benchmarks.overfit --data path/QaTa-COV19 --out runs/overfit
+    python scripts/overfit.py --data path/QaTa-COV19 --out runs/overfit
 
 A sanity check of model, loss and optimiser, not a result: macro Dice should pass 0.9. The
 checkpoint that it leaves can be given to `causalseg evaluate` and `causalseg predict`.
