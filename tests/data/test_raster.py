@@ -239,7 +239,11 @@ def test_a_small_file_cannot_claim_a_large_picture() -> None:
     head = chunk(b"IHDR", claim + sound[24:29])
     with pytest.raises(InputError, match="more than its"):
         decode_image(sound[:8] + head + sound[33:], "x")
-    assert decode_image(saved(Image.new("L", (8000, 8000))), "x").shape == (8000, 8000)
+    for mode, data in (("L", "PNG"), ("RGB", "PNG"), ("RGB", "JPEG"), ("L", "TIFF")):
+        blank = saved(Image.new(mode, (5000, 5000)), data)
+        assert decode_image(blank, "x").shape[:2] == (5000, 5000)
+    packed = saved(Image.new("L", (5000, 5000)), "TIFF", compression="tiff_lzw")
+    assert decode_image(packed, "x").shape == (5000, 5000)
 
 
 @settings(max_examples=60, deadline=None)

@@ -253,7 +253,7 @@ def test_a_refusal_names_the_attribute(make_dicom, tmp_path, secret):
     attributes = ct_attributes(0, generate_uid()) | {"ImagePositionPatient": None}
     del attributes["ImagePositionPatient"]
     study = read_study(make_dicom(np.zeros((8, 9), np.uint8), **attributes))
-    with pytest.raises(UnfitSourceError, match="FrameOfReferenceUID") as caught:
+    with pytest.raises(UnfitSourceError, match="ImagePositionPatient") as caught:
         write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
     assert secret not in str(caught.value)
     said = "'Dataset' of Zzyzx^Patient has no attribute 'ImagePositionPatient'"

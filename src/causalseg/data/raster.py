@@ -109,8 +109,8 @@ def decode_raster(data: bytes, name: str) -> Raster:
     with _open(data, name) as image:
         try:
             check_size(*image.size, name)
-            bands = len(image.getbands()) * (1 if image.mode in ("1", "L", "P") else 2)
-            check_claim(image.width * image.height * bands, len(data), name)
+            each = len(image.getbands()) * (4 if image.mode in ("I", "F") else 1)
+            check_claim(image.width * image.height * each, len(data), name)
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format == "TIFF":
                 raise InputError(f"{name} holds {frames} images: save the one you mean to a file.")

@@ -52,9 +52,9 @@ def fit_source(source: Any) -> tuple[Any, list[str]]:
     from pydicom.dataset import Dataset
 
     for name in _TYPE_1:
-        if not source.get(name):
+        if not _is_uid(source, name):
             raise UnfitSourceError(
-                f"a DICOM SEG must refer to its source, whose header has no {name}: "
+                f"a DICOM SEG must refer to its source, whose header has no (single) {name}: "
                 "use --format png."
             )
     copy = Dataset()
@@ -76,8 +76,16 @@ def fit_source(source: Any) -> tuple[Any, list[str]]:
     return copy, notes + _place(copy)
 
 
+def _is_uid(source: Any, name: str) -> bool:
+    try:
+        value = source.get(name)
+    except Exception:  # A value representation that does not exist.
+        return False
+    return isinstance(value, str) and bool(value)
+
+
 def _copy_element(source: Any, copy: Any, tag: Any, mended: list[str]) -> None:
-    from pydicom.datadict import keyword_for_tag
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR, keyword_for_tag
     from pydicom.dataelem import DataElement
 
     name = keyword_for_tag(tag) or str(tag)
@@ -86,13 +94,16 @@ def _copy_element(source: Any, copy: Any, tag: Any, mended: list[str]) -> None:
         if tag.group not in _GROUPS:
             copy[tag] = element
             return
-        value = _sequence(element, mended) if element.VR == "SQ" else _value(element)
+        # Explicit files may name another value representation than the standard's.
+        vr = dictionary_VR(tag) if dictionary_has_tag(tag) else element.VR
+        value = _sequence(element, mended) if element.VR == "SQ" else _value(element, vr)
+        made = DataElement(tag, vr, value)
     except Exception:  # A value that cannot be parsed raises one of many kinds.
         mended.append(name)
         return
-    if value != element.value and not (element.VR in _TEXT and str(value) == str(element.value)):
+    if value != element.value and not (vr in _TEXT and str(value) == str(element.value)):
         mended.append(name)
-    copy[tag] = DataElement(tag, element.VR, value)
+    copy[tag] = made
 
 
 def _sequence(element: Any, mended: list[str]) -> Any:
@@ -110,13 +121,19 @@ def _sequence(element: Any, mended: list[str]) -> Any:
     return Sequence(items)
 
 
-def _value(element: Any) -> Any:
+def _value(element: Any, vr: str) -> Any:
     """The element's value or values in the form of its value representation."""
+    from pydicom.datadict import dictionary_VM
+
     if element.value is None or element.VM == 0:
         return element.value
+    if element.VM > 1 and dictionary_VM(element.tag) == "1":
+        # A backslash in what may have one value only.
+        parts = [str(part) for part in element.value]
+        return _one(vr, element.keyword, "/".join(parts) if vr in ("LO", "SH") else parts[0])
     if element.VM > 1:
-        return [_one(element.VR, element.keyword, part) for part in element.value]
-    return _one(element.VR, element.keyword, element.value)
+        return [_one(vr, element.keyword, part) for part in element.value]
+    return _one(vr, element.keyword, element.value)
 
 
 def _one(vr: str, keyword: str, value: Any) -> Any:
@@ -213,6 +230,9 @@ def named_attributes(message: str, source: Any) -> list[str]:
 
     joined = message.replace("Frame Of Reference UID", "FrameOfReferenceUID")
     named = [word for word in re.findall(r"[A-Z][A-Za-z]{3,}", joined) if tag_for_keyword(word)]
+    place = [name for name in (*_PLANE, "PixelSpacing") if not source.get(name)]
+    if "FrameOfReferenceUID" in named and place:
+        return place  # without which a frame of reference says nothing
     if named:
         return sorted(set(named))
     wanted = (*_PLANE, "PixelSpacing", "SliceThickness", "FrameOfReferenceUID", "Modality")
