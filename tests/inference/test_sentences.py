@@ -210,3 +210,17 @@ def test_laterality_of_a_header_is_the_patients(chest_model: Path, make_dicom: A
         (answer,) = segment(segmenter, study, [Track({0: text}, text)])
         notes = sentence_warnings(segmenter, study, list(answer.sentences.values()))
         assert any("patient's left side only" in note for note in notes) == told, text
+
+
+def test_a_dicom_seg_says_what_was_read(chest_model: Path, make_dicom: Any, tmp_path: Path) -> None:
+    from pydicom import dcmread
+
+    source = make_dicom(np.full((40, 56), 900, np.uint16), ImageLaterality="")
+    out = tmp_path / "out"
+    arguments = ["predict", str(source), "--text", "RLL pneumonia", "--text", "No pneumonia."]
+    assert main([*arguments, "--model", str(chest_model), "--out", str(out)]) == 0
+    (path,) = out.glob("*/segmentation.dcm")
+    first, second = (str(one.SegmentDescription) for one in dcmread(path).SegmentSequence)
+    assert first.startswith(f"RLL pneumonia | read as: {LEFT_IN_PICTURE}")
+    assert "the patient's right" in first
+    assert NOTHING_SAID in second

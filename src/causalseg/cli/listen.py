@@ -6,6 +6,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from causalseg.cli import sentence_options
+
 _EPILOG = """\
 The node takes C-ECHO and C-STORE of CR, DX and secondary capture images, one sentence for each by
 the rule given, and stores a DICOM SEG at --store-to. What waits is in --queue and survives a kill;
@@ -26,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--text", help="the sentence to segment by")
     add("--text-from", choices=TEXTS, help="take it from the image's header; --text if it is empty")
+    sentence_options.add_options(parser)
     add("--store-to", required=True, metavar="AET@HOST:PORT", help="where the DICOM SEG goes")
     add("--queue", type=Path, required=True, metavar="DIR", help="folder of what waits")
     add(
@@ -71,7 +74,7 @@ def main(argv: list[str]) -> int:
         segmenter,
         rule,
         destination,
-        PredictOptions(model=sha256_of(checkpoint)),
+        PredictOptions(model=sha256_of(checkpoint), sides=arguments.sides, strict=arguments.strict),
         title=arguments.aet,
         host=arguments.host,
         port=arguments.port,

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalseg.cli import predict_dicomweb, predict_ray
+from causalseg.cli import predict_dicomweb, predict_ray, sentence_options
 from causalseg.errors import InputError
 from causalseg.files import sha256_of, write_bytes
 from causalseg.progress import track
@@ -43,17 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
     add("--text", action="append", default=[], help="what to segment; may be given several times")
-    add(
-        "--sides",
-        choices=("patient", "viewer"),
-        help="whose left a text means where it does not say so (default: the patient's, as in "
-        "reports; in the wording of QaTa-COV19's captions the viewer's)",
-    )
-    add(
-        "--strict",
-        action="store_true",
-        help="refuse texts that are not understood, in place of a warning",
-    )
+    sentence_options.add_options(parser)
     add(
         "--prompts",
         "--input",

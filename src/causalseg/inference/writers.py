@@ -8,7 +8,7 @@ import numpy as np
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
-from causalseg.inference.formats.seg import LESION, parse_concept, write_seg
+from causalseg.inference.formats.seg import LESION, described, parse_concept, write_seg
 from causalseg.inference.formats.seg_source import UnfitSourceError
 from causalseg.inference.outputs import (
     mask_pixels,
@@ -16,7 +16,7 @@ from causalseg.inference.outputs import (
     probability_pixels,
     write_png,
 )
-from causalseg.inference.sentences import Sentence
+from causalseg.inference.sentences import NOTHING_FOUND, NOTHING_SAID, Sentence
 from causalseg.inference.tracks import PredictOptions, TrackAnswer
 
 _SEG = "segmentation.dcm"
@@ -146,7 +146,7 @@ def _write_seg(
     binary = options.seg_type == "binary"
     return write_seg(
         study,
-        [answer.track.description for answer in answers],
+        [_described(answer) for answer in answers],
         [answer.mask if binary else answer.probability for answer in answers],
         folder / _SEG,
         seg_type=options.seg_type,
@@ -154,6 +154,15 @@ def _write_seg(
         anatomy=parse_concept(options.anatomy, "--anatomy") if options.anatomy else None,
         model=options.model,
     )
+
+
+def _described(answer: TrackAnswer) -> str:
+    """The description of a segment: its text, what it was read as, and whether nothing is there."""
+    told = answer.told()
+    notes = [note for note in answer.warnings() if note in (NOTHING_SAID, NOTHING_FOUND)]
+    notes += [note for note in answer.warnings() if "does not segment" in note]
+    parts = [f"read as: {told['read_as']}" if told["read_as"] else "", told["meant"], *notes]
+    return described(answer.track.description, [part for part in parts if part])
 
 
 def _write_volume(study: Study, answer: TrackAnswer, folder: Path, number: int) -> list[str]:

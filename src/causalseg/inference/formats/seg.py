@@ -25,6 +25,8 @@ from causalseg.version import __version__
 
 SegType = Literal["binary", "fractional"]
 _SERIES_NUMBER = 9000
+MAX_DESCRIPTION = 1024
+"""Characters of a segment's description (DICOM's short text)."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,20 @@ def parse_concept(text: str, option: str) -> Concept:
     if len(parts[2]) > 64:
         raise InputError(f"{option}: a code's meaning has at most 64 characters.")
     return Concept(parts[1], parts[0], parts[2])
+
+
+def described(text: str, notes: Sequence[str]) -> str:
+    """A segment's description: the prompt and what must be said of it, whole notes only.
+
+    The attribute holds 1024 characters; where notes do not fit, the last words say so.
+    """
+    more = " | more: see result.json"
+    found = text
+    for note in notes:
+        if len(found) + len(note) + 3 + len(more) > MAX_DESCRIPTION:
+            return found + more if len(found) + len(more) <= MAX_DESCRIPTION else found
+        found += f" | {note}"
+    return found
 
 
 def can_write(study: Study) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from causalseg.text.reading import lexicon
 from causalseg.text.reading.normalise import Word
@@ -32,7 +33,11 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
         term, used = _longest(sentence, position)
         found.append(term)
         position += used
-    return [term for term in found if term.key not in (".", ";", "!")]
+    terms = [term for term in found if term.key not in (".", ";", "!")]
+    for number, (term, following) in enumerate(pairwise(terms)):
+        if term.key == "non" and following.kind is Kind.FINDING:
+            terms[number] = replace(term, kind=Kind.NOT)
+    return terms
 
 
 def _longest(sentence: Sequence[Word], start: int) -> tuple[Term, int]:
