@@ -79,7 +79,7 @@ def test_a_pacs_sends_an_image_and_gets_its_segmentation(
         for content in orthanc.segmentations()
     ]
     told = [str(seg.SegmentSequence[0].SegmentDescription) for seg in segs]
-        texts = sorted(one.split(" | ")[0] for one in told)
+    texts = sorted(one.split(" | ")[0] for one in told)
     assert texts == ["lower left lung", "the rule"]
     queue = tmp_path / "queue"
     until(lambda: not list((queue / "waiting").glob("*.dcm")))
