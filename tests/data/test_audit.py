@@ -138,3 +138,21 @@ def test_real_sets_have_no_errors(data_root: Path, name: str) -> None:
     report = audit(data_root / name)
     assert report.errors == []
     assert sum(facts.matched for facts in report.splits) == {"MoNuSeg": 44}.get(name, 22)
+
+
+def test_what_is_done_to_a_picture_on_reading_is_a_warning(phantom_copy: Path) -> None:
+    """A turned training image fits its mask only if the mask was drawn on the upright one."""
+    path = sorted((phantom_copy / "Train_Folder" / "img").iterdir())[0]
+    tags = Image.Exif()
+    tags[274] = 3
+    with Image.open(path) as image:
+        image.load()
+        image.save(path, exif=tags)
+    report = audit(phantom_copy)
+    assert report.errors == []
+    found = report.by_kind("warning")["picture changed"]
+    assert [Path(p.where).name for p in found] == [path.name]
+    assert "EXIF orientation (3)" in found[0].message
+    with pytest.warns(UserWarning, match="1 pictures of the train split"):
+        manifest = read_lvit(phantom_copy, "train")
+    assert path in [record.image for record in manifest.records]

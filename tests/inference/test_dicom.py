@@ -20,6 +20,7 @@ from pydicom.uid import (  # noqa: E402
     RLELossless,
 )
 
+from causalseg.errors import InputError  # noqa: E402
 from causalseg.inference.formats import Display, read_study  # noqa: E402
 from causalseg.inference.formats.dicom_pixels import window  # noqa: E402
 from causalseg.inference.formats.orientation import display_of, letters_of, side_warnings  # noqa: E402
@@ -276,3 +277,16 @@ def test_a_dataset_is_not_changed_by_reading(make_dicom, radiograph):
     study = read_study(path)
     assert study.source.PixelData == before.PixelData
     assert study.source.PatientOrientation == before.PatientOrientation
+
+
+def test_a_dicom_path_in_python_is_answered_as_it_is_stored(make_dicom, radiograph, segmenter):
+    """Turned for the model, and turned back: the arrays have the file's rows and columns."""
+    path = make_dicom(radiograph, PatientOrientation=["F", "R"])
+    study = read_study(path)
+    result = segmenter(path, "lower left lung")
+    assert result.mask.shape == radiograph.shape
+    assert np.array_equal(study.display.apply(result.image), study.frames[0])
+    assert set(study.warnings) <= set(result.warnings)
+    cine = make_dicom(np.zeros((3, 8, 9), np.uint8))
+    with pytest.raises(InputError, match="3 frames"):
+        segmenter(cine, "x")

@@ -242,6 +242,17 @@ def test_a_seg_of_every_file_at_hand_opens_in_highdicom(tmp_path):
     assert written >= 35
 
 
+def test_a_doubled_value_and_a_wrong_representation_are_mended(make_dicom, tmp_path):
+    path = make_dicom(np.zeros((8, 9), np.uint8), PatientID="AB\\CD")
+    content = path.read_bytes()
+    assert b"\x08\x00\x20\x00DA" in content
+    path.write_bytes(content.replace(b"\x08\x00\x20\x00DA", b"\x08\x00\x20\x00PN", 1))
+    write_seg(read_study(path), ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")
+    seg = highdicom.seg.segread(tmp_path / "seg.dcm")
+    assert seg.PatientID == "AB/CD"
+    assert str(seg.StudyDate) == "20260101"
+
+
 def test_a_radiograph_with_a_frame_of_reference_and_no_place_in_it(make_dicom, tmp_path):
     study = read_study(make_dicom(np.zeros((8, 9), np.uint8), FrameOfReferenceUID=generate_uid()))
     write_seg(study, ["a"], [np.ones((1, 8, 9), np.uint8)], tmp_path / "seg.dcm")

@@ -7,6 +7,7 @@ may have another extension.
 
 import os
 import unicodedata
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -71,8 +72,10 @@ def read_lvit(root: str | Path, split: Split, *, allow_problems: bool = False) -
         raise InputError(f"{root} has no {split_folder(root, split).name}; it has {present}.")
     scan = scan_split(root, split)
     problems = list(scan.problems)
+    changed: list[Problem] = []
     for record in track(scan.records, f"checking {split}", len(scan.records)):
-        problems += inspect_record(root, record).problems
+        for problem in inspect_record(root, record).problems:
+            (problems if problem.severity == "error" else changed).append(problem)
     scans = {s: scan if s == split else scan_split(root, s) for s in splits_of(root)}
     leaks = find_leaks(root, {s: other.records for s, other in scans.items()})
     inside = f"{split_folder(root, split).name}{os.sep}"
@@ -80,6 +83,12 @@ def read_lvit(root: str | Path, split: Split, *, allow_problems: bool = False) -
     kept = [leak for leak in leaks if (leak.other or "").startswith(inside)]
     if (problems or kept) and not allow_problems:
         raise InputError(_refusal(root, split, problems + kept))
+    if changed:
+        warnings.warn(
+            f"{len(changed)} pictures of the {split} split are not taken as they are stored, such "
+            f"as {changed[0].where}: {changed[0].message} 'causalseg data check {root}' lists all.",
+            stacklevel=2,
+        )
     bad = {problem.name for problem in problems}
     records = tuple(record for record in scan.records if record.name not in bad)
     if not records:

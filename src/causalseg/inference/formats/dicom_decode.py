@@ -48,6 +48,9 @@ def stored_values(dataset: Any, frames: int) -> tuple[npt.NDArray[Any], list[str
 
     """
     syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_transfer_syntax:
+        shown = "".join(c for c in str(syntax) if c in "0123456789.")[:64]
+        raise InputError(f"the transfer syntax {shown} is not read: convert the file first.")
     unmarked = _check_streams(dataset, frames) if syntax.is_encapsulated else False
     try:
         if syntax in _LOSSLESS or (syntax == _EXTENDED and int(dataset.BitsStored) > 8):
