@@ -189,7 +189,7 @@ def test_alternating_moves_masker_and_rest_in_turn(phantoms: Path, tmp_path: Pat
 
 def test_a_folder_with_a_run_is_not_overwritten(phantoms: Path, tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"")
-    with pytest.raises(InputError, match="--ckpt_path last"):
+    with pytest.raises(InputError, match="--ckpt-path last"):
         fit(config(phantoms, tmp_path))
 
 
