@@ -104,3 +104,22 @@ def test_what_users_write_is_escaped(segmenter, png):
     views = session.draw(segmenter, work, 0.5)
     assert "<img" not in texts.figures(views.answers[0])
     assert "<img" not in texts.problem("<img src=x>") + texts.warnings(("<img src=x>",))
+
+
+def test_the_page_says_what_was_read_and_whose_sides_were_taken(segmenter, png):
+    from causalseg.inference.segmenter import Segmenter
+
+    chest = {"captions": {"reading": "chest", "sides": "viewer", "wording": "sgseg"}}
+    reads = Segmenter(segmenter.model, segmenter.preprocessing, 0.5, provenance=chest)
+    study = read_upload(png, Limits())
+    given = {}
+    for choice in texts.SIDES:
+        sides = texts.whose_sides(choice)
+        work = session.segment(reads, study, "RLL pneumonia", "No pneumonia.", sides)
+        first, second = session.draw(reads, work, 0.0).answers
+        given[choice] = first.read_as
+        assert "read as: “unilateral pulmonary infection" in texts.figures(first)
+        assert not second.mask.any()  # at any threshold: the text says that there is nothing
+    assert "lower left lung" in given["as the wording says"]
+    assert given["the patient's"] == given["as the wording says"]
+    assert "lower right lung" in given["the viewer's"]

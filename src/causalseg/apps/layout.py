@@ -24,6 +24,7 @@ class Input:
     right: Any
     count: Any
     text: Any
+    sides: Any
     go: Any
     edited: Any
     swap: Any
@@ -105,6 +106,10 @@ def _build_input(gr: Any, phantoms: list[Picture]) -> Input:
     )  # fmt: skip
     first = sentence.write(START.side, START.left, START.right, START.count)
     text = gr.Textbox(first, label="Sentence", lines=2, max_length=MAX_TEXT, elem_id="sentence")
+    sides = gr.Radio(
+        list(texts.SIDES), value=texts.SIDES[0], label="Left and right in the sentence are",
+        elem_id="whose-sides",
+    )  # fmt: skip
     go = gr.Button("Segment", variant="primary", elem_id="segment")
     gr.Markdown(texts.STEP_EDIT, elem_classes="step")
     edited = gr.Textbox(
@@ -116,7 +121,9 @@ def _build_input(gr: Any, phantoms: list[Picture]) -> Input:
             gr.Button(label, size="sm", min_width=60, elem_id=name)
             for name, label in (("swap", "Swap sides"), ("copy", "Copy"), ("clear", "Clear"))
         )
-    return Input(file, gallery, side, left, right, count, text, go, edited, swap, copy, clear)
+    return Input(
+        file, gallery, side, left, right, count, text, sides, go, edited, swap, copy, clear
+    )
 
 
 def _build_output(gr: Any, threshold: float) -> Output:

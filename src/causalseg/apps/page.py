@@ -131,7 +131,7 @@ class Page:
         drawn = [work, *shown.drawn]
         asked.go.click(
             self._segment,
-            [study, asked.text, asked.edited, shown.threshold],
+            [study, asked.text, asked.edited, asked.sides, shown.threshold],
             drawn,
             api_visibility="private",
             concurrency_id="model",
@@ -192,9 +192,12 @@ class Page:
             return [self.gr.update(), texts.problem(f"The sentence {reason}: edit it by hand.")]
         return [swapped, self.gr.update()]
 
-    def _segment(self, study: Study | None, text: str, edited: str, threshold: float) -> list[Any]:
+    def _segment(
+        self, study: Study | None, text: str, edited: str, whose: str, threshold: float
+    ) -> list[Any]:
         try:
-            work = session.segment(self.segmenter, study, text, edited)
+            sides = texts.whose_sides(whose)
+            work = session.segment(self.segmenter, study, text, edited, sides)
         except InputError as error:
             unchanged = [self.gr.update()] * (9 + len(texts.DOWNLOADS))
             return [self.gr.update(), texts.problem(str(error)), *unchanged]

@@ -25,6 +25,7 @@ from causalseg.inference.pictures import (
 )
 from causalseg.inference.requests import clean_text
 from causalseg.inference.segmenter import Segmentation, Segmenter
+from causalseg.text.reading import Sides
 from causalseg.version import __version__
 
 Picture = NDArray[np.uint8]
@@ -52,8 +53,17 @@ class Views:
     """Dice of the two masks, where two sentences are compared."""
 
 
-def segment(segmenter: Segmenter, study: Study | None, text: str, edited: str) -> Work:
+def segment(
+    segmenter: Segmenter, study: Study | None, text: str, edited: str, sides: Sides | None = None
+) -> Work:
     """Run the model on a sentence and, where it is not empty, on an edited one.
+
+    Args:
+        segmenter: of the page.
+        study: one image.
+        text: the sentence.
+        edited: another to compare with, or "".
+        sides: whose left they mean where they do not say so; None: see `read_for`.
 
     Raises:
         InputError: there is no image or no sentence, or one cannot be used.
@@ -62,7 +72,7 @@ def segment(segmenter: Segmenter, study: Study | None, text: str, edited: str) -
     if study is None:
         raise InputError("choose an image first: upload one, or take a phantom.")
     texts = [clean_text(text), *([clean_text(edited)] if edited.strip() else [])]
-    return Work(study, tuple(segmenter.prompts(study.frames[0], texts)))
+    return Work(study, tuple(segmenter.prompts(study.frames[0], texts, sides=sides)))
 
 
 def draw(segmenter: Segmenter, work: Work, threshold: float) -> Views:

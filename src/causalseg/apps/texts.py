@@ -5,6 +5,7 @@ from html import escape
 from causalseg.apps.answers import Answer
 from causalseg.apps.session import Views
 from causalseg.inference.formats import Study
+from causalseg.text.reading import Sides
 
 TITLE = "# causalseg\nSegment a medical image by a sentence, and see what the model looked at."
 NOTICE = (
@@ -13,9 +14,13 @@ NOTICE = (
 )
 STEP_IMAGE = "### 1 · Image\nPNG, JPEG, TIFF, BMP or DICOM; or a phantom (drawn, no patient)."
 STEP_SENTENCE = (
-    "### 2 · Sentence\nChoose, and the sentence is written; or type any. "
-    "Left and right are the viewer's."
+    "### 2 · Sentence\nChoose, and the sentence is written, with the viewer's left and right. Or "
+    "type any, as in a report: there they are the patient's, unless the sentence or the choice "
+    "below it says otherwise."
 )
+SIDES = ("as the wording says", "the patient's", "the viewer's")
+"""Whose left and right a sentence means: in the wording of the controls the viewer's, else the
+patient's, unless one of the other two is chosen."""
 STEP_EDIT = (
     "### 3 · Compare (optional)\nEdit the sentence and press Segment again: what do words change?"
 )
@@ -26,6 +31,12 @@ DOWNLOADS = {
     "json": "JSON",
 }
 HINT = "<p class='hint'>Choose an image, write a sentence, press <b>Segment</b>.</p>"
+
+
+def whose_sides(choice: str) -> Sides | None:
+    """What a choice of `SIDES` stands for."""
+    found: dict[str, Sides | None] = dict(zip(SIDES, (None, "patient", "viewer"), strict=True))
+    return found[choice]
 
 
 def problem(message: str) -> str:
