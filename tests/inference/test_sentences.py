@@ -168,7 +168,8 @@ def test_predict_tells_terminal_result_and_index(
     assert f"was read as {LEFT_IN_PICTURE!r}" in printed.out
     assert "the patient's right" in printed.out
     note = "'Consolodation' was read as 'consolidation'."
-    assert note in printed.err
+    assert f"'Consolodation in the right lower lobe': {note}" in printed.err
+    assert f"'Lungs clear.': {NOTHING_SAID}" in printed.err
     record = json.loads((out / "xray" / "result.json").read_text(encoding="utf-8"))
     assert record["masks"][0]["read_as"] == LEFT_IN_PICTURE
     assert note in record["masks"][0]["warnings"]

@@ -18,6 +18,7 @@ def main(argv: list[str]) -> int:
     from causalseg.encoders.config import ENCODERS
     from causalseg.files import sha256_of
     from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.inference.sentences import caption_kind
     from causalseg.models.checkpoint import read_header
     from causalseg.models.registry import MODELS, model_class
 
@@ -30,6 +31,11 @@ def main(argv: list[str]) -> int:
     size = header["preprocessing"]["size"]
     print(f"{DEFAULT}: {header['architecture']}, encoder {header['config']['encoder']}")
     print(f"  {header['bytes'] / 1e6:.1f} MB, {size} x {size} px, threshold {header['threshold']}")
+    kind = caption_kind(header["provenance"])
+    reads = (
+        "taken as written" if kind is None else f"read, for captions of the {kind.sides}'s sides"
+    )
+    print(f"  sentences: {reads}")
     for name, text in card.items():
         print(f"  {name}: {text}")
     print(f"  sha256: {header['sha256']}")

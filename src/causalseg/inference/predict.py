@@ -139,6 +139,11 @@ def _predict(
 def _said(record: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
     """All warnings of a result, each once, and what its sentences were read as."""
     masks = record["masks"]
-    notes = [*record["warnings"], *(note for mask in masks for note in mask["warnings"])]
+    notes = list(record["warnings"])
+    for mask in masks:
+        # With several texts a warning says which it is about, unless it holds for all of them.
+        for note in mask["warnings"]:
+            shared = all(note in other["warnings"] for other in masks)
+            notes.append(note if shared else f"{mask['text']!r}: {note}")
     told = [{name: mask.get(name, "") for name in ("text", "read_as", "meant")} for mask in masks]
     return list(dict.fromkeys(notes)), told
