@@ -19,7 +19,7 @@ from causalseg.data.manifest import Record
 from causalseg.evaluation.metrics import FloatArray, dice
 from causalseg.evaluation.statistics import cluster_bootstrap, cluster_codes
 from causalseg.inference.segmenter import Segmenter
-from causalseg.text.captions import swap_sides
+from causalseg.text.captions import mirror_caption
 
 Form = Callable[[Record], FloatArray]
 """A record's probabilities (H, W) at its own size."""
@@ -36,7 +36,7 @@ def jointly_flipped(segmenter: Segmenter) -> Form:
     def both(record: Record) -> FloatArray:
         image = read_image(record.image)
         mirrored = np.ascontiguousarray(image[:, ::-1])
-        text = swap_sides(record.caption) or record.caption
+        text = mirror_caption(record.caption) or record.caption
         one, other = segmenter(image, record.caption), segmenter(mirrored, text)
         return (one.probability + other.probability[:, ::-1]) / 2
 

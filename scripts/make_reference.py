@@ -70,7 +70,7 @@ PYTHON = {
     ),
     "Captions": (
         "causalseg.text.captions:parse",
-        "causalseg.text.captions:swap_sides",
+        "causalseg.text.captions:mirror_caption",
         "causalseg.text.derive:derive_lung",
     ),
     "Evidence": (

@@ -11,12 +11,12 @@ from collections import defaultdict
 import numpy as np
 
 from causalseg.cli.demo import COUNT, SEED, SIZE
-from causalseg.data.phantom import Zone, named_zones, phantom_cases, truth
+from causalseg.data.phantom import PhantomZone, named_zones, phantom_cases, truth
 from causalseg.evaluation.metrics import dice
 from causalseg.inference.segmenter import Segmenter
 
 
-def kind(zone: Zone, named: frozenset[Zone]) -> str:
+def kind(zone: PhantomZone, named: frozenset[PhantomZone]) -> str:
     """What the text says of a zone: that it is named, or whether its side and height occur."""
     if zone in named:
         return "named"

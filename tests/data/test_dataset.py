@@ -6,12 +6,12 @@ import pytest
 import torch
 from PIL import Image
 
-from causalseg.data.augment import AugmentConfig, Change, affine, draw, tone_curve
+from causalseg.data.augment import AugmentConfig, Change, affine, draw_change, tone_curve
 from causalseg.data.dataset import SegmentationDataset
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.data.preprocessing import Preprocessing
-from causalseg.text.captions import swap_sides
+from causalseg.text.captions import mirror_caption
 from causalseg.text.readers.clip import ClipTokens
 from causalseg.text.tokenizer import tokenize
 
@@ -93,7 +93,7 @@ def test_a_flip_mirrors_the_pixels_and_swaps_the_sides(small_phantoms: Path) -> 
     )
     flips = 0
     for i, record in enumerate(manifest.records):
-        item, mirrored = dataset[(0, i)], swap_sides(record.caption)
+        item, mirrored = dataset[(0, i)], mirror_caption(record.caption)
         image, mask = PREP.image(read_image(record.image)), PREP.mask(read_mask(record.mask))
         flipped = torch.equal(item["tokens"], tokenize(mirrored)[0])
         assert flipped or torch.equal(item["tokens"], tokenize(record.caption)[0])
@@ -110,7 +110,7 @@ def test_a_caption_whose_side_cannot_be_swapped_is_never_flipped(phantom_copy: P
     table = phantom_copy / "Val_Folder" / "Val_text.csv"
     names = [line.split(",")[0] for line in table.read_text().splitlines()[1:]]
     caption = "fluid beside the left ventricle"
-    assert swap_sides(caption) is None
+    assert mirror_caption(caption) is None
     table.write_text("\n".join(["Image,Description", *(f"{name},{caption}" for name in names)]))
     dataset = SegmentationDataset(read_lvit(phantom_copy, "val"), PREP, augment=True)
     dataset.augment = AugmentConfig(
@@ -148,7 +148,7 @@ def test_draws_stay_within_their_ranges_and_tones_within_0_and_1() -> None:
     planes = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     torch.testing.assert_close(tone_curve(planes, still()), torch.from_numpy(planes) / 255)
     for seed in range(200):
-        change = draw(np.random.default_rng(seed), config)
+        change = draw_change(np.random.default_rng(seed), config)
         assert 0.85 <= change.scale <= 1.15
         assert abs(np.rad2deg(change.angle)) <= 10
         assert max(map(abs, change.shift)) <= 0.06

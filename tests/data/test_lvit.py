@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from causalseg.data.images import read_image
-from causalseg.data.lvit import find_table, read_lvit, read_table
+from causalseg.data.lvit import find_table, read_captions, read_lvit
 from causalseg.data.manifest import subject_of
 from causalseg.errors import InputError
 
@@ -264,4 +264,4 @@ def test_monuseg_reads_from_xlsx_at_native_tif(data_root: Path, tmp_path: Path) 
 def test_the_other_texts_beside_qata_are_not_taken(qata_root: Path) -> None:
     table = find_table(qata_root / "Test_Folder", "test")
     assert table.name == "Test_text.csv"
-    assert len(read_table(table)) == 2113
+    assert len(read_captions(table)) == 2113

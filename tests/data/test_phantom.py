@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.data.phantom import (
-    ZONES,
-    describe,
+    PHANTOM_ZONES,
+    describe_zones,
     draw_phantom,
     make_phantoms,
     named_zones,
@@ -56,7 +56,8 @@ def test_only_the_text_tells_which_opacity_is_meant() -> None:
     empty = 0
     for case in cases:
         mask, everything = (
-            truth(case.phantom, text) for text in (case.caption, describe(ZONES, "sgseg"))
+            truth(case.phantom, text)
+            for text in (case.caption, describe_zones(PHANTOM_ZONES, "sgseg"))
         )
         assert everything.sum() > mask.sum(), "some opacity must stay unnamed"
         empty += not mask.any()
@@ -79,20 +80,20 @@ def test_opacities_are_in_their_zones_and_visible() -> None:
         assert total.max() == 1, "zones must not overlap"
 
 
-@given(st.sets(st.sampled_from(ZONES), min_size=1), st.sampled_from(["lvit", "sgseg"]))
+@given(st.sets(st.sampled_from(PHANTOM_ZONES), min_size=1), st.sampled_from(["lvit", "sgseg"]))
 def test_captions_name_what_they_are_made_from(zones: set, wording: str) -> None:
-    assert named_zones(describe(zones, wording)) == zones
+    assert named_zones(describe_zones(zones, wording)) == zones
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.integers(0, 10_000), st.sets(st.sampled_from(ZONES), min_size=1))
+@given(st.integers(0, 10_000), st.sets(st.sampled_from(PHANTOM_ZONES), min_size=1))
 def test_truth_is_the_union_of_the_zones_named(seed: int, zones: set) -> None:
     phantom = draw_phantom(np.random.default_rng(seed), size=48)
     expected = np.zeros((48, 48), bool)
     for zone, mask in phantom.masks.items():
         if zone in zones:
             expected = expected | mask
-    np.testing.assert_array_equal(truth(phantom, describe(zones)), expected)
+    np.testing.assert_array_equal(truth(phantom, describe_zones(zones)), expected)
 
 
 def test_truth_of_absent_and_of_foreign_captions() -> None:
@@ -101,7 +102,7 @@ def test_truth_of_absent_and_of_foreign_captions() -> None:
     with pytest.raises(InputError):
         truth(phantom, "No polyp visible.")
     with pytest.raises(ValueError, match="zones"):
-        describe([])
+        describe_zones([])
 
 
 def test_an_occupied_folder_and_hopeless_numbers_are_refused(tmp_path: Path) -> None:

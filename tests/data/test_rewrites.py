@@ -10,19 +10,21 @@ from hypothesis import strategies as st
 from causalseg.data.augment import AugmentConfig
 from causalseg.data.dataset import SegmentationDataset
 from causalseg.data.lvit import read_lvit
-from causalseg.data.phantom import ZONES, describe, named_zones, phantom_cases, truth
+from causalseg.data.phantom import PHANTOM_ZONES, describe_zones, named_zones, phantom_cases, truth
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.data.rewrites import UNLOCATED, Rewrite, RewriteConfig, check_sides, keep, rewrites
 from causalseg.data.texts import TextTable
 from causalseg.errors import InputError
-from causalseg.text.captions import parse, swap_sides
+from causalseg.text.captions import mirror_caption, parse
 from causalseg.text.readers.clip import ClipTokens
 from causalseg.text.tokenizer import tokenize
 
 PREP = Preprocessing(size=48, reader=ClipTokens(40))
 STILL = AugmentConfig(scale=(1, 1), degrees=0, shift=0, gamma=1, contrast=0, brightness=0)
 captions = st.builds(
-    describe, st.sets(st.sampled_from(ZONES), min_size=1), st.sampled_from(["lvit", "sgseg"])
+    describe_zones,
+    st.sets(st.sampled_from(PHANTOM_ZONES), min_size=1),
+    st.sampled_from(["lvit", "sgseg"]),
 )
 
 
@@ -69,7 +71,7 @@ def test_captions_that_do_not_parse_or_name_no_lungs_are_left_alone() -> None:
 
 
 def test_texts_are_drawn_as_often_as_asked() -> None:
-    caption = describe({("left", "upper"), ("right", "lower")}, "sgseg")
+    caption = describe_zones({("left", "upper"), ("right", "lower")}, "sgseg")
     table = TextTable(
         [caption, "something else"],
         ClipTokens(40),
@@ -102,7 +104,7 @@ def test_a_rewritten_item_has_the_rewritten_text_and_mask(small_phantoms: Path) 
             torch.testing.assert_close(item["image"].flip(-1), own["image"], atol=1e-4, rtol=0)
             mask = mask.flip(-1)
             found = {
-                kind: [Rewrite(swap_sides(c.caption), c.keeps) for c in choices]
+                kind: [Rewrite(mirror_caption(c.caption), c.keeps) for c in choices]
                 for kind, choices in found.items()
             }
         for kind in seen:
@@ -128,7 +130,7 @@ def test_nothing_is_rewritten_without_augmentation(small_phantoms: Path) -> None
 def test_sides_of_the_patient_are_refused() -> None:
     masks = np.zeros((4, 8, 8), np.uint8)
     masks[:, :, :4] = 1
-    left = describe({("left", "upper")})
+    left = describe_zones({("left", "upper")})
     check_sides([left] * 4, masks)
     check_sides(["no sides"] * 4, masks[..., ::-1])
     with pytest.raises(InputError, match="only 0 of 4 masks lie on the one side"):
@@ -150,6 +152,6 @@ def test_rewritten_captions_that_are_cut_are_reported(small_phantoms: Path) -> N
 
 def test_the_other_lung_keeps_what_the_mask_has_there() -> None:
     mask = np.ones((1, 4, 8), np.uint8)
-    (choice,) = rewrites(describe({("left", "upper")}))["other_lung"]
+    (choice,) = rewrites(describe_zones({("left", "upper")}))["other_lung"]
     assert keep(mask, choice.keeps)[..., :4].sum() == 0
     assert keep(mask, choice.keeps)[..., 4:].all()

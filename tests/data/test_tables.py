@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causalseg.data.lvit import read_lvit, read_table, scan_split
+from causalseg.data.lvit import read_captions, read_lvit, scan_split
 from causalseg.errors import InputError
 from causalseg.inference import requests
 from causalseg.inputs import read_bytes, read_json, read_yaml
@@ -28,7 +28,7 @@ def saved(folder: Path, content: str | bytes, name: str = "Train_text.csv") -> P
 
 
 def captions(path: Path) -> list[tuple[str, str]]:
-    return [(name, text) for _, name, text in read_table(path)]
+    return [(name, text) for _, name, text in read_captions(path)]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_what_would_be_cut_or_guessed_is_refused(
     tmp_path: Path, content: str | bytes, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        read_table(saved(tmp_path, content))
+        read_captions(saved(tmp_path, content))
 
 
 def test_a_cut_row_fails_the_check_of_a_set(phantom_copy: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_cut_row_fails_the_check_of_a_set(phantom_copy: Path) -> None:
 
 def test_two_columns_of_one_name_are_refused_for_prompts_too(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="text 2 times"):
-        requests.read_table(saved(tmp_path, "image,text,text\na.png,x,y\n"))
+        requests.read_requests(saved(tmp_path, "image,text,text\na.png,x,y\n"))
 
 
 @pytest.mark.parametrize("word", ["N/A", "nan", "None", "#REF!", " ", "-", "\u200b", "null"])
@@ -96,7 +96,7 @@ def test_a_placeholder_is_no_caption(phantom_copy: Path, tmp_path: Path, word: s
     table = phantom_copy / "Train_Folder" / "Train_text.csv"
     table.write_text(table.read_text().replace(record.caption, word))
     assert {p.kind for p in scan_split(phantom_copy, "train").problems} == {"empty caption"}
-    plan = requests.read_table(saved(tmp_path, f"image,text\na.png,{word}\n", "p.csv"))
+    plan = requests.read_requests(saved(tmp_path, f"image,text\na.png,{word}\n", "p.csv"))
     assert [f.row for f in plan.failures] == [1]
 
 
@@ -118,7 +118,7 @@ def test_names_match_in_either_form_of_unicode_and_in_any_case(
     prompts = saved(
         folder / "img", f"image,text\n{unicodedata.normalize(form, 'röntgen_é.png')},x\n", "p.csv"
     )
-    (item,) = requests.read_table(prompts).items
+    (item,) = requests.read_requests(prompts).items
     assert os.path.exists(item.image)
 
 
@@ -178,10 +178,10 @@ def test_the_visible_sheet_with_the_columns_counts(tmp_path: Path) -> None:
     book["old"].sheet_state = "visible"
     book.save(path)
     with pytest.raises(InputError, match="'old' and 'now'"):
-        read_table(path)
+        read_captions(path)
     workbook(path, only=[["hello"]])
     with pytest.raises(InputError, match="lacks the column"):
-        read_table(path)
+        read_captions(path)
 
 
 def test_formulas_count_by_their_stored_value(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_sheet_that_would_cost_without_end_is_refused(
         path, "xl/worksheets/sheet1.xml", content, (b"<?xml?>" + content).replace(old, new, 1)
     )
     with pytest.raises(InputError, match=r"t\.xlsx"):
-        read_table(path)
+        read_captions(path)
 
 
 def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_zip_bomb_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/media/x.bin", bytes(60 << 20))
     with pytest.raises(InputError, match="unpacks to more"):
-        read_table(path)
+        read_captions(path)
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
@@ -257,7 +257,7 @@ def test_only_regular_files_of_valid_names_are_read(tmp_path: Path) -> None:
         (tmp_path / ("x" * 300), "cannot be read"),
     ):
         with pytest.raises(InputError, match=message) as caught:
-            read_table(path)
+            read_captions(path)
         assert str(caught.value).encode()
     with pytest.raises(InputError, match="limit"):
         read_bytes(saved(tmp_path, b"x" * 100), limit=0)

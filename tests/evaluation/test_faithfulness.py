@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from causalseg.cli.main import main
-from causalseg.data.phantom import describe
+from causalseg.data.phantom import describe_zones
 from causalseg.errors import InputError
 from causalseg.evaluation.faithfulness.adapter import SegmenterAdapter, load_adapter
 from causalseg.evaluation.faithfulness.measures import TESTS, half, measure
@@ -37,7 +37,7 @@ class Oracle:
         for i in range(len(cases)):
             case = cases.load(i)
             masks = {
-                (side, height): case.truth_for(describe([(side, height)]))
+                (side, height): case.truth_for(describe_zones([(side, height)]))
                 for side in MIRROR
                 for height in ("upper", "middle", "lower")
             }

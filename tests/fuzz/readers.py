@@ -304,13 +304,13 @@ def _texts() -> dict[str, bytes]:
 
 
 def _read_text(path: Path) -> object:
-    from causalseg.text.captions import swap_sides
+    from causalseg.text.captions import mirror_caption
     from causalseg.text.clean import clean_text
     from causalseg.text.edits import edits_of
     from causalseg.text.tokenizer import tokenize
 
     text = clean_text(path.read_bytes().decode("utf-8", "surrogateescape"))
-    return edits_of(text), swap_sides(text), tokenize(text)
+    return edits_of(text), mirror_caption(text), tokenize(text)
 
 
 def _call(module: str, name: str, **options: Any) -> Callable[[Path], object]:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import shown
-from causalseg.inference.requests import Item, name_items, plan_images, read_table
+from causalseg.inference.requests import Item, name_items, plan_images, read_requests
 
 
 def table(tmp_path: Path, text: str, name: str = "t.csv") -> Path:
@@ -21,7 +21,7 @@ def table(tmp_path: Path, text: str, name: str = "t.csv") -> Path:
 
 
 def test_rows_of_one_image_come_together(tmp_path):
-    plan = read_table(
+    plan = read_requests(
         table(tmp_path, '\ufeffImage,text\na.png,"one, two"\nb.dcm,x\na.png, y  z \n')
     )
     assert [(i.image, [p.text for p in i.prompts], i.row) for i in plan.items] == [
@@ -37,7 +37,7 @@ def test_rows_of_one_image_come_together(tmp_path):
 def test_json_lines_and_slices(tmp_path):
     lines = [{"image": "v.nii", "text": "a", "slice": 0}, {"image": "v.nii", "text": "b"}]
     text = "\n".join(map(json.dumps, lines)) + "\nnot json\n[1]\n" + "[" * 100_000 + "\n"
-    plan = read_table(table(tmp_path, text, "t.jsonl"))
+    plan = read_requests(table(tmp_path, text, "t.jsonl"))
     assert [(p.text, p.slice) for p in plan.items[0].prompts] == [("a", 0), ("b", None)]
     assert [failure.row for failure in plan.failures] == [3, 4, 5]
 
@@ -56,7 +56,7 @@ def test_json_lines_and_slices(tmp_path):
     ],
 )
 def test_bad_rows_fail_alone(tmp_path, row, reason):
-    plan = read_table(table(tmp_path, f"image,text\n{row}\ngood.png,fine\n"))
+    plan = read_requests(table(tmp_path, f"image,text\n{row}\ngood.png,fine\n"))
     assert [item.name for item in plan.items] == ["good"]
     assert len(plan.failures) == 1
     assert reason in plan.failures[0].reason
@@ -65,7 +65,7 @@ def test_bad_rows_fail_alone(tmp_path, row, reason):
 
 @pytest.mark.parametrize("value", ["-1", "1.5", "x", "1e3"])
 def test_bad_slices(tmp_path, value):
-    plan = read_table(table(tmp_path, f"image,text,slice\na.nii,x,{value}\n"))
+    plan = read_requests(table(tmp_path, f"image,text,slice\na.nii,x,{value}\n"))
     assert "slice" in plan.failures[0].reason
 
 
@@ -84,13 +84,13 @@ def test_unusable_tables(tmp_path, content, message):
     path = tmp_path / "t.csv"
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
-        read_table(path)
+        read_requests(path)
 
 
 def test_missing_table(tmp_path):
     for path in (tmp_path / "absent.csv", tmp_path, Path("a\0b")):
         with pytest.raises(InputError, match=r"does not exist|is a directory|cannot be read"):
-            read_table(path)
+            read_requests(path)
 
 
 images = st.lists(
@@ -130,7 +130,7 @@ def test_any_table_is_read_or_refused(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(b"image,text\n" * (name == "t.csv") + content)
     try:
-        plan = read_table(path)
+        plan = read_requests(path)
     except InputError:
         return
     assert all(prompt.text.strip() for item in plan.items for prompt in item.prompts)

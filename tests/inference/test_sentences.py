@@ -197,7 +197,7 @@ def test_predict_strict_refuses_and_sides_swap(
 def test_laterality_of_a_header_is_the_patients(chest_model: Path, make_dicom: Any) -> None:
     """An image of the left side and the patient's left agree; the picture's left is the right."""
     from causalseg.inference.formats import read_study
-    from causalseg.inference.tracks import Track, segment
+    from causalseg.inference.tracks import Track, segment_study
     from causalseg.inference.writers import sentence_warnings
 
     study = read_study(make_dicom(np.full((40, 56), 900, np.uint16), ImageLaterality="L"))
@@ -208,7 +208,7 @@ def test_laterality_of_a_header_is_the_patients(chest_model: Path, make_dicom: A
         ("Opacity on the left of the picture.", True),
         ("Opacity on the right of the picture.", False),
     ):
-        (answer,) = segment(segmenter, study, [Track({0: text}, text)])
+        (answer,) = segment_study(segmenter, study, [Track({0: text}, text)])
         notes = sentence_warnings(segmenter, study, list(answer.sentences.values()))
         assert any("patient's left side only" in note for note in notes) == told, text
 

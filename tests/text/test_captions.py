@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalseg.errors import InputError
-from causalseg.text.captions import GRAMMARS, Finding, parse, parse_all, swap_sides
+from causalseg.text.captions import GRAMMARS, Finding, mirror_caption, parse, parse_all
 from causalseg.text.grammar_lung import (
     LATERALITIES,
     ZONES,
@@ -17,7 +17,7 @@ from causalseg.text.grammar_lung import (
     reworded,
 )
 from causalseg.text.grammar_nuclei import MANNERS, NucleiFinding
-from causalseg.text.grammar_polyp import COLOURS, COLUMNS, ROWS, SIZES, PolypFinding, PolypPrompt
+from causalseg.text.grammar_polyp import _COLUMNS, _ROWS, _SIZES, COLOURS, PolypFinding, PolypPrompt
 from causalseg.text.words import CaptionError
 
 ALL_ZONES = [tuple(z for i, z in enumerate(ZONES) if bits >> i & 1) for bits in range(8)]
@@ -44,7 +44,7 @@ def lung_findings(draw: st.DrawFn) -> LungFinding:
     )
 
 
-cells = st.tuples(st.sampled_from(ROWS), st.sampled_from(COLUMNS))
+cells = st.tuples(st.sampled_from(_ROWS), st.sampled_from(_COLUMNS))
 polyp_findings = st.integers(0, 9).flatmap(
     lambda count: (
         st.just(PolypFinding(0, None, ()))
@@ -52,7 +52,7 @@ polyp_findings = st.integers(0, 9).flatmap(
         else st.builds(
             PolypFinding,
             st.just(count),
-            st.sampled_from(SIZES),
+            st.sampled_from(_SIZES),
             st.lists(cells, min_size=1, max_size=4).map(tuple),
         )
     )
@@ -60,7 +60,7 @@ polyp_findings = st.integers(0, 9).flatmap(
 prompts = st.builds(
     PolypPrompt,
     st.integers(1, 20),
-    st.lists(st.sampled_from(SIZES), min_size=1, max_size=2).map(tuple),
+    st.lists(st.sampled_from(_SIZES), min_size=1, max_size=2).map(tuple),
     st.sampled_from(COLOURS),
     st.sampled_from(["round", "a large, oval bump", "right ear", "it is a round shape"]),
     st.lists(
@@ -71,8 +71,8 @@ prompts = st.builds(
 )
 nuclei = st.one_of(
     st.builds(NucleiFinding, st.sampled_from([*MANNERS, "around"])),
-    st.builds(NucleiFinding, st.none(), st.sampled_from(ROWS), st.sampled_from([None, *COLUMNS])),
-    st.builds(NucleiFinding, st.none(), st.none(), st.sampled_from(COLUMNS)),
+    st.builds(NucleiFinding, st.none(), st.sampled_from(_ROWS), st.sampled_from([None, *_COLUMNS])),
+    st.builds(NucleiFinding, st.none(), st.none(), st.sampled_from(_COLUMNS)),
 )
 findings = st.one_of(lung_findings(), polyp_findings, prompts, nuclei)
 
@@ -88,10 +88,10 @@ def test_composed_captions_parse_back(finding: Finding) -> None:
 @given(findings)
 def test_swapping_sides_is_exact_and_undone_by_itself(finding: Finding) -> None:
     text = finding.compose()
-    swapped = swap_sides(text)
+    swapped = mirror_caption(text)
     assert swapped is not None
     assert parse(swapped) == finding.swapped()
-    assert swap_sides(swapped) == text
+    assert mirror_caption(swapped) == text
     # Independent of the grammar: words neither appear nor vanish, only the sides trade places.
     trade = {"left": "right", "right": "left"}
     if not isinstance(finding, PolypPrompt):  # a shape such as "right ear" stays
@@ -112,7 +112,7 @@ def test_case_and_spacing_do_not_matter(finding: LungFinding) -> None:
 def test_swap_composes_in_canonical_order() -> None:
     start = "bilateral pulmonary infection, two infected areas, "
     assert (
-        swap_sides(start + "upper left lung and lower right lung.")
+        mirror_caption(start + "upper left lung and lower right lung.")
         == start + "lower left lung and upper right lung."
     )
 
@@ -134,8 +134,8 @@ def test_swap_composes_in_canonical_order() -> None:
     ],
 )
 def test_swap_of_other_texts(text: str, swapped: str) -> None:
-    assert swap_sides(text) == swapped
-    assert swap_sides(swapped) == text
+    assert mirror_caption(text) == swapped
+    assert mirror_caption(swapped) == text
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_swap_of_other_texts(text: str, swapped: str) -> None:
     ],
 )
 def test_unsafe_sides_are_not_swapped(text: str) -> None:
-    assert swap_sides(text) is None
+    assert mirror_caption(text) is None
 
 
 SIDE_WORDS = ["the", "left", "Right", "lung", "of", "opacity,", "RIGHT", "base.", "upper"]
@@ -163,8 +163,8 @@ SIDE_WORDS = ["the", "left", "Right", "lung", "of", "opacity,", "RIGHT", "base."
 @given(st.lists(st.sampled_from(SIDE_WORDS)))
 def test_any_swap_is_undone_by_itself(words: list[str]) -> None:
     text = " ".join(words)
-    swapped = swap_sides(text)
-    assert swapped is None or swap_sides(swapped) == text
+    swapped = mirror_caption(text)
+    assert swapped is None or mirror_caption(swapped) == text
 
 
 @pytest.mark.parametrize(
@@ -272,9 +272,9 @@ def test_every_real_caption_parses_comes_back_and_swaps(data_root: Path) -> None
     assert len(texts) > 600
     for text in texts:
         assert parse(text).compose() == text
-        swapped = swap_sides(text)
+        swapped = mirror_caption(text)
         assert swapped is not None
-        assert swap_sides(swapped) == text
+        assert mirror_caption(swapped) == text
 
 
 @pytest.mark.realdata

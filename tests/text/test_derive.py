@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from causalseg.errors import InputError
-from causalseg.text.captions import parse, swap_sides
+from causalseg.text.captions import mirror_caption, parse
 from causalseg.text.derive import agreement, derive_lung, derive_polyp
 from causalseg.text.grammar_lung import ZONES, LungFinding, lung_finding
-from causalseg.text.grammar_polyp import COLUMNS, ROWS, PolypFinding
+from causalseg.text.grammar_polyp import _COLUMNS, _ROWS, PolypFinding
 
 THIRDS = (1 / 3, 2 / 3)
 SUBSETS = [tuple(z for i, z in enumerate(ZONES) if bits >> i & 1) for bits in range(8)]
@@ -39,7 +39,7 @@ def test_mirrored_mask_gives_the_swapped_caption(
     left: tuple[str, ...], right: tuple[str, ...]
 ) -> None:
     mask = chest(left, right)
-    assert swap_sides(derive_lung(mask).compose()) == derive_lung(mask[:, ::-1]).compose()
+    assert mirror_caption(derive_lung(mask).compose()) == derive_lung(mask[:, ::-1]).compose()
 
 
 def test_default_cuts_are_the_annotators_not_thirds() -> None:
@@ -78,11 +78,11 @@ def test_bad_masks_are_refused() -> None:
             derive_polyp(mask)  # type: ignore[arg-type]
 
 
-@given(st.lists(st.tuples(st.sampled_from(ROWS), st.sampled_from(COLUMNS)), unique=True))
+@given(st.lists(st.tuples(st.sampled_from(_ROWS), st.sampled_from(_COLUMNS)), unique=True))
 def test_polyp_cells_come_back(cells: list[tuple[str, str]]) -> None:
     mask = np.zeros((90, 120), bool)
     for row, column in cells:
-        y, x = 30 * ROWS.index(row) + 15, 40 * COLUMNS.index(column) + 20
+        y, x = 30 * _ROWS.index(row) + 15, 40 * _COLUMNS.index(column) + 20
         mask[y - 3 : y + 3, x - 3 : x + 3] = True
     finding = derive_polyp(mask)
     assert finding.count == len(cells)

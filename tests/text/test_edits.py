@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from causalseg.text import edits
 from causalseg.text.captions import parse
-from causalseg.text.edits import Edit, Expectation, Kind, edits_of, other_captions, stratum
+from causalseg.text.edits import Edit, EditKind, Expectation, edits_of, other_captions, stratum
 from causalseg.text.grammar_lung import ZONES, LungFinding, lung_finding
 from causalseg.text.grammar_polyp import PolypFinding
 from causalseg.text.paraphrases import paraphrases
@@ -38,27 +38,27 @@ def test_edits_do_what_they_say_to_the_zones(text: str, seed: int) -> None:
     before = lung(text)
     for edit in edits_of(text, seed):
         assert edit.original == text != edit.caption
-        if edit.kind is Kind.SWAP_SIDES:
+        if edit.kind is EditKind.SWAP_SIDES:
             trade = {"left": "right", "right": "left"}
             assert lung(edit.caption).zones == {(trade[s], z) for s, z in before.zones}
             assert len(edit.gained) == len(edit.gone) > 0
-        if edit.kind is Kind.DROP_CLAUSE:
+        if edit.kind is EditKind.DROP_CLAUSE:
             after = lung(edit.caption)
             assert after.laterality == "unilateral"
             assert after.zones < before.zones
             assert (edit.gained, edit.gone) == (frozenset(), before.zones - after.zones)
             assert {side for side, _ in edit.gone}.isdisjoint({side for side, _ in after.zones})
-        if edit.kind is Kind.MOVE_ZONE:
+        if edit.kind is EditKind.MOVE_ZONE:
             ((side, leaves),) = edit.gone
             ((other, enters),) = edit.gained
             assert side == other
             assert leaves != enters
             assert lung(edit.caption).count == before.count
-        if edit.kind is Kind.CHANGE_COUNT:
+        if edit.kind is EditKind.CHANGE_COUNT:
             after = lung(edit.caption)
             assert after.count != before.count
             assert (after.zones, after.laterality) == (before.zones, before.laterality)
-        if edit.kind is Kind.NEGATE:
+        if edit.kind is EditKind.NEGATE:
             assert lung(edit.caption).absent
             assert edit.gone == before.zones
 
@@ -69,46 +69,57 @@ def test_same_seed_same_edits(text: str, seed: int) -> None:
 
 
 def test_seeds_differ() -> None:
-    for kind in (Kind.DROP_CLAUSE, Kind.MOVE_ZONE, Kind.CHANGE_COUNT, Kind.PARAPHRASE):
+    for kind in (
+        EditKind.DROP_CLAUSE,
+        EditKind.MOVE_ZONE,
+        EditKind.CHANGE_COUNT,
+        EditKind.PARAPHRASE,
+    ):
         made = {
             e.caption for seed in range(20) for e in edits_of(BILATERAL, seed) if e.kind is kind
         }
         assert len(made) > 1, kind
 
 
-def kinds(text: str) -> set[Kind]:
+def kinds(text: str) -> set[EditKind]:
     return {edit.kind for edit in edits_of(text)}
 
 
 def test_which_edits_apply() -> None:
-    always = {Kind.EMPTY, Kind.GIBBERISH}
-    read = always | {Kind.PARAPHRASE}
+    always = {EditKind.EMPTY, EditKind.GIBBERISH}
+    read = always | {EditKind.PARAPHRASE}
     assert kinds(BILATERAL) == read | {
-        *(Kind.SWAP_SIDES, Kind.DROP_CLAUSE, Kind.MOVE_ZONE, Kind.CHANGE_COUNT, Kind.NEGATE)
+        *(
+            EditKind.SWAP_SIDES,
+            EditKind.DROP_CLAUSE,
+            EditKind.MOVE_ZONE,
+            EditKind.CHANGE_COUNT,
+            EditKind.NEGATE,
+        )
     }
     whole = "Unilateral pulmonary infection, one infected area, all left lung."
-    assert kinds(whole) == read | {Kind.SWAP_SIDES, Kind.CHANGE_COUNT, Kind.NEGATE}
+    assert kinds(whole) == read | {EditKind.SWAP_SIDES, EditKind.CHANGE_COUNT, EditKind.NEGATE}
     symmetric = lung_finding(("lower",), ("lower",)).compose()
-    assert Kind.SWAP_SIDES not in kinds(symmetric)
+    assert EditKind.SWAP_SIDES not in kinds(symmetric)
     assert kinds("No pulmonary infection.") == read
-    assert kinds(NUCLEI) == read | {Kind.SWAP_SIDES}
-    assert kinds("opacity near the left base") == always | {Kind.SWAP_SIDES}
+    assert kinds(NUCLEI) == read | {EditKind.SWAP_SIDES}
+    assert kinds("opacity near the left base") == always | {EditKind.SWAP_SIDES}
     assert kinds("enlarged left ventricle") == always
     assert kinds("") == set()
-    assert kinds("12, 34.") == {Kind.EMPTY}
+    assert kinds("12, 34.") == {EditKind.EMPTY}
 
 
 def test_expectations() -> None:
     found = {edit.kind: edit.expectation for edit in edits_of(BILATERAL)}
     assert found == {
-        Kind.SWAP_SIDES: Expectation.MOVES,
-        Kind.DROP_CLAUSE: Expectation.SHRINKS,
-        Kind.MOVE_ZONE: Expectation.MOVES,
-        Kind.CHANGE_COUNT: Expectation.UNCHANGED,
-        Kind.NEGATE: Expectation.EMPTY,
-        Kind.PARAPHRASE: Expectation.UNCHANGED,
-        Kind.EMPTY: Expectation.UNDEFINED,
-        Kind.GIBBERISH: Expectation.UNDEFINED,
+        EditKind.SWAP_SIDES: Expectation.MOVES,
+        EditKind.DROP_CLAUSE: Expectation.SHRINKS,
+        EditKind.MOVE_ZONE: Expectation.MOVES,
+        EditKind.CHANGE_COUNT: Expectation.UNCHANGED,
+        EditKind.NEGATE: Expectation.EMPTY,
+        EditKind.PARAPHRASE: Expectation.UNCHANGED,
+        EditKind.EMPTY: Expectation.UNDEFINED,
+        EditKind.GIBBERISH: Expectation.UNDEFINED,
     }
     count = edits.change_count(POLYPS)
     assert count is not None
@@ -172,7 +183,7 @@ def test_gibberish_keeps_only_the_shape(text: str, seed: int) -> None:
 
 def test_fixed_caption() -> None:
     assert edits.replace_by("a", "a") is None
-    assert edits.replace_by("a", "b") == Edit(Kind.FIXED, "a", "b", Expectation.UNDEFINED)
+    assert edits.replace_by("a", "b") == Edit(EditKind.FIXED, "a", "b", Expectation.UNDEFINED)
 
 
 @given(st.lists(lung_captions, max_size=30), seeds, st.booleans())

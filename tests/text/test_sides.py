@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalseg.errors import InputError
-from causalseg.text.captions import swap_sides
+from causalseg.text.captions import mirror_caption
 from causalseg.text.clean import clean_text
 from causalseg.text.sides import unmirrored_side
 
@@ -38,7 +38,7 @@ from causalseg.text.sides import unmirrored_side
 )
 def test_a_side_in_other_words_is_found_and_its_image_never_flipped(text: str, word: str) -> None:
     assert unmirrored_side(text) == word
-    assert swap_sides(text) is None
+    assert mirror_caption(text) is None
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_side_in_other_words_is_found_and_its_image_never_flipped(text: str, w
 )
 def test_texts_without_a_side_stay_as_they_are(text: str) -> None:
     assert unmirrored_side(text) is None
-    assert swap_sides(text) == text
+    assert mirror_caption(text) == text
 
 
 @given(st.sampled_from(["left", "right"]), st.data())
@@ -71,15 +71,15 @@ def test_every_single_slip_of_the_pen_is_caught(side: str, data: st.DataObject) 
     words |= {"lift", "loft", "deft", "heft", "weft", "let"}
     for slip in slips:
         text = f"opacity of the {slip} lung"
-        swapped = swap_sides(text)
+        swapped = mirror_caption(text)
         assert slip in words or swapped is None or swapped != text
 
 
 def test_long_texts_are_swapped_in_one_pass() -> None:
     text = "the left lung and the right base, " * 30_000
-    swapped = swap_sides(text)
+    swapped = mirror_caption(text)
     assert swapped is not None
-    assert swap_sides(swapped) == text
+    assert mirror_caption(swapped) == text
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.errors import InputError
 from causalseg.models.checkpoint import read_header
 from causalseg.training.config import OptimizerConfig, RunConfig, TrainerConfig
-from causalseg.training.fit import build, fit
+from causalseg.training.fit import build_module, fit
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
@@ -157,7 +157,7 @@ def test_rates_are_applied_after_every_epoch(phantoms: Path, tmp_path: Path) -> 
         optimizer=OptimizerConfig(lr=1e-3, image_lr_factor=0.1, text_lr_factor=0.5),
     )
     bare_trainer(Reader(), max_epochs=3).fit(
-        build(settings), datamodule=LViTDataModule(settings.data)
+        build_module(settings), datamodule=LViTDataModule(settings.data)
     )
     # Cosine from 1 to 0 over 3 epochs: 0.75, 0.25, 0 of the first rate.
     for epoch, factor in enumerate((0.75, 0.25, 0.0)):
@@ -169,7 +169,7 @@ def test_rates_are_applied_after_every_epoch(phantoms: Path, tmp_path: Path) -> 
 def test_alternating_moves_masker_and_rest_in_turn(phantoms: Path, tmp_path: Path) -> None:
     model = {"encoder": "tiny", "head_channels": (16, 16, 8), "adversary": "alternating"}
     settings = config(phantoms, tmp_path, model=model, optimizer=OptimizerConfig(lr=1e-3))
-    module = build(settings)
+    module = build_module(settings)
     moved: list[set[str]] = []
     before = {n: p.detach().clone() for n, p in module.model.named_parameters()}
 
@@ -194,17 +194,17 @@ def test_a_folder_with_a_run_is_not_overwritten(phantoms: Path, tmp_path: Path) 
 
 
 def test_init_starts_from_a_checkpoint(phantoms: Path, tmp_path: Path) -> None:
-    first = build(config(phantoms, tmp_path))
+    first = build_module(config(phantoms, tmp_path))
     from causalseg.models.checkpoint import save_checkpoint
 
     path = tmp_path / "start.safetensors"
     save_checkpoint(path, first.model, preprocessing={"size": 32}, threshold=0.5, provenance={})
     torch.manual_seed(5)
-    again = build(config(phantoms, tmp_path, init=str(path)))
+    again = build_module(config(phantoms, tmp_path, init=str(path)))
     for name, tensor in first.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
     with pytest.raises(InputError, match="another model"):
-        build(config(phantoms, tmp_path, init=str(path), model={"encoder": "tiny"}))
+        build_module(config(phantoms, tmp_path, init=str(path), model={"encoder": "tiny"}))
 
 
 @pytest.mark.parametrize(

@@ -124,9 +124,9 @@ def _raster_size(content: bytes) -> tuple[int, int] | None:
 
 
 def _check_dicom(path: Path, limits: Limits) -> None:
-    from causalseg.inference.formats.dicom import read_header
+    from causalseg.inference.formats.dicom import read_dicom_header
 
-    header = read_header(path)
+    header = read_dicom_header(path)
     try:
         rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
         frames = int(header.get("NumberOfFrames") or 1)

@@ -17,10 +17,10 @@ from typing import Any
 
 from causalseg.errors import InputError
 from causalseg.files import write_bytes
-from causalseg.inference.formats.dicom import quiet, read_header
+from causalseg.inference.formats.dicom import quiet, read_dicom_header
 from causalseg.inference.formats.dicom_decode import DECODERS
 from causalseg.inference.predict import predict_one
-from causalseg.inference.requests import Item, Prompt, clean_text
+from causalseg.inference.requests import Item, Prompt, clean_prompt
 from causalseg.inference.tracks import PredictOptions
 
 # CR, DX for presentation and for processing, secondary capture.
@@ -77,7 +77,7 @@ class Rule:
         if self.text is None and self.attribute is None:
             raise InputError("give --text SENTENCE, or --text-from ATTRIBUTE, or both.")
         if self.text is not None:
-            clean_text(self.text)
+            clean_prompt(self.text)
 
     def prompt(self, header: Any) -> str:
         """The sentence for an image.
@@ -90,10 +90,10 @@ class Rule:
             with quiet():
                 value = str(header.get(self.attribute) or "")
             if value.strip():
-                return clean_text(value)
+                return clean_prompt(value)
         if self.text is None:
             raise InputError(f"the image has no {self.attribute} to be segmented by.")
-        return clean_text(self.text)
+        return clean_prompt(self.text)
 
 
 class Queue:
@@ -197,7 +197,7 @@ def _work(
 
     name = path.stem
     try:
-        prompt = rule.prompt(read_header(path))
+        prompt = rule.prompt(read_dicom_header(path))
     except InputError as error:
         queue.fail(path, str(error))
         say(f"{name}: failed: {error}")

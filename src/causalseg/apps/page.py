@@ -20,7 +20,7 @@ from causalseg.apps.limits import Limits, read_file
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
 from causalseg.inference.segmenter import Segmenter
-from causalseg.text.captions import swap_sides
+from causalseg.text.captions import mirror_caption
 
 _PHANTOMS = 3
 # What a machine has already; a font to be fetched would be a request to somewhere else.
@@ -186,7 +186,7 @@ class Page:
         ]
 
     def _swap(self, text: str) -> list[Any]:
-        swapped = swap_sides(text)
+        swapped = mirror_caption(text)
         if swapped is None or swapped == text:
             reason = "names no side" if swapped else "has a side that cannot be swapped safely"
             return [self.gr.update(), texts.problem(f"The sentence {reason}: edit it by hand.")]

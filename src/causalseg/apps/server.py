@@ -21,7 +21,7 @@ from causalseg.apps.metrics import Metrics
 from causalseg.apps.schema import DESCRIPTION, PROBLEMS, SEGMENT, MaskAnswer, State, describe
 from causalseg.errors import InputError
 from causalseg.inference.outputs import mask_pixels
-from causalseg.inference.requests import MAX_TEXT, clean_text
+from causalseg.inference.requests import MAX_TEXT, clean_prompt
 from causalseg.inference.segmenter import Segmenter
 from causalseg.text.reading import Sides
 from causalseg.version import __version__
@@ -75,7 +75,7 @@ class Service:
 
         """
         loop = asyncio.get_running_loop()
-        sentence = self.segmenter.sentence(clean_text(text), sides, strict=strict)
+        sentence = self.segmenter.sentence(clean_prompt(text), sides, strict=strict)
         study = await loop.run_in_executor(self.decoders, read_upload, content, self.limits)
         result = await asyncio.wrap_future(self.batcher.submit(study.frames[0], sentence))
         return await loop.run_in_executor(

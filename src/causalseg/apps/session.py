@@ -23,7 +23,7 @@ from causalseg.inference.pictures import (
     heatmap,
     overlay,
 )
-from causalseg.inference.requests import clean_text
+from causalseg.inference.requests import clean_prompt
 from causalseg.inference.segmenter import Segmentation, Segmenter
 from causalseg.text.reading import Sides
 from causalseg.version import __version__
@@ -71,7 +71,7 @@ def segment(
     """
     if study is None:
         raise InputError("choose an image first: upload one, or take a phantom.")
-    texts = [clean_text(text), *([clean_text(edited)] if edited.strip() else [])]
+    texts = [clean_prompt(text), *([clean_prompt(edited)] if edited.strip() else [])]
     return Work(study, tuple(segmenter.prompts(study.frames[0], texts, sides=sides)))
 
 

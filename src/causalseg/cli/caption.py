@@ -79,12 +79,12 @@ def _add_derive(commands: Any) -> None:
 
 
 def _parse(arguments: argparse.Namespace) -> int:
-    from causalseg.data.lvit import read_table
+    from causalseg.data.lvit import read_captions
     from causalseg.files import write_json
     from causalseg.text.captions import parse
     from causalseg.text.words import CaptionError
 
-    rows = read_table(arguments.table)
+    rows = read_captions(arguments.table)
     if not rows:
         raise InputError(f"{arguments.table} holds no rows: nothing to parse.")
     entries: list[dict[str, Any]] = []
@@ -147,12 +147,12 @@ def _derive(arguments: argparse.Namespace) -> int:
 
 
 def _compare(names: Sequence[str], findings: "Sequence[Finding]", table: Path) -> None:
-    from causalseg.data.lvit import read_table
+    from causalseg.data.lvit import read_captions
     from causalseg.text.captions import parse
     from causalseg.text.derive import agreement
     from causalseg.text.grammar_lung import LungFinding
 
-    written = {name: parse(text) for _, name, text in read_table(table)}
+    written = {name: parse(text) for _, name, text in read_captions(table)}
     missing = [name for name in names if name not in written]
     if missing:
         raise InputError(

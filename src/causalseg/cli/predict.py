@@ -132,12 +132,12 @@ def _run(arguments: argparse.Namespace, plan: "Plan") -> tuple[int, list[dict[st
 
 
 def _plan(arguments: argparse.Namespace) -> "Plan":
-    from causalseg.inference.requests import plan_images, read_table
+    from causalseg.inference.requests import plan_images, read_requests
 
     if arguments.prompts is not None:
         if arguments.images or arguments.text:
             raise InputError("--prompts names images and texts itself: leave out IMAGE and --text.")
-        return read_table(arguments.prompts)
+        return read_requests(arguments.prompts)
     if not arguments.images:
         raise InputError("there is nothing to segment: name an image, a folder, or --prompts FILE.")
     out = arguments.out.absolute()

@@ -44,7 +44,7 @@ class Change:
     brightness: float
 
 
-def draw(rng: np.random.Generator, config: AugmentConfig) -> Change:
+def draw_change(rng: np.random.Generator, config: AugmentConfig) -> Change:
     """Draw the changes for one item, always the same count of random numbers."""
     u = rng.uniform(-1, 1, size=7)
     low, high = config.scale

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from causalseg.data.images import decode_mask, decode_picture, read_bytes
+from causalseg.data.images import decode_mask, decode_picture, read_image_bytes
 from causalseg.data.manifest import Problem, Record, Split
 from causalseg.errors import InputError
 from causalseg.files import sha256_of
@@ -34,7 +34,7 @@ def inspect_record(root: Path, record: Record) -> Inspection:
     image: NDArray[np.uint8] | None = None
     mask: NDArray[np.bool_] | None = None
     try:
-        picture = decode_picture(read_bytes(record.image), record.image.name)
+        picture = decode_picture(read_image_bytes(record.image), record.image.name)
         image = picture.pixels
         where = str(record.image.relative_to(root))
         for note in picture.warnings:
@@ -42,7 +42,7 @@ def inspect_record(root: Path, record: Record) -> Inspection:
     except InputError as failure:
         error("unreadable image", record.image, str(failure).rstrip("."))
     try:
-        mask = decode_mask(read_bytes(record.mask), record.mask.name)
+        mask = decode_mask(read_image_bytes(record.mask), record.mask.name)
     except InputError as failure:
         kind = "non-binary mask" if "not a binary mask" in str(failure) else "unreadable mask"
         error(kind, record.mask, str(failure).rstrip("."))

@@ -9,7 +9,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, DistributedSampler
 
-from causalseg.data.dataset import Item, SegmentationDataset
+from causalseg.data.dataset import Sample, SegmentationDataset
 from causalseg.data.lvit import read_lvit
 from causalseg.data.manifest import Manifest, Split
 from causalseg.data.preprocessing import Preprocessing
@@ -63,7 +63,7 @@ class DataConfig:
         return Preprocessing(size=self.size, reader=ClipTokens(self.context_length))
 
 
-class EpochSampler(DistributedSampler[Item]):
+class EpochSampler(DistributedSampler[Sample]):
     """Yields (epoch, index) in an order that depends on seed and epoch alone.
 
     The pair tells the data set the epoch in whichever process it lives. As a DistributedSampler
@@ -75,7 +75,7 @@ class EpochSampler(DistributedSampler[Item]):
             yield self.epoch, index
 
 
-class LateLoader(DataLoader[Item]):
+class LateLoader(DataLoader[Sample]):
     """A loader whose workers start at the first batch and not before.
 
     Lightning asks a resumed fit's loader for its iterator before it tells the sampler the epoch;
@@ -144,7 +144,7 @@ class LViTDataModule(LightningDataModule):
             for split, manifest in self.manifests.items()
         }
 
-    def train_dataloader(self) -> DataLoader[Item]:
+    def train_dataloader(self) -> DataLoader[Sample]:
         """Shuffled batches; the last one of an epoch may be smaller."""
         dataset = self.dataset("train")
         trainer = self.trainer
@@ -157,17 +157,17 @@ class LViTDataModule(LightningDataModule):
         )
         return self._loader(dataset, sampler)
 
-    def val_dataloader(self) -> DataLoader[Item]:
+    def val_dataloader(self) -> DataLoader[Sample]:
         """Validation batches in the text file's order."""
         return self._loader(self.dataset("val"), None)
 
-    def test_dataloader(self) -> DataLoader[Item]:
+    def test_dataloader(self) -> DataLoader[Sample]:
         """Test batches in the text file's order."""
         return self._loader(self.dataset("test"), None)
 
     def _loader(
         self, dataset: SegmentationDataset, sampler: EpochSampler | None
-    ) -> DataLoader[Item]:
+    ) -> DataLoader[Sample]:
         return LateLoader(
             dataset,
             batch_size=self.config.batch_size,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from causalseg.data.augment import AugmentConfig, affine, draw, tone_curve
+from causalseg.data.augment import AugmentConfig, affine, draw_change, tone_curve
 from causalseg.data.manifest import Manifest
 from causalseg.data.pixels import load_pixels
 from causalseg.data.preprocessing import Preprocessing
@@ -20,7 +20,7 @@ from causalseg.data.texts import TextTable
 from causalseg.text.readers.base import TextReader
 
 
-class Item(TypedDict):
+class Sample(TypedDict):
     """What a model is trained and tested on."""
 
     image: Tensor
@@ -33,7 +33,7 @@ class Item(TypedDict):
     """Place in `manifest.records`."""
 
 
-class SegmentationDataset(Dataset[Item]):
+class SegmentationDataset(Dataset[Sample]):
     """A split in memory (or in a memory map), ready to be served in well under a millisecond.
 
     Pixels are kept as uint8 planes (N, C, S, S): one grey or three colour planes, then the mask.
@@ -105,7 +105,7 @@ class SegmentationDataset(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.manifest)
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Item:
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """One record, by index or by (epoch, index)."""
         epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
         pixels, mask = self.pixels[index, :-1], self.pixels[index, -1:]
@@ -115,7 +115,7 @@ class SegmentationDataset(Dataset[Item]):
             target = torch.from_numpy(mask.astype(np.float32))
         else:
             rng = np.random.default_rng((self.seed, epoch, index))
-            change = draw(rng, self.augment)
+            change = draw_change(rng, self.augment)
             text = self.texts.draw(rng, index)
             mask, row = keep(mask, text.keeps), text.row
             if change.flip and text.mirrored is not None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from causalseg.data.datamodule import DataConfig, LViTDataModule
-from causalseg.data.dataset import Item, SegmentationDataset
+from causalseg.data.dataset import Sample, SegmentationDataset
 from causalseg.data.lvit import read_lvit, splits_of
 from causalseg.data.manifest import SPLITS, Manifest, Problem, Record, Split
 from causalseg.data.preprocessing import Preprocessing
@@ -148,7 +148,7 @@ class DomainDataset(SegmentationDataset):
         given = None if self.text is None else self.preprocessing.tokens([self.text])[0]
         self.same_tokens: Tensor | None = given
 
-    def __getitem__(self, key: int | tuple[int, int]) -> Item:
+    def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """As the base's item, with the options applied."""
         item = super().__getitem__(key)
         if self.same_tokens is not None:

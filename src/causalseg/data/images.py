@@ -40,8 +40,8 @@ __all__ = [
     "decode_mask",
     "decode_picture",
     "picture_of",
-    "read_bytes",
     "read_image",
+    "read_image_bytes",
     "read_mask",
     "read_values",
     "to_uint8",
@@ -89,7 +89,7 @@ def to_uint8(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return scaled
 
 
-def read_bytes(path: str | Path) -> bytes:
+def read_image_bytes(path: str | Path) -> bytes:
     """The bytes of a file; InputError when it is missing, a directory, empty or not readable."""
     path = Path(path)
     if path.is_dir():
@@ -122,7 +122,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
             too large or too small, holds NaN, or its transparency differs from pixel to pixel.
 
     """
-    return decode_image(read_bytes(path), str(path))
+    return decode_image(read_image_bytes(path), str(path))
 
 
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
@@ -135,7 +135,7 @@ def read_mask(path: str | Path) -> NDArray[np.bool_]:
         InputError: As for `read_image`, or the file has more levels than two.
 
     """
-    return decode_mask(read_bytes(path), str(path))
+    return decode_mask(read_image_bytes(path), str(path))
 
 
 def read_values(path: str | Path) -> NDArray[Any]:
@@ -148,7 +148,7 @@ def read_values(path: str | Path) -> NDArray[Any]:
         InputError: as for `read_image`, or the file is of colours or has transparent pixels.
 
     """
-    raster = decode_raster(read_bytes(path), str(path))
+    raster = decode_raster(read_image_bytes(path), str(path))
     values = raster.values
     if values.ndim == 3 and (values == values[..., :1]).all():
         values = values[..., 0]

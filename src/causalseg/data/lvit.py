@@ -21,7 +21,7 @@ from causalseg.inputs import printable, tables
 from causalseg.progress import track
 from causalseg.text.clean import clean_text
 
-COLUMNS = ("Image", "Description")
+TABLE_COLUMNS = ("Image", "Description")
 TABLE_SUFFIXES = (".csv", ".tsv", ".xlsx")
 IMAGE_FOLDER, MASK_FOLDER = "img", "labelcol"
 
@@ -121,7 +121,7 @@ def scan_split(root: Path, split: Split) -> Scan:
     def problem(kind: str, where: str, message: str, name: str | None = None) -> None:
         problems.append(Problem(kind, "error", where, message, name))
 
-    rows = tables.read_table(table, COLUMNS)
+    rows = tables.read_table(table, TABLE_COLUMNS)
     for row in rows:
         where = f"{table.relative_to(root)} row {row.number}"
         name, caption = row.fields["Image"], row.fields["Description"]
@@ -236,7 +236,7 @@ def find_table(folder: Path, split: Split) -> Path:
     raise InputError(f"{folder} has no {split.capitalize()}_text.xlsx or .csv with the captions.")
 
 
-def read_table(path: Path) -> list[tuple[int, str, str]]:
+def read_captions(path: Path) -> list[tuple[int, str, str]]:
     """Read a text table.
 
     Returns:
@@ -246,7 +246,7 @@ def read_table(path: Path) -> list[tuple[int, str, str]]:
         InputError: as `tables.read_table`, or a row cannot be used.
 
     """
-    rows = tables.read_table(path, COLUMNS)
+    rows = tables.read_table(path, TABLE_COLUMNS)
     for row in rows:
         if row.problem is not None:
             raise InputError(f"{path} row {row.number}: {row.problem}.")

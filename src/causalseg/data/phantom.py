@@ -21,11 +21,13 @@ from causalseg.files import replacing_folder
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LungFinding, LungWording, lung_finding
 
-Zone = tuple[str, str]
+PhantomZone = tuple[str, str]
 """(side, height), e.g. ("left", "upper")."""
 SIDES = ("left", "right")
 HEIGHTS = ("upper", "middle", "lower")
-ZONES: tuple[Zone, ...] = tuple((side, height) for side in SIDES for height in HEIGHTS)
+PHANTOM_ZONES: tuple[PhantomZone, ...] = tuple(
+    (side, height) for side in SIDES for height in HEIGHTS
+)
 SHARE_ABSENT = 0.1
 """Share of phantoms whose caption names only zones that hold nothing."""
 MAX_RUNS = 3
@@ -40,7 +42,7 @@ class Phantom:
 
     image: NDArray[np.uint8]
     """(S, S) uint8."""
-    masks: Mapping[Zone, NDArray[np.bool_]]
+    masks: Mapping[PhantomZone, NDArray[np.bool_]]
     """(S, S) bool for each zone that holds an opacity; no two overlap."""
 
 
@@ -55,16 +57,16 @@ class PhantomCase:
     caption: str
 
 
-def describe(zones: Iterable[Zone], wording: LungWording = "lvit") -> str:
+def describe_zones(zones: Iterable[PhantomZone], wording: LungWording = "lvit") -> str:
     """Write the caption that names some zones, at least one, in LViT's or SGSeg's wording."""
     named = frozenset(zones)
-    if not named or not named <= frozenset(ZONES):
+    if not named or not named <= frozenset(PHANTOM_ZONES):
         raise ValueError(f"not zones of a lung: {sorted(named)}")
     left, right = (tuple(h for h in HEIGHTS if (side, h) in named) for side in SIDES)
     return lung_finding(left, right, wording).compose()
 
 
-def named_zones(caption: str) -> frozenset[Zone]:
+def named_zones(caption: str) -> frozenset[PhantomZone]:
     """The zones that a caption names, a lung without a zone being all of it.
 
     InputError when the caption is not one about lungs.
@@ -99,7 +101,7 @@ def draw_phantom(
     """
     anatomy = anatomy or draw_anatomy(rng)
     count = int(rng.integers(2, 5))
-    chosen = [ZONES[i] for i in sorted(rng.permutation(len(ZONES))[:count])]
+    chosen = [PHANTOM_ZONES[i] for i in sorted(rng.permutation(len(PHANTOM_ZONES))[:count])]
     opacities = {zone: draw_opacity(rng, anatomy, zone, size) for zone in chosen}
     image = draw_image(rng, anatomy, [o.density for o in opacities.values()], size)
     return Phantom(image, {zone: opacity.mask for zone, opacity in opacities.items()})
@@ -107,14 +109,14 @@ def draw_phantom(
 
 def draw_caption(rng: np.random.Generator, phantom: Phantom) -> str:
     """Name some of a phantom's opacities, or (a tenth of the time) only zones without any."""
-    held = [zone for zone in ZONES if zone in phantom.masks]
-    free = [zone for zone in ZONES if zone not in phantom.masks]
+    held = [zone for zone in PHANTOM_ZONES if zone in phantom.masks]
+    free = [zone for zone in PHANTOM_ZONES if zone not in phantom.masks]
     absent = rng.random() < SHARE_ABSENT
     pool = free if absent else held
     most = len(pool) if absent else len(pool) - 1  # At least one opacity stays unnamed.
     count = int(rng.integers(1, most + 1))
     chosen = [pool[i] for i in rng.permutation(len(pool))[:count]]
-    return describe(chosen, "lvit" if rng.random() < 0.5 else "sgseg")
+    return describe_zones(chosen, "lvit" if rng.random() < 0.5 else "sgseg")
 
 
 def phantom_cases(count: int, seed: int, size: int = 224) -> Iterator[PhantomCase]:

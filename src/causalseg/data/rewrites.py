@@ -17,7 +17,7 @@ from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LungFinding, lung_finding, reworded
 from causalseg.text.words import CaptionError
 
-Kind = Literal["one_lung", "negate", "reword", "unlocated", "other_lung"]
+RewriteKind = Literal["one_lung", "negate", "reword", "unlocated", "other_lung"]
 Keeps = Literal["all", "left", "right", "nothing"]
 """The part of the mask that is still right; sides as the viewer sees them."""
 UNLOCATED = "pulmonary infection."
@@ -53,8 +53,8 @@ class RewriteConfig:
 
     @property
     def chances(self) -> tuple[float, ...]:
-        """The probabilities in the order of `Kind`."""
-        return tuple(getattr(self, kind) for kind in get_args(Kind))
+        """The probabilities in the order of `RewriteKind`."""
+        return tuple(getattr(self, kind) for kind in get_args(RewriteKind))
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Rewrite:
     keeps: Keeps
 
 
-def rewrites(caption: str) -> dict[Kind, list[Rewrite]]:
+def rewrites(caption: str) -> dict[RewriteKind, list[Rewrite]]:
     """All rewrites of a caption by kind; none of a kind that does not apply."""
     negated = edits.negate(caption)
-    found: dict[Kind, list[Rewrite]] = {kind: [] for kind in get_args(Kind)}
+    found: dict[RewriteKind, list[Rewrite]] = {kind: [] for kind in get_args(RewriteKind)}
     if negated is not None:
         found["negate"] = [Rewrite(negated.caption, "nothing")]
     try:

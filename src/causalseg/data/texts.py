@@ -7,13 +7,13 @@ from typing import get_args
 
 import numpy as np
 
-from causalseg.data.rewrites import Keeps, Kind, Rewrite, RewriteConfig, rewrites
-from causalseg.text.captions import swap_sides
+from causalseg.data.rewrites import Keeps, Rewrite, RewriteConfig, RewriteKind, rewrites
+from causalseg.text.captions import mirror_caption
 from causalseg.text.readers.base import TextReader
 
 
 @dataclass(frozen=True)
-class Reading:
+class TextRow:
     """One text of an image."""
 
     row: int
@@ -51,8 +51,8 @@ class TextTable:
         self._mirror = mirror
         self._edges = np.cumsum(rewrite.chances)
         distinct = {caption: self._reading(Rewrite(caption, "all")) for caption in captions}
-        drawn = [kind for kind in get_args(Kind) if getattr(rewrite, kind) > 0]
-        others: dict[str, dict[Kind, list[Reading]]] = {}
+        drawn = [kind for kind in get_args(RewriteKind) if getattr(rewrite, kind) > 0]
+        others: dict[str, dict[RewriteKind, list[TextRow]]] = {}
         self.rewritten: list[str] = []
         for caption in distinct if drawn else ():
             found = rewrites(caption)
@@ -68,19 +68,19 @@ class TextTable:
         table.tokens = reader(list(self._rows))
         return table
 
-    def _reading(self, choice: Rewrite) -> Reading:
-        swapped = swap_sides(choice.caption) if self._mirror else None
+    def _reading(self, choice: Rewrite) -> TextRow:
+        swapped = mirror_caption(choice.caption) if self._mirror else None
         row = self._row(choice.caption)
-        return Reading(row, None if swapped is None else self._row(swapped), choice.keeps)
+        return TextRow(row, None if swapped is None else self._row(swapped), choice.keeps)
 
     def _row(self, text: str) -> int:
         return self._rows.setdefault(text, len(self._rows))
 
-    def draw(self, rng: np.random.Generator, index: int) -> Reading:
+    def draw(self, rng: np.random.Generator, index: int) -> TextRow:
         """The text of a record for one step of training: its own, or now and then a rewrite."""
         others = self._others[index]
         if others is None:
             return self.own[index]
         kind = int(np.searchsorted(self._edges, rng.random(), side="right"))
-        choices = others[get_args(Kind)[kind]] if kind < len(self._edges) else []
+        choices = others[get_args(RewriteKind)[kind]] if kind < len(self._edges) else []
         return choices[int(rng.integers(len(choices)))] if choices else self.own[index]

@@ -17,7 +17,7 @@ from causalseg.version import __version__
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Picture = tuple[NDArray[np.uint8], str]
+CaptionedPicture = tuple[NDArray[np.uint8], str]
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -78,7 +78,7 @@ class Report:
         figure.savefig(buffer, format="png", dpi=150, bbox_inches="tight")
         self._parts.append(_image(buffer.getvalue(), caption))
 
-    def pictures(self, pictures: Iterable[Picture]) -> None:
+    def pictures(self, pictures: Iterable[CaptionedPicture]) -> None:
         """Add a grid of uint8 pictures (H, W[, 3]), each with its caption."""
         cells = "".join(_image(_png(array), caption) for array, caption in pictures)
         self._parts.append(f'<div class="row">{cells}</div>')

@@ -11,7 +11,7 @@ from causalseg.data.manifest import Manifest, Record
 from causalseg.evaluation.metrics import EMPTY_RULE
 from causalseg.evaluation.plots import case_picture, histogram, reliability_plot, risk_plot
 from causalseg.evaluation.predictions import Prediction
-from causalseg.evaluation.report import Picture, Report
+from causalseg.evaluation.report import CaptionedPicture, Report
 from causalseg.evaluation.scoring import Scores, column
 from causalseg.evaluation.summary import interval_text
 from causalseg.evaluation.surface import LESION_RULE
@@ -166,7 +166,9 @@ def _cases_section(
         )
 
 
-def _case(record: Record, dice: float, predicted: Callable[[Record], Prediction]) -> Picture:
+def _case(
+    record: Record, dice: float, predicted: Callable[[Record], Prediction]
+) -> CaptionedPicture:
     truth = read_mask(record.mask)
     picture = case_picture(read_image(record.image), truth, predicted(record).at(truth.shape).mask)
     return picture, f"Dice {dice:.3f}. {record.caption} ({record.name})"

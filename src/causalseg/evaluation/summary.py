@@ -10,7 +10,7 @@ from causalseg.data.manifest import Manifest
 from causalseg.evaluation.controls import CONTROL_THRESHOLD, ControlScores
 from causalseg.evaluation.metrics import EMPTY_RULE, FloatArray, iou_of_dice
 from causalseg.evaluation.risk import risk_coverage
-from causalseg.evaluation.scoring import NATIVE, Scores, column
+from causalseg.evaluation.scoring import _NATIVE, Scores, column
 from causalseg.evaluation.statistics import (
     Interval,
     cluster_bootstrap,
@@ -47,7 +47,7 @@ def summarise(scores: Scores, manifest: Manifest) -> dict[str, Any]:
         "images_without_known_subject": sum(not row["subject"] for row in rows),
         "predictions_resized": scores.resized,
         "model_size": _at_size(rows, clusters, scores, ""),
-        "native_size": _at_size(rows, clusters, scores, NATIVE),
+        "native_size": _at_size(rows, clusters, scores, _NATIVE),
     }
     if scores.reliability is not None:
         metrics |= _calibration(rows, clusters, scores)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from causalseg.data.phantom import PhantomCase, describe, named_zones, phantom_cases, truth
+from causalseg.data.phantom import PhantomCase, describe_zones, named_zones, phantom_cases, truth
 from causalseg.evaluation.metrics import dice
 from causalseg.inference.pictures import overlay
 from causalseg.inference.segmenter import Segmenter
@@ -25,7 +25,7 @@ def edited_cases(count: int, seed: int, size: int) -> Iterator[tuple[PhantomCase
         own = named_zones(case.caption)
         rest = frozenset(case.phantom.masks) - own
         if case.split == "test" and rest and own & frozenset(case.phantom.masks):
-            yield case, describe(rest)
+            yield case, describe_zones(rest)
 
 
 def edited_scores(checkpoint: Path, count: int, seed: int, size: int) -> tuple[float, float, float]:

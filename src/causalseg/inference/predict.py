@@ -14,7 +14,7 @@ from causalseg.files import remove_leftovers, replacing_folder, write_json
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study, read_study
 from causalseg.inference.requests import Item
-from causalseg.inference.tracks import PredictOptions, PromptSegmenter, segment, tracks_of
+from causalseg.inference.tracks import PredictOptions, PromptSegmenter, segment_study, tracks_of
 from causalseg.inference.writers import write_answers
 from causalseg.inputs import read_json
 from causalseg.version import __version__
@@ -115,7 +115,7 @@ def _predict(
         return ("kept", *_said(read_json(folder / RESULT)))
     study = _study(item, options)
     tracks = tracks_of(item.prompts, len(study.frames))
-    answers = segment(segmenter, study, tracks, options.sides, strict=options.strict)
+    answers = segment_study(segmenter, study, tracks, options.sides, strict=options.strict)
     general = [*study.warnings, *domain_warnings(study, getattr(segmenter, "provenance", {}))]
     remove_leftovers(folder)
     with replacing_folder(folder) as part:

@@ -9,7 +9,7 @@ from typing import Any
 
 from causalseg.errors import InputError
 from causalseg.inference.predict import predict_one
-from causalseg.inference.requests import Row, plan_rows
+from causalseg.inference.requests import RequestRow, plan_rows
 from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.shards import (
     Shard,
@@ -122,7 +122,7 @@ class _Worker:
     def _shard(self, number: int, rows: Sequence[Mapping[str, Any]]) -> Shard:
         folder = shard_folder(self.out, number)
         folder.mkdir(exist_ok=True)
-        fields: list[Row] = [(row["row"], dict(row)) for row in rows]
+        fields: list[RequestRow] = [(row["row"], dict(row)) for row in rows]
         plan = plan_rows(fields, self.root)
         records = {
             item.image: predict_one(self.segmenter, item, folder, self.options)

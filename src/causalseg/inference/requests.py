@@ -16,7 +16,7 @@ from causalseg.inputs import parse_json, read_bytes, regular_file, tables
 from causalseg.text import clean
 
 MAX_TEXT = 1000
-Row = tuple[int, dict[str, object] | str]
+RequestRow = tuple[int, dict[str, object] | str]
 """A row's number from 1, and its fields or what is wrong with it."""
 _WHOLE = re.compile(r"(\d{1,9})(?:\.0*)?", re.ASCII)
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -71,7 +71,7 @@ class Plan:
     """Files of a folder that are no images."""
 
 
-def clean_text(text: object) -> str:
+def clean_prompt(text: object) -> str:
     """A prompt as `causalseg.text.clean.clean_text` gives it, of at most MAX_TEXT characters.
 
     Raises:
@@ -159,7 +159,7 @@ def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
         InputError: a text is not usable, or a folder holds no image.
 
     """
-    prompts = tuple(Prompt(clean_text(text)) for text in texts)
+    prompts = tuple(Prompt(clean_prompt(text)) for text in texts)
     if not prompts:
         raise InputError("there is no text: give --text, or a table with --prompts.")
     paths: dict[str, None] = {}
@@ -196,7 +196,7 @@ def _volumes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     return [tuple(str(path) for path in files) for files in groups]
 
 
-def plan_rows(rows: Iterable[Row], root: Path) -> Plan:
+def plan_rows(rows: Iterable[RequestRow], root: Path) -> Plan:
     """Rows {image, text, slice} grouped by image, in order of first appearance.
 
     Relative paths start at `root`. A row that cannot be used becomes a failure, not an error.
@@ -227,11 +227,11 @@ def _row(row: dict[str, object], root: Path) -> tuple[str, Prompt]:
     place = str(_existing(root / image.strip()))
     number = row.get("slice")
     if number is None or number == "":
-        return place, Prompt(clean_text(row.get("text")))
+        return place, Prompt(clean_prompt(row.get("text")))
     # A spreadsheet may have made 3 into 3.0.
     if isinstance(number, bool) or not (whole := _WHOLE.fullmatch(str(number).strip())):
         raise InputError("the slice must be a whole number from 0.")
-    return place, Prompt(clean_text(row.get("text")), int(whole[1]))
+    return place, Prompt(clean_prompt(row.get("text")), int(whole[1]))
 
 
 def _existing(path: Path) -> Path:
@@ -250,7 +250,7 @@ def _existing(path: Path) -> Path:
     return path.with_name(found[0]) if len(found) == 1 else path
 
 
-def read_table(path: Path) -> Plan:
+def read_requests(path: Path) -> Plan:
     """Read a prompt table with the columns image, text and, if wanted, slice.
 
     CSV or .xlsx (see `causalseg.inputs.tables`), or JSON lines with those keys.
@@ -274,7 +274,7 @@ def read_table(path: Path) -> Plan:
     return plan
 
 
-def _json_rows(text: str) -> Iterator[Row]:
+def _json_rows(text: str) -> Iterator[RequestRow]:
     lines = (line for line in text.split("\n") if line.strip())
     for number, line in enumerate(lines, start=1):
         try:

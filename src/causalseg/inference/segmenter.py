@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from causalseg.data.images import Picture, decode_picture, picture_of, read_bytes
+from causalseg.data.images import Picture, decode_picture, picture_of, read_image_bytes
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.inference.backends import is_exported, load_exported
@@ -325,7 +325,7 @@ def as_picture(image: ImageLike) -> Picture:
         return picture_of(image)
     path = Path(image)
     if kind_of(path) not in ("dicom", "nifti"):
-        return decode_picture(read_bytes(path), str(path))
+        return decode_picture(read_image_bytes(path), str(path))
     study = read_study(path)
     if len(study.frames) != 1:
         raise InputError(

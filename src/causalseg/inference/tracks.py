@@ -118,7 +118,7 @@ def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
     return tracks
 
 
-def segment(
+def segment_study(
     segmenter: PromptSegmenter,
     study: Study,
     tracks: Sequence[Track],

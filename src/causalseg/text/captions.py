@@ -80,7 +80,7 @@ _STARTS_AFTER = re.compile(r"\Z|-sided\b|[\s),.;:/]")
 _FOLLOWER = re.compile(r"[\s-]++(\w++)")
 
 
-def swap_sides(text: str) -> str | None:
+def mirror_caption(text: str) -> str | None:
     """The caption of the horizontally mirrored image.
 
     A caption that a grammar reads and writes back unchanged is mirrored as a finding and composed

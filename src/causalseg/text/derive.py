@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from causalseg.errors import InputError
 from causalseg.text.grammar_lung import ZONES, LungFinding, LungWording, lung_finding
-from causalseg.text.grammar_polyp import COLUMNS, MANY, ROWS, PolypFinding
+from causalseg.text.grammar_polyp import _COLUMNS, _ROWS, MANY, PolypFinding
 
 QATA_CUTS = (72 / 224, 78 / 224)
 MIN_SHARE = 0.03
@@ -98,7 +98,7 @@ def _cell(centre: Any, shape: tuple[int, ...]) -> tuple[str, str]:
     row, column = (
         min(int(3 * place / extent), 2) for place, extent in zip(centre, shape, strict=True)
     )
-    return ROWS[row], COLUMNS[column]
+    return _ROWS[row], _COLUMNS[column]
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from causalseg.text import captions
 from causalseg.text.captions import GRAMMARS, Finding
 from causalseg.text.grammar_lung import ZONES, Lung, LungFinding, lung_finding
 from causalseg.text.grammar_nuclei import NucleiFinding
-from causalseg.text.grammar_polyp import COLUMNS, ROWS, PolypFinding
+from causalseg.text.grammar_polyp import _COLUMNS, _ROWS, PolypFinding
 from causalseg.text.paraphrases import paraphrases
 from causalseg.text.words import CaptionError
 
@@ -38,7 +38,7 @@ class Expectation(StrEnum):
     """No mask is right: only how far the output changes can be measured."""
 
 
-class Kind(StrEnum):
+class EditKind(StrEnum):
     """The edits."""
 
     SWAP_SIDES = "swap-sides"
@@ -58,7 +58,7 @@ class Kind(StrEnum):
 class Edit:
     """An edited caption."""
 
-    kind: Kind
+    kind: EditKind
     original: str
     caption: str
     expectation: Expectation
@@ -81,10 +81,10 @@ class Edit:
 
 def swap_sides(text: str) -> Edit | None:
     """Left for right; None where no side is named, both say the same, or it is not safe."""
-    swapped = captions.swap_sides(text)
+    swapped = captions.mirror_caption(text)
     if swapped is None or swapped == text:
         return None
-    return Edit(Kind.SWAP_SIDES, text, swapped, Expectation.MOVES)
+    return Edit(EditKind.SWAP_SIDES, text, swapped, Expectation.MOVES)
 
 
 def drop_clause(text: str, seed: int = 0) -> Edit | None:
@@ -103,7 +103,7 @@ def drop_clause(text: str, seed: int = 0) -> Edit | None:
         caption = replace(finding, count=finding.count - 1, positions=kept).compose()
     else:
         return None
-    return Edit(Kind.DROP_CLAUSE, text, caption, Expectation.SHRINKS)
+    return Edit(EditKind.DROP_CLAUSE, text, caption, Expectation.SHRINKS)
 
 
 def move_zone(text: str, seed: int = 0) -> Edit | None:
@@ -122,7 +122,7 @@ def move_zone(text: str, seed: int = 0) -> Edit | None:
         lungs = {"left": finding.left, "right": finding.right, name: moved}
         caption = replace(finding, left=lungs["left"], right=lungs["right"]).compose()
     elif isinstance(finding, PolypFinding) and finding.positions:
-        cells = [(row, column) for row in ROWS for column in COLUMNS]
+        cells = [(row, column) for row in _ROWS for column in _COLUMNS]
         free = [cell for cell in cells if cell not in finding.positions]
         if not free:
             return None
@@ -130,7 +130,7 @@ def move_zone(text: str, seed: int = 0) -> Edit | None:
         caption = replace(finding, positions=(place, *finding.positions[1:])).compose()
     else:
         return None
-    return Edit(Kind.MOVE_ZONE, text, caption, Expectation.MOVES)
+    return Edit(EditKind.MOVE_ZONE, text, caption, Expectation.MOVES)
 
 
 def change_count(text: str, seed: int = 0) -> Edit | None:
@@ -146,9 +146,9 @@ def change_count(text: str, seed: int = 0) -> Edit | None:
     count = rng.choice([n for n in range(lowest, 9) if n != finding.count])
     if isinstance(finding, LungFinding):
         caption = replace(finding, count=count, plural=None).compose()
-        return Edit(Kind.CHANGE_COUNT, text, caption, Expectation.UNCHANGED)
+        return Edit(EditKind.CHANGE_COUNT, text, caption, Expectation.UNCHANGED)
     caption = replace(finding, count=count).compose()
-    return Edit(Kind.CHANGE_COUNT, text, caption, Expectation.UNDEFINED)
+    return Edit(EditKind.CHANGE_COUNT, text, caption, Expectation.UNDEFINED)
 
 
 def negate(text: str) -> Edit | None:
@@ -160,7 +160,7 @@ def negate(text: str) -> Edit | None:
         caption = LungFinding(None, 0, None, None, finding.wording).compose()
     else:
         caption = PolypFinding(0, None, ()).compose()
-    return Edit(Kind.NEGATE, text, caption, Expectation.EMPTY)
+    return Edit(EditKind.NEGATE, text, caption, Expectation.EMPTY)
 
 
 def paraphrase(text: str, seed: int = 0) -> Edit | None:
@@ -170,17 +170,17 @@ def paraphrase(text: str, seed: int = 0) -> Edit | None:
         return None
     ways = [way for way in paraphrases(finding) if way != text]
     chosen = _generator(text, seed).choice(ways)
-    return Edit(Kind.PARAPHRASE, text, chosen, Expectation.UNCHANGED)
+    return Edit(EditKind.PARAPHRASE, text, chosen, Expectation.UNCHANGED)
 
 
 def replace_by(text: str, fixed: str) -> Edit | None:
     """Give one fixed caption to every image."""
-    return None if fixed == text else Edit(Kind.FIXED, text, fixed, Expectation.UNDEFINED)
+    return None if fixed == text else Edit(EditKind.FIXED, text, fixed, Expectation.UNDEFINED)
 
 
 def empty(text: str) -> Edit | None:
     """No text at all."""
-    return Edit(Kind.EMPTY, text, "", Expectation.UNDEFINED) if text else None
+    return Edit(EditKind.EMPTY, text, "", Expectation.UNDEFINED) if text else None
 
 
 def gibberish(text: str, seed: int = 0) -> Edit | None:
@@ -192,7 +192,7 @@ def gibberish(text: str, seed: int = 0) -> Edit | None:
         babble = "".join(
             rng.choice(string.ascii_lowercase) if letter.isalpha() else letter for letter in text
         )
-    return Edit(Kind.GIBBERISH, text, babble, Expectation.UNDEFINED)
+    return Edit(EditKind.GIBBERISH, text, babble, Expectation.UNDEFINED)
 
 
 def stratum(text: str) -> Hashable:
@@ -230,7 +230,7 @@ def other_captions(
     strata: dict[Hashable, Counter[str]] = defaultdict(Counter)
     for text in texts if pool is None else pool:
         strata[stratum(text)][text] += 1
-    kind = Kind.SAME_STRATUM if same_stratum else Kind.OTHER_STRATUM
+    kind = EditKind.SAME_STRATUM if same_stratum else EditKind.OTHER_STRATUM
     rng = random.Random(seed)
     choices: dict[str, tuple[list[str], list[int]]] = {}
     edits: list[Edit | None] = []

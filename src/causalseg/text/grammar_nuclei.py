@@ -11,10 +11,10 @@ from typing import Literal
 from causalseg.text.words import OTHER_SIDE, Cursor
 
 MANNERS = ("evenly", "sparsely", "irregularly")
-ROWS = ("upper", "middle", "lower")
-COLUMNS = ("left", "center", "right")
+_ROWS = ("upper", "middle", "lower")
+_COLUMNS = ("left", "center", "right")
 VOCABULARY = frozenset(
-    {*MANNERS, *ROWS, *COLUMNS, ".", "the", "nuclei", "are", "distributed", "density"}
+    {*MANNERS, *_ROWS, *_COLUMNS, ".", "the", "nuclei", "are", "distributed", "density"}
     | {"is", "higher", "around", "in", "high"}
 )
 
@@ -62,8 +62,8 @@ def parse_nuclei(cursor: Cursor) -> NucleiFinding:
         finding = NucleiFinding("around")
     else:
         cursor.phrase("the")
-        row = cursor.take(*ROWS)
-        column = cursor.take(*COLUMNS) if row else cursor.need(*COLUMNS)
+        row = cursor.take(*_ROWS)
+        column = cursor.take(*_COLUMNS) if row else cursor.need(*_COLUMNS)
         cursor.phrase("is high")
         finding = NucleiFinding(None, row, column)
     cursor.end()

@@ -10,9 +10,9 @@ from typing import Literal
 
 from causalseg.text.words import NUMBERS, OTHER_SIDE, Cursor, number, number_word
 
-ROWS = ("upper", "middle", "lower")
-COLUMNS = ("left", "center", "right")
-SIZES = ("small", "medium", "large")
+_ROWS = ("upper", "middle", "lower")
+_COLUMNS = ("left", "center", "right")
+_SIZES = ("small", "medium", "large")
 MANY = 9
 """The derived wording counts to eight; from here on it says "nine or more"."""
 
@@ -21,7 +21,19 @@ COLOURS = (
     *("gray", "grey", "blue", "green"),
 )
 VOCABULARY = frozenset(
-    {*ROWS, *COLUMNS, *SIZES, *NUMBERS, *COLOURS, ",", ".", "single", "multiple", "no", "visible"}
+    {
+        *_ROWS,
+        *_COLUMNS,
+        *_SIZES,
+        *NUMBERS,
+        *COLOURS,
+        ",",
+        ".",
+        "single",
+        "multiple",
+        "no",
+        "visible",
+    }
     | {"polyp", "polyps", "area", "areas", "and", "or", "more", "of", "the", "image"}
     | {"located", "in", "top", "bottom"}
 )
@@ -109,11 +121,11 @@ def parse_polyp(cursor: Cursor) -> PolypFinding:
     count = number(cursor.need(*(NUMBERS[2 : MANY + 1] if many else NUMBERS[1:2])))
     if count == MANY:
         cursor.phrase("or more")
-    size = cursor.need(*SIZES)
+    size = cursor.need(*_SIZES)
     cursor.phrase("polyp areas ," if many else "polyp area ,")
-    positions = [(cursor.need(*ROWS), cursor.need(*COLUMNS))]
+    positions = [(cursor.need(*_ROWS), cursor.need(*_COLUMNS))]
     while cursor.take("and"):
-        positions.append((cursor.need(*ROWS), cursor.need(*COLUMNS)))
+        positions.append((cursor.need(*_ROWS), cursor.need(*_COLUMNS)))
     cursor.phrase("of the image")
     cursor.end()
     return PolypFinding(count, size, tuple(positions))
@@ -122,9 +134,9 @@ def parse_polyp(cursor: Cursor) -> PolypFinding:
 def parse_prompt(cursor: Cursor) -> PolypPrompt:
     """Read one of MedVLSM's prompts."""
     count = number(cursor.need(*NUMBERS[1:]))
-    sizes = [cursor.need(*SIZES)]
+    sizes = [cursor.need(*_SIZES)]
     while cursor.take(","):
-        sizes.append(cursor.need(*SIZES))
+        sizes.append(cursor.need(*_SIZES))
     colour = cursor.need(*COLOURS)
     shape = cursor.any_word()
     while not cursor.take("polyp"):

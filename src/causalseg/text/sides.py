@@ -1,6 +1,6 @@
 """Sides that a caption names otherwise than by the plain words "left" and "right".
 
-A mirrored training image needs a mirrored caption. `captions.swap_sides` can trade "left" and
+A mirrored training image needs a mirrored caption. `captions.mirror_caption` can trade "left" and
 "right"; of "RLL", "Lt. base", "rigth lung" or "linke Lunge" it cannot write the mirror image, and
 an image flipped under such a caption would teach the model the wrong side. This module only finds
 them. It prefers a false alarm (the image is then not flipped) to a side overlooked.

@@ -60,7 +60,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def build(config: RunConfig) -> SegmentationModule:
+def build_module(config: RunConfig) -> SegmentationModule:
     """The model of a config, from `init` where given, inside its training module."""
     model = build_model(config.architecture, **config.model)
     if config.init:
@@ -111,7 +111,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     L.seed_everything(config.seed, verbose=False)
     folder = Path(config.out)
     resume = _resume_from(config, folder)
-    module = build(config)
+    module = build_module(config)
     data = data or LViTDataModule(config.data)
     preprocessing = preprocessing_for(module.model, config.data)
     check_loadable(module.model, preprocessing.to_dict())

@@ -27,7 +27,7 @@ class Test:
     """Its value for a model that ignores the text; None where that depends on the model."""
 
 
-WORDS = {
+MEASURE_WORDS = {
     "dice": "Dice with the image's true mask",
     "agreement": "Dice of the masks before and after",
     "centroid_error": "distance of the masks' centres, in image widths",

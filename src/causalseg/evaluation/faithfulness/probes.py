@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from causalseg.evaluation.metrics import BoolArray
 from causalseg.evaluation.running import derangement
 from causalseg.text import edits
-from causalseg.text.captions import parse, swap_sides
+from causalseg.text.captions import mirror_caption, parse
 from causalseg.text.grammar_lung import LungFinding
 from causalseg.text.paraphrases import paraphrases
 from causalseg.text.words import CaptionError
@@ -89,7 +89,7 @@ def probes_of(caption: str, others: Others, seed: int) -> list[Probe]:
 
 
 def _sided(caption: str, seed: int) -> list[Probe]:
-    swapped = swap_sides(caption)
+    swapped = mirror_caption(caption)
     probes = []
     if swapped is not None:
         probes.append(Probe("joint flip", swapped, mirrored=True))

@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
-from causalseg.evaluation.faithfulness.measures import WORDS
+from causalseg.evaluation.faithfulness.measures import MEASURE_WORDS
 from causalseg.evaluation.faithfulness.probes import Case
 from causalseg.evaluation.faithfulness.suite import CaseAnswer, Cases, ask_again
 from causalseg.evaluation.plots import case_picture, forest
 from causalseg.evaluation.predictions import Prediction
-from causalseg.evaluation.report import Picture, Report
+from causalseg.evaluation.report import CaptionedPicture, Report
 from causalseg.evaluation.scoring import column
 from causalseg.evaluation.summary import interval_text
 from causalseg.files import Row
@@ -68,7 +68,7 @@ def line(name: str, test: Mapping[str, Any]) -> tuple[str, ...]:
     perfect, blind = test["perfect"], test["blind"]
     return (
         name,
-        WORDS[test["measure"]],
+        MEASURE_WORDS[test["measure"]],
         "undefined: no mask before the edit" if found is None else interval_text(found),
         "-" if perfect is None else f"{perfect:g}",
         "-" if blind is None else f"{blind:g}",
@@ -137,7 +137,7 @@ def _test_section(
         report.pictures(_pair(case, answer))
 
 
-def _pair(case: Case, answer: CaseAnswer) -> list[Picture]:
+def _pair(case: Case, answer: CaseAnswer) -> list[CaptionedPicture]:
     image, shape = case.image, case.image.shape[:2]
     before, after = (Prediction(mask).at(shape).mask for mask in (answer.before, answer.after))
     edited = None if answer.edited_truth is None else Prediction(answer.edited_truth).at(shape).mask

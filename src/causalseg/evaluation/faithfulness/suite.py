@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest
-from causalseg.data.phantom import ZONES, describe, draw_caption, draw_phantom, truth
+from causalseg.data.phantom import PHANTOM_ZONES, describe_zones, draw_caption, draw_phantom, truth
 from causalseg.errors import InputError
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
-from causalseg.evaluation.faithfulness.measures import TESTS, WORDS, Measures, measure
+from causalseg.evaluation.faithfulness.measures import MEASURE_WORDS, TESTS, Measures, measure
 from causalseg.evaluation.faithfulness.probes import Case, Others, Probe, others_of, probes_of
 from causalseg.evaluation.metrics import BoolArray
 from causalseg.evaluation.predictions import Prediction
@@ -124,9 +124,9 @@ def probes_for(case: Case, others: Others, seed: int) -> list[Probe]:
     """The caption's probes and, of a phantom, one that names only zones that hold nothing."""
     probes = probes_of(case.caption, others, seed)
     if case.truth_for is not None:
-        free = [zone for zone in ZONES if not case.truth_for(describe([zone])).any()]
+        free = [zone for zone in PHANTOM_ZONES if not case.truth_for(describe_zones([zone])).any()]
         if free:
-            probes.append(Probe("absent zones", describe(free), empty=True))
+            probes.append(Probe("absent zones", describe_zones(free), empty=True))
     return probes
 
 
@@ -149,7 +149,7 @@ def run_suite(
                     "caption": case.caption,
                     "edited": answer.probe.edited,
                 }
-                | {key: answer.measures.get(key, "") for key in WORDS}
+                | {key: answer.measures.get(key, "") for key in MEASURE_WORDS}
             )
         tick()
     return rows
@@ -176,7 +176,7 @@ def summarise_suite(
         if not mine:
             continue
         measures = {}
-        for key, words in WORDS.items():
+        for key, words in MEASURE_WORDS.items():
             kept = [row for row in mine if row[key] != ""]
             if kept:
                 # Several paraphrases of one image are one cluster, even without a subject.

@@ -7,7 +7,7 @@ from pathlib import Path
 from causalseg.errors import InputError
 from causalseg.inference.formats.nifti_file import pair_header
 from causalseg.inference.formats.raster import SUFFIXES, read_raster
-from causalseg.inference.formats.study import Kind, Study
+from causalseg.inference.formats.study import Study, StudyKind
 
 _RASTER_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+", b"BM")
 _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -30,13 +30,13 @@ def _start(path: Path) -> bytes:
     return start
 
 
-def kind_of(path: Path) -> Kind | None:
+def kind_of(path: Path) -> StudyKind | None:
     """The kind of a file by content; by suffix where the content says nothing; else None.
 
     A damaged file with an image's suffix counts as that image, so that its reader reports it.
     """
     name = path.name.lower()
-    by_suffix: Kind | None = None
+    by_suffix: StudyKind | None = None
     if name.endswith(SUFFIXES):
         by_suffix = "raster"
     elif name.endswith(_DICOM_SUFFIXES):

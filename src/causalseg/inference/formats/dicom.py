@@ -67,7 +67,7 @@ def quiet() -> Iterator[None]:
         config.settings.reading_validation_mode = mode
 
 
-def read_header(path: Path, *, pixels: bool = False) -> Any:
+def read_dicom_header(path: Path, *, pixels: bool = False) -> Any:
     """The pydicom data set of a file, by default up to its pixels.
 
     Raises:
@@ -253,7 +253,7 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
     """
     # Values are parsed when they are looked at, so all of it is done in silence.
     with quiet():
-        dataset = read_header(path, pixels=True)
+        dataset = read_dicom_header(path, pixels=True)
         try:
             return _study(dataset, window)
         except InputError:

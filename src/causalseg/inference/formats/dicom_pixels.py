@@ -78,14 +78,14 @@ def numbers(value: Any) -> list[float | None]:
     found: list[float | None] = []
     for part in value:
         try:
-            number = float(part)
+            header_number = float(part)
         except (TypeError, ValueError):
-            number = float("nan")
-        found.append(number if np.isfinite(number) else None)
+            header_number = float("nan")
+        found.append(header_number if np.isfinite(header_number) else None)
     return found
 
 
-def number(value: Any) -> float | None:
+def header_number(value: Any) -> float | None:
     """The first number of an element; None where it is missing, empty or no number."""
     return next(iter(numbers(value)), None)
 
@@ -101,8 +101,8 @@ def _modality(levels: Values, present: Bools, dataset: Any, frame: int) -> tuple
         table = table.placed(float(levels[present].min()), float(levels[present].max()))
         return table.look_up(levels), []
     group = "PixelValueTransformationSequence"
-    slope = number(frame_attribute(dataset, frame, group, "RescaleSlope"))
-    intercept = number(frame_attribute(dataset, frame, group, "RescaleIntercept"))
+    slope = header_number(frame_attribute(dataset, frame, group, "RescaleSlope"))
+    intercept = header_number(frame_attribute(dataset, frame, group, "RescaleIntercept"))
     notes = []
     if slope is None and intercept:
         notes = ["the header has a rescale intercept without a slope: 1 was taken."]
@@ -118,13 +118,13 @@ def padding_of(levels: Values, dataset: Any) -> Bools:
         value = dataset.get(name)
         if isinstance(value, bytes):
             value = int.from_bytes(value, "little" if is_little(dataset) else "big")
-        end = number(value)
+        end = header_number(value)
         if end is not None:
             ends.append(_as_stored(int(end), dataset))
     if not ends:
         for kind in ("Float", "DoubleFloat"):
             names = (f"{kind}PixelPaddingValue", f"{kind}PixelPaddingRangeLimit")
-            ends += [end for name in names if (end := number(dataset.get(name))) is not None]
+            ends += [end for name in names if (end := header_number(dataset.get(name))) is not None]
     if not ends:
         return np.zeros(levels.shape, np.bool_)
     return (levels >= min(ends)) & (levels <= max(ends))

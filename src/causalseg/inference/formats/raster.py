@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from causalseg.data.images import Picture, decode_picture, read_bytes
+from causalseg.data.images import Picture, decode_picture, read_image_bytes
 from causalseg.inference.formats.study import Study
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -15,7 +15,7 @@ def read_raster(path: Path) -> Study:
         InputError: the file is no readable image (see `causalseg.data.images.read_image`).
 
     """
-    return picture_study(decode_picture(read_bytes(path), str(path)))
+    return picture_study(decode_picture(read_image_bytes(path), str(path)))
 
 
 def picture_study(picture: Picture) -> Study:

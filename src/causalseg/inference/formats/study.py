@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from causalseg.data.display import Display
 
-__all__ = ["MAX_PIXELS", "Display", "Kind", "Pixels", "Study"]
+__all__ = ["MAX_PIXELS", "Display", "Pixels", "Study", "StudyKind"]
 
-Kind = Literal["raster", "dicom", "nifti"]
+StudyKind = Literal["raster", "dicom", "nifti"]
 Pixels = npt.NDArray[np.uint8]
 
 # Pixels (voxels) that a source may hold in all; more is taken for a broken or hostile header.
@@ -22,7 +22,7 @@ MAX_PIXELS = 2**29
 class Study:
     """One source: an image, a multi-frame DICOM object or a volume cut into slices."""
 
-    kind: Kind
+    kind: StudyKind
     frames: Sequence[Pixels]
     """Frames in the standard display, uint8 (H, W) or (H, W, 3), all of one shape."""
     display: Display = field(default_factory=Display)
