@@ -361,7 +361,7 @@ READERS = {
     "captions": Reader(
         _call("causalseg.inputs.tables", "read_table", columns=("Image", "Description")), _tables
     ),
-    "prompts": Reader(_call("causalseg.inference.requests", "read_table"), _prompts),
+    "prompts": Reader(_call("causalseg.inference.requests", "read_requests"), _prompts),
     "results": Reader(_read_run, _run),
     "dictionary": Reader(
         _call("causalseg.models.mcdrl.dictionary", "load_dictionary"), _dictionary
