@@ -1,41 +1,18 @@
 """Which finding a place belongs to, clause by clause and from sentence to sentence."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from causalseg.text.reading.clauses import Clause, spares_next
 from causalseg.text.reading.mentions import Mention
-from causalseg.text.reading.places import region
-from causalseg.text.reading.terms import Kind, Term
+from causalseg.text.reading.share import share
+from causalseg.text.reading.story import Story
+from causalseg.text.reading.terms import Kind, Place, Term
 
 _PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
 # Adjectives of height that go with what follows; a noun ("base") ends a place.
 _ADJECTIVES = frozenset("upper lower mid middle superior inferior".split())
 _AFTER_BOTH = frozenset("are were have likely present possible unchanged stable".split())
-_OF_THE_LUNG = ("cavity", "atelectasis", "scarring", "bronchial thickening")
 _NOT_AIR = ("costophrenic", "cp angle", "cardiophrenic")
-
-
-@dataclass
-class Story:
-    """All that has been said so far."""
-
-    mentions: list[Mention] = field(default_factory=list)
-    places: list[list[Term]] = field(default_factory=list)
-    """The places last spoken of."""
-    alone: list[list[Term]] = field(default_factory=list)
-    """Places that belong to no finding."""
-    excepted: list[list[Term]] = field(default_factory=list)
-    """Places left out of a finding that is named only later."""
-    notes: dict[str, None] = field(default_factory=dict)
-
-    def note(self, sentence: str) -> None:
-        """Keep a sentence for the reader, once."""
-        self.notes[sentence] = None
-
-    def last(self) -> Mention | None:
-        """The finding spoken of last: what "it" is."""
-        seen = [one for one in self.mentions if one.infection and not one.background]
-        return seen[-1] if seen else None
 
 
 def has_place(terms: list[Term]) -> bool:
@@ -66,6 +43,11 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
         else:
             kept.append(term)
     if has_place(kept):
+        sided = any(term.place and term.place.sides for term in kept)
+        border = [term for term in weak if term.place and term.place.weak and term.place.sides]
+        if border and not sided:  # "the left hemidiaphragm is obscured by basal consolidation"
+            side = Place(border[0].place.sides) if border[0].place else None
+            return [replace(border[0], place=side), *kept]
         return kept
     if worse and has_place(weak) and clause.opening != "comma":
         # "worse on the right" with no other place: the other side has it too.
@@ -73,6 +55,8 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
             story.note("a side where it is worse was read as both sides.")
             return [Term(Kind.ALL, term.text, key=term.key) for term in weak]
         return weak
+    if worse and has_place(weak):
+        story.note(f"{worse.text!r} was read as telling only where there is more of it.")
     return [] if worse else weak
 
 
@@ -119,6 +103,11 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             places, named = story.places[-1], has_place(story.places[-1])
         if here:
             excepted, story.excepted = story.excepted, []
+            if excepted and here[-1].kind is Kind.CLEAR:
+                story.note("an exception to clear lungs that is not named was read as an opacity.")
+                term = excepted[0][0]
+                mine.append(Mention(Kind.ABNORMAL, term, "present", sentence, number, [*excepted]))
+                excepted = []
             _to_mentions(here, places if named else [], pending, clause, excepted)
             pending = []
             previous = here[-1]
@@ -129,6 +118,7 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             last = spared.pop() if spared else []
             spared.append([*last, Term(Kind.JOIN, "and", key="and"), *places])
         elif named:
+            previous = _spoken_of(previous, mine, clause)
             colon = number + 1 < len(parts) and parts[number + 1].opening == "colon"
             previous = _place_alone(
                 clause, places, None if colon else previous, pending, story, (sentence, number)
@@ -140,8 +130,16 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             pending = []
         if named:
             story.places.append(places)
-    _share(parts, mine, story)
+    share(parts, mine, story)
     story.alone += pending
+
+
+def _spoken_of(previous: Mention | None, mine: list[Mention], clause: Clause) -> Mention | None:
+    """Pass over what is only denied in between: "an opacity, not a mass, in the left lung"."""
+    if previous is None or previous.status != "absent" or clause.opening != "comma":
+        return previous
+    open_ones = [one for one in mine if one.infection and one.status == "present"]
+    return open_ones[-1] if open_ones and not open_ones[-1].places else previous
 
 
 def _goes_on_sparing(parts: list[Clause], number: int, places: list[Term]) -> bool:
@@ -195,7 +193,7 @@ def _place_alone(
     if spared or clause.opening == "except":
         (target.spared if target else story.excepted).append(places)
         return previous
-    gone = clause.of(Kind.GONE_OF)
+    gone = clause.of(Kind.GONE_OF, Kind.GONE)
     if gone:
         return _clear_mention(gone[0], [places], *position)
     if clause.has(Kind.NOT) and not clause.has(Kind.RATHER):
@@ -250,54 +248,3 @@ def _clear(clause: Clause, number: int, sentence: int, story: Story) -> list[Men
         mention.rest = clause.has(Kind.REST)
         return [mention]
     return []
-
-
-def _share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
-    """Findings joined by "and" or "with" share a place that is said once."""
-    mine.sort(key=lambda mention: mention.clause)
-    for number, mention in enumerate(mine):
-        if not mention.infection or mention.places:
-            continue
-        before = mine[number - 1] if number else None
-        after = mine[number + 1] if number + 1 < len(mine) else None
-        opening = parts[mention.clause].opening
-        if before and before.places and opening in ("join", "with"):
-            if before.kind is Kind.OTHER or before.infection:
-                mention.places = list(before.places)
-        elif after and after.places and after.kind is Kind.OTHER:
-            clause = parts[after.clause]
-            joined = clause.opening == "join" or (
-                clause.opening == "with" and after.term.value in _OF_THE_LUNG
-            )
-            if joined and _trails(clause, after):
-                mention.places = list(after.places)
-        if mention.places:
-            story.note("one place was read for findings that are named together.")
-
-
-def _trails(clause: Clause, mention: Mention) -> bool:
-    """Whether the place stands behind the finding ("... and effusion at the left base")."""
-    found = [number for number, term in enumerate(clause.terms) if term is mention.term]
-    places = [number for number, term in enumerate(clause.terms) if term.place]
-    return bool(found and places) and min(places) > found[0]
-
-
-def side_from_before(mention: Mention, mentions: list[Mention]) -> list[list[Term]]:
-    """Places of the mention, with the side that a finding before it gives, where it has none."""
-    found = region(mention.places)
-    if found.zones or not (found.heights or mention.adjacent):
-        return mention.places
-    for before in reversed(mentions[: mentions.index(mention)]):
-        near = before.sentence == mention.sentence or (
-            mention.adjacent and before.sentence == mention.sentence - 1
-        )
-        if near and before.kind is not Kind.CLEAR:
-            sides = [
-                replace(term, place=replace(term.place, heights=(), both=False, default=None))
-                for group in before.places
-                for term in group
-                if term.place and term.place.sides
-            ]
-            if sides:
-                return [[*sides[-1:], *(term for group in mention.places for term in group)]]
-    return mention.places

@@ -9,6 +9,7 @@ _CONTENT = frozenset(
     {Kind.FINDING, Kind.CAUSE, Kind.OTHER, Kind.ABNORMAL, Kind.CLEAR, Kind.NORMAL}
     | {Kind.SPARED, Kind.LIMITED}
 )
+_LINKS = ("is", "are", "was", "were")
 _OPENS = {
     Kind.BUT: "but",
     Kind.EXCEPT: "except",
@@ -69,11 +70,29 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
             current.has(*_CONTENT) or any(one.place for one in current.terms)
         ):
             found.append(Clause("with", [term]))
-        elif term.kind is Kind.AFFECTED and _resumes(current):
+        elif _resumes(current) and (
+            term.kind is Kind.AFFECTED
+            or (term.kind in (Kind.FINDING, Kind.CLEAR) and current.terms[-1].key in _LINKS)
+        ):
             found.append(Clause("again", [term]))
         else:
             current.terms.append(term)
-    return _without_empty(found)
+    return _without_empty([part for clause in found for part in _unpunctuated(clause)])
+
+
+def _unpunctuated(clause: Clause) -> list[Clause]:
+    """Cut "left clear right pneumonia" between what is clear and what is not."""
+    terms = clause.terms
+    clear = [n for n, term in enumerate(terms) if term.kind in (Kind.CLEAR, Kind.NORMAL)]
+    seen = [n for n, term in enumerate(terms) if term.kind is Kind.FINDING]
+    if len(clear) != 1 or not seen or clause.has(Kind.NOT, Kind.DOUBT, Kind.KEPT):
+        return [clause]
+    sided = [n for n, term in enumerate(terms) if term.place and term.place.sides]
+    first, last = sorted((clear[0], seen[0]))
+    if not any(n < first for n in sided) or not any(first < n < last for n in sided):
+        return [clause]
+    cut = max(n for n in sided if first < n < last)
+    return [Clause(clause.opening, terms[:cut]), Clause("but", terms[cut:])]
 
 
 def _joins_findings(before: Clause, join: Term, after: Sequence[Term]) -> bool:

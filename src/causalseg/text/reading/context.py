@@ -71,7 +71,7 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
         return
     kinds = {term.kind for term in terms}
     alone, passage.story.alone = passage.story.alone, []
-    seen = any(one.kind is Kind.FINDING for one in mine)
+    seen = any(one.kind in (Kind.FINDING, Kind.CLEAR) for one in mine)
     aim = any(term.kind is Kind.GONE and is_aim(terms[:n]) for n, term in enumerate(terms))
     if aim:
         return

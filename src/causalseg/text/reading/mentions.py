@@ -94,7 +94,7 @@ def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> 
                 if mine_before and not _sees(following) and _real(following):
                     _doubt(mine_before, term)
                 doubt = term
-            elif term.kind is Kind.LIMITED and _sees(following):
+            elif term.kind is Kind.LIMITED and _sees(following) and following[0].key != "by":
                 doubt = term
             elif term.kind is Kind.GONE:
                 if is_aim(clause.terms[:position]) or _was_new(term, following):

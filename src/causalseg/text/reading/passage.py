@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 
 from causalseg.text.reading import frames
-from causalseg.text.reading.attach import Story
+from causalseg.text.reading.clauses import Clause
 from causalseg.text.reading.normalise import Plain
 from causalseg.text.reading.reading import Sides
+from causalseg.text.reading.story import Story
 from causalseg.text.reading.terms import Kind, Term
 
 
@@ -31,6 +32,7 @@ class Passage:
     story: Story = field(default_factory=Story)
     sentences: dict[int, list[Term]] = field(default_factory=dict)
     """The terms of each sentence, by its number."""
+    clauses: dict[int, list[Clause]] = field(default_factory=dict)
     corrections: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     placed: int | None = None

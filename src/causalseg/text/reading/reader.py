@@ -125,6 +125,7 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
                 passage.story.note(
                     "both the patient's and the viewer's side are said: the patient's is taken."
                 )
+    passage.clauses[number] = parts
     question = _asks(words)
     mine = assertions(parts, number, doubted=question)
     if question and mine:
@@ -148,7 +149,7 @@ def _is_nonsense(unknown: int, decisive: int) -> bool:
 def _asks(words: Sequence[Word]) -> bool:
     """Whether a sentence asks if there is something ("where is it" takes it for granted)."""
     keys = [word.key for word in words]
-    asks = keys[0] in ("is", "are", "does", "do", "any", "has", "have", "can", "could")
+    asks = keys[0] in ("is", "are", "does", "any")
     return (asks or keys[-1] == "?") and "where" not in keys
 
 

@@ -1,11 +1,11 @@
 """From the mentions of a text to its reading."""
 
 from causalseg.text.grammar_lung import ZONES
-from causalseg.text.reading.attach import side_from_before
 from causalseg.text.reading.mentions import Mention
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
 from causalseg.text.reading.reading import Reading, Status, ordered
+from causalseg.text.reading.share import side_from_before
 from causalseg.text.reading.terms import Kind, Term
 from causalseg.text.words import SIDES
 
@@ -44,7 +44,24 @@ def summary(passage: Passage) -> Reading:
         return _rest(passage, limited)
     if status == "uncertain":
         passage.story.note("the text is not sure that there is a finding.")
+    if status == "present":
+        _tell_leftovers(passage, chosen)
     return _result(passage, status, chosen, other)
+
+
+def _tell_leftovers(passage: Passage, present: list[Mention]) -> None:
+    """Tell of a negation beside a finding, and of places, that were read as not concerning it."""
+    used = {term for mention in passage.story.mentions for term in mention.why}
+    for mention in present:
+        clause = passage.clauses[mention.sentence][mention.clause]
+        for term in clause.of(Kind.NOT, Kind.GONE, Kind.RATHER):
+            if term not in used:
+                passage.story.note(
+                    f"{term.text!r} was read as not concerning {mention.term.text!r}."
+                )
+    places = [term.text for group in passage.story.alone for term in group if term.place]
+    if places:
+        passage.story.note(f"a place without a finding was left out: {' '.join(places)}.")
 
 
 def _artefacts(passage: Passage) -> None:

@@ -1,0 +1,62 @@
+"""Places and sides that findings named together have in common."""
+
+from dataclasses import replace
+
+from causalseg.text.reading.clauses import Clause
+from causalseg.text.reading.mentions import Mention
+from causalseg.text.reading.places import region
+from causalseg.text.reading.story import Story
+from causalseg.text.reading.terms import Kind, Term
+
+_OF_THE_LUNG = ("cavity", "atelectasis", "scarring", "bronchial thickening")
+
+
+def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
+    """Findings joined by "and" or "with" share a place that is said once."""
+    mine.sort(key=lambda mention: mention.clause)
+    for number, mention in enumerate(mine):
+        if not mention.infection or mention.places:
+            continue
+        before = mine[number - 1] if number else None
+        after = mine[number + 1] if number + 1 < len(mine) else None
+        opening = parts[mention.clause].opening
+        if before and before.places and opening in ("join", "with"):
+            if before.kind is Kind.OTHER or before.infection:
+                mention.places = list(before.places)
+        elif after and after.places and after.kind is Kind.OTHER:
+            clause = parts[after.clause]
+            joined = clause.opening == "join" or (
+                clause.opening == "with" and after.term.value in _OF_THE_LUNG
+            )
+            if joined and _trails(clause, after):
+                mention.places = list(after.places)
+        if mention.places:
+            story.note("one place was read for findings that are named together.")
+
+
+def _trails(clause: Clause, mention: Mention) -> bool:
+    """Whether the place stands behind the finding ("... and effusion at the left base")."""
+    found = [number for number, term in enumerate(clause.terms) if term is mention.term]
+    places = [number for number, term in enumerate(clause.terms) if term.place]
+    return bool(found and places) and min(places) > found[0]
+
+
+def side_from_before(mention: Mention, mentions: list[Mention]) -> list[list[Term]]:
+    """Places of the mention, with the side that a finding before it gives, where it has none."""
+    found = region(mention.places)
+    if found.zones or not (found.heights or mention.adjacent):
+        return mention.places
+    for before in reversed(mentions[: mentions.index(mention)]):
+        near = before.sentence == mention.sentence or (
+            mention.adjacent and before.sentence == mention.sentence - 1
+        )
+        if near and before.kind is not Kind.CLEAR:
+            sides = [
+                replace(term, place=replace(term.place, heights=(), both=False, default=None))
+                for group in before.places
+                for term in group
+                if term.place and term.place.sides
+            ]
+            if sides:
+                return [[*sides[-1:], *(term for group in mention.places for term in group)]]
+    return mention.places
