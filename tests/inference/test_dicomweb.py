@@ -13,7 +13,7 @@ pydicom = pytest.importorskip("pydicom")
 
 from pydicom.uid import generate_uid  # noqa: E402
 
-from causalseg.apps.dicomweb import TOKEN, Origin, fetch  # noqa: E402
+from causalseg.apps.dicomweb import TOKEN, Origin, fetch, store  # noqa: E402
 from causalseg.errors import InputError  # noqa: E402
 
 
@@ -129,3 +129,32 @@ def test_a_study_of_slices_is_one_image(orthanc, make_dicom, predict, tmp_path):
     assert predict(*words) == 0
     (content,) = orthanc.segmentations()
     assert int(pydicom.dcmread(io.BytesIO(content)).NumberOfFrames) == 3
+
+
+def test_a_busy_server_is_asked_again_and_a_dead_one_named(make_dicom, radiograph, tmp_path):
+    answers = [503, 200, 503, 503, 503]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(answers.pop(0))
+            self.send_header("Content-Type", "application/dicom+json")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    origin = Origin(f"http://127.0.0.1:{server.server_port}")
+    try:
+        with pytest.raises(InputError, match="no images of this study"):
+            fetch(origin, "1.2", None, tmp_path)
+        with pytest.raises(InputError, match="too busy"):
+            fetch(origin, "1.2", None, tmp_path)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert answers == []
+    with pytest.raises(InputError, match="cannot be reached to store"):
+        store(origin, [make_dicom(radiograph)])

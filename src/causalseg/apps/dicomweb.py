@@ -62,18 +62,13 @@ def _client(origin: Origin) -> Any:
     except ImportError as error:
         raise InputError("--dicomweb needs an extra: pip install 'causalseg[pacs]'.") from error
     import requests
-    from requests.adapters import HTTPAdapter
-    from urllib3.util import Retry
 
     session = requests.Session()
-    # A connection that cannot be made is tried again; answers are the client's own affair.
-    adapter = HTTPAdapter(max_retries=Retry(connect=_ATTEMPTS, read=0, backoff_factor=0.5))
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
     if origin.token:
         session.headers["Authorization"] = f"Bearer {origin.token}"
     client = DICOMwebClient(origin.url, session=session, timeout=_TIMEOUT)
-    client.set_http_retry_params(max_attempts=_ATTEMPTS)
+    # For busy answers and for connections that fail: after one second, then after two.
+    client.set_http_retry_params(max_attempts=_ATTEMPTS, wait_exponential_multiplier=500)
     return client
 
 
@@ -81,6 +76,7 @@ def _client(origin: Origin) -> Any:
 def _told(deed: str) -> Iterator[None]:
     """Make one sentence of what goes wrong on the way, which would quote the address and UIDs."""
     import requests
+    from retrying import RetryError
 
     try:
         yield
@@ -94,6 +90,8 @@ def _told(deed: str) -> Iterator[None]:
             404: ": is the address right, and the study there?",
         }.get(status if isinstance(status, int) else 0, "")
         raise InputError(f"the DICOMweb server answered {status} to {deed}{hint}.") from None
+    except RetryError:
+        raise InputError(f"the DICOMweb server stays too busy to {deed}: try later.") from None
     except requests.RequestException as error:
         raise InputError(
             f"the DICOMweb server cannot be reached to {deed} ({type(error).__name__}): is the "
