@@ -129,7 +129,7 @@ def command_line() -> str:
     """The page of all commands."""
     parts = [
         "# Commands\n\nExit codes: 0 done, 1 done with findings (problems in a data set, failed "
-        "images), 2 an input that cannot be used, told in one sentence, 130 interrupted.\n"
+        "images), 2 an input cannot be used (one sentence says why), 130 interrupted.\n"
     ]
     for name, summary in COMMANDS.items():
         parts += _command(parser_of(name), f"## {name}", summary)
@@ -157,8 +157,8 @@ def _command(parser: argparse.ArgumentParser, heading: str, summary: str) -> Ite
         yield markdown_table(("option", "default", ""), rows) + "\n"
     if dotted:
         yield (
-            "`--config FILE.yaml` gives the options; each may also stand on the command line, "
-            "which wins: [configuration](configuration.md). `--print_config` shows the whole.\n"
+            "Options come from `--config FILE.yaml` and from the command line, which takes precedence: "
+            "[configuration](configuration.md). `--print-config` prints the complete config.\n"
         )
     if parser.epilog and "\n" not in parser.epilog:
         yield f"{_one_line(parser.epilog)}\n"
@@ -201,9 +201,10 @@ def _one_line(text: str) -> str:
 def configuration() -> str:
     """The page of all options of a config."""
     parts = [
-        "# Configuration\n\nEvery option may stand in the YAML given by `--config` or on the "
-        "command line (`--trainer.max-epochs 3`), which wins. Each run writes the complete config "
-        "that it used into `run.json`. Configs to start from are in `configs/`.\n"
+        "# Configuration\n\nOptions come from the YAML file given by `--config` and from the command "
+        "line, which takes precedence. YAML keys have underscores (`max_epochs: 3` under "
+        "`trainer:`), the command line dashes (`--trainer.max-epochs 3`). Each run writes the "
+        "complete config that it used into `run.json`. Configs to start from are in `configs/`.\n"
     ]
     for title, module, name, prefix in CONFIGS:
         cls = getattr(import_module(module), name)

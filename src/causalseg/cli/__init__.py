@@ -1,1 +1,1 @@
-"""The `causalseg` command: one file a subcommand, each importing its work inside its function."""
+"""The `causalseg` command: one file per subcommand, which imports its work when it runs."""

@@ -9,8 +9,8 @@ def main(argv: list[str]) -> int:
     options = parse_run(
         argv,
         "causalseg ablate",
-        "Train and score every cell of a grid of options, for every seed. The same command goes on "
-        "where it was stopped: finished runs are not run again. Ends in table.md, table.csv, "
+        "Train and score every cell of a grid of options with every seed. If it is stopped, the "
+        "same command continues it; finished runs are not repeated. Writes table.md, table.csv, "
         "table.json and report.html, with intervals by subject and paired tests against the "
         "reference cell.",
         AblationConfig,

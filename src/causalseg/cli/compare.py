@@ -15,18 +15,22 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="causalseg compare",
         description="Compare runs scored by 'evaluate' or 'score' on the same images.",
-        epilog="Several training seeds of a method: name them once, with commas between, as in "
+        epilog="To compare methods over several training seeds, list the seeds' folders with commas: "
         "causalseg compare ours=runs/a0,runs/a1,runs/a2 theirs=runs/b0,runs/b1 --out cmp",
     )
     parser.add_argument(
         "runs",
         nargs="+",
         metavar="[NAME=]DIR[,DIR...]",
-        help="one method: the score folders of its seeds",
+        help="the score folders of one method, one per seed",
     )
-    parser.add_argument("--metrics", default="dice", help="columns, with commas (dice)")
+    parser.add_argument(
+        "--metrics", default="dice", help="columns of per_image.csv, separated by commas (dice)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--resamples", type=int, default=10_000, help="of bootstrap and test")
+    parser.add_argument(
+        "--resamples", type=int, default=10_000, help="bootstrap resamples and sign flips (10000)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     if len(args.runs) < 2:
@@ -42,7 +46,7 @@ def main(argv: list[str]) -> int:
     measures = [measure.strip() for measure in args.metrics.split(",")]
     named = dict(map(_side, args.runs))
     if len(named) < len(args.runs):
-        raise InputError("two methods have the same name: write NAME=DIR to tell them apart.")
+        raise InputError("two methods have the same name: write NAME=DIR to give each its own.")
     aligned = iter(align([read_run(f, measures) for folders in named.values() for f in folders]))
     methods = [
         Method(name, tuple(next(aligned) for _ in folders)) for name, folders in named.items()

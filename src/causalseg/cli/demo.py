@@ -27,16 +27,18 @@ def main(argv: list[str]) -> int:
         description="Make a phantom data set, train a small CausalCLIPSeg on it, evaluate it, and "
         "segment held-out images from their text and from an edited text.",
     )
-    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for everything")
+    parser.add_argument("--out", type=Path, default=Path("demo"), help="folder of the demo's files")
     parser.add_argument("--count", type=int, default=COUNT, help=f"phantoms to draw ({COUNT})")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"to train ({EPOCHS})")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help=f"epochs of training ({EPOCHS})")
     args = parser.parse_args(argv)
     if args.out.exists():
         if not (args.out / MARK).is_file():
-            raise InputError(f"{args.out} exists and is no demo; name another folder with --out.")
+            raise InputError(
+                f"{args.out} exists and was not made by the demo; choose another folder with --out."
+            )
         shutil.rmtree(args.out)
     args.out.mkdir(parents=True)
-    (args.out / MARK).write_text("This folder is made anew by every `causalseg demo`.\n")
+    (args.out / MARK).write_text("Every `causalseg demo` replaces this folder.\n")
 
     from causalseg.experiments.demo import edited_scores, picture
 

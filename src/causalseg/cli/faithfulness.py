@@ -18,13 +18,13 @@ def main(argv: list[str]) -> int:
         prog="causalseg faithfulness",
         description="Edit the captions and see what the masks do: mirrored, side swapped, clause "
         "dropped, absent, paraphrased, shuffled, empty, gibberish.",
-        epilog="With --phantoms the true mask of every edited caption is known, and correctness "
-        "is scored too. The adapter for other models: causalseg.evaluation.faithfulness.adapter.",
+        epilog="With --phantoms the true mask of every edited caption is known, so correctness is "
+        "scored too. To test another model, see causalseg.evaluation.faithfulness.adapter.",
     )
     add_model(parser, "a .safetensors file, or FILE.py:NAME of an adapter")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, metavar="ROOT", help="a data set in LViT layout")
-    source.add_argument("--phantoms", type=int, metavar="N", help="N freshly drawn phantoms")
+    source.add_argument("--phantoms", type=int, metavar="N", help="draw N phantoms")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--limit", type=int, metavar="N", help="a random slice of N images")
     parser.add_argument("--allow-problems", action="store_true", help="leave out rows with errors")

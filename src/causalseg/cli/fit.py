@@ -26,8 +26,8 @@ def parse_fit(argv: list[str], prog: str) -> dict[str, Any]:
     from causalseg.training.config import RunConfig
 
     description = (
-        "Train a model. Every option may stand in the YAML given by --config; "
-        "options on the command line win. Continue a run with --ckpt-path last."
+        "Train a model. Options come from the YAML file given by --config and from the command "
+        "line, which takes precedence. Continue a run with --ckpt-path last."
     )
     return parse_run(argv, prog, description, RunConfig)
 

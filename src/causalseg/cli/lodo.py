@@ -37,9 +37,9 @@ def _parse(argv: list[str]) -> dict[str, Any]:
 
     parser = ConfigParser(
         prog="causalseg lodo",
-        description="Train on all domains but one, select on a hold-out of the sources, score on "
-        "the domain left out; for each domain, configuration and seed. The same command goes on "
-        "where it was stopped. 'causalseg lodo mechanism --help': what the intervention does to "
+        description="Train on all domains but one, select on a hold-out of those, and score on the "
+        "domain left out, for each domain, configuration and seed. If it is stopped, the same "
+        "command continues it. 'causalseg lodo mechanism --help': what the intervention does to "
         f"corrupted images. Rows: {', '.join(MCDRL_ROWS)}.",
     )
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")

@@ -238,7 +238,10 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
             file=sys.stderr,
         )
     if plan.ignored:
-        print(f"causalseg predict: {plan.ignored} files are no images, left out", file=sys.stderr)
+        print(
+            f"causalseg predict: {plan.ignored} files are not images and were left out",
+            file=sys.stderr,
+        )
     for _, label, reason in failed[:_SHOWN]:
         print(f"causalseg predict: error: {label}: {reason}", file=sys.stderr)
     if len(failed) > _SHOWN:

@@ -18,7 +18,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Which data to score against, and where the results go."""
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="LViT layout")
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder for the results"
+    )
     parser.add_argument(
         "--allow-problems",
         action="store_true",

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
     limits.add_argument("--max-pixels", type=int, help="of an image (default: 40000000)")
     limits.add_argument("--queue", type=int, help="requests in work before 429 (default: 64)")
-    limits.add_argument("--batch", type=int, help="images a batch (default: 8)")
+    limits.add_argument("--batch", type=int, help="images per batch (default: 8)")
     limits.add_argument("--wait-ms", type=float, help="wait for a batch to fill (default: 4)")
     limits.add_argument("--timeout-s", type=float, help="for a body, and an answer (default: 30)")
     return parser

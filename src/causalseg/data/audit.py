@@ -81,7 +81,7 @@ class AuditReport:
             row("empty masks", lambda f: f.empty_masks),
             row("mean foreground", lambda f: f"{100 * f.foreground:.2f} %"),
             row("distinct captions", lambda f: f.distinct_captions),
-            row("tokens a caption", lambda f: _range_text(f.token_lengths)),
+            row("tokens per caption", lambda f: _range_text(f.token_lengths)),
             row(f"over {self.context_length} tokens", lambda f: f.cut_captions),
         ]
 

@@ -29,7 +29,7 @@ class DataConfig:
     context_length: int = 20
     """Tokens of a caption, with start and end; longer captions are cut, counted and reported."""
     batch_size: int = 16
-    """Images a batch (and a device)."""
+    """Images per batch (and device)."""
     workers: int = 0
     """Loader processes. The pixels are in memory, so 0 is right unless augmentation is slow."""
     cache: str | None = None

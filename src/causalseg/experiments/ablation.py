@@ -27,11 +27,11 @@ PICTURES = 3
 
 
 def run_ablation(config: AblationConfig, say: Say = print) -> AblationTable:
-    """Run what is not finished of a grid; the tables are written anew after each run.
+    """Run the unfinished part of a grid; the tables are updated after each run.
 
     Args:
         config: of the grid.
-        say: is told what is being done.
+        say: called with a line about each step.
 
     Raises:
         InputError: axes, models, data or options cannot be used, or the folder holds runs made

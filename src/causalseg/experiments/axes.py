@@ -4,8 +4,8 @@ An axis is a dotted option of a run with the values it takes. Two rules make a p
 both are reported:
 
 1. A combination that the model's own config refuses is left out (an adversary without a masker).
-2. Combinations that differ only in options that change nothing beside the others (lambda without
-   an adversary) are one cell.
+2. Combinations that differ only in options that have no effect given the others (lambda without an
+   adversary) are one cell.
 
 A table of models names each cell and gives what it changes of the base; its models may be of
 different architectures, each with the options of its own.
@@ -90,7 +90,7 @@ def plan_grid(config: AblationConfig) -> GridPlan:
     """Lay out the grid.
 
     Raises:
-        InputError: an axis is no option of a run, a value is in no possible cell, a model's options
+        InputError: an axis is not an option of a run, no possible cell has a value, a model's options
             cannot be used, two cells have one name, or the reference is none of the cells.
 
     """
@@ -182,11 +182,11 @@ def _get(config: RunConfig, path: str) -> Any:
     value: Any = config
     for name in path.split("."):
         if not is_dataclass(value) or name not in (f.name for f in fields(value)):
-            raise InputError(f"axes: a run has no option {path!r}.")
+            raise InputError(f"axes: there is no option {path!r}.")
         value = getattr(value, name)
     if is_dataclass(value):
         options = ", ".join(f"{path}.{f.name}" for f in fields(value))
-        raise InputError(f"axes: {path!r} is no single option; name one of {options}.")
+        raise InputError(f"axes: {path!r} is a group of options; name one of {options}.")
     return value
 
 
@@ -234,4 +234,4 @@ def _check_values(config: AblationConfig, cells: list[Cell], left_out: Mapping[s
     for path, value in ((p, v) for grid in config.grids for p, vs in grid.items() for v in vs):
         if not any(cell.values[path] == value for cell in cells):
             reason = next(iter(left_out.values()), "")
-            raise InputError(f"axes: {path} = {value} is in no possible cell: {reason}")
+            raise InputError(f"axes: {path} = {value} occurs in no possible cell: {reason}")

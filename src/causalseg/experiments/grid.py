@@ -1,8 +1,8 @@
 """The engine of every grid: a cell is a name and a complete run config; each is run once per seed.
 
-A run's folder knows the settings it was made with, so the same command goes on where a grid was
-stopped: a finished run is never run again, one that was stopped in training goes on from the end
-of its last epoch, and one that was stopped in scoring is scored.
+Each run's folder records the settings it was made with, so a stopped grid can be continued by the
+same command: finished runs are not repeated, a run stopped in training continues from the end of
+its last epoch, and one stopped in scoring is scored.
 """
 
 import hashlib
@@ -56,7 +56,7 @@ class Task:
         return out.joinpath("cells", *filter(None, [self.cell.fold]), name, f"seed{self.seed}")
 
     def run(self, work: Path) -> RunConfig:
-        """The complete config, which goes on from the last epoch where it was stopped."""
+        """The complete config; a run that was stopped continues from its last epoch."""
         run = self.cell.run
         data = replace(run.data, seed=self.seed)
         return replace(run, data=data, seed=self.seed, out=str(work), ckpt_path="last")
@@ -96,7 +96,7 @@ def tasks_of(cells: Sequence[Cell], seeds: Sequence[int]) -> list[Task]:
 
 
 def run_grid(tasks: Sequence[Task], out: Path, study: Experiment, say: Say) -> None:
-    """Run what is not finished.
+    """Run whatever is unfinished.
 
     Within a fold every run is trained before any is scored, so that nothing of the domain left
     out is opened before; without folds each run is scored as soon as it is trained.
@@ -105,7 +105,7 @@ def run_grid(tasks: Sequence[Task], out: Path, study: Experiment, say: Say) -> N
         tasks: see `tasks_of`.
         out: the grid's folder.
         study: see `Experiment`.
-        say: is told what is being done.
+        say: called with a line about each step.
 
     Raises:
         InputError: the folder holds runs made with other options, or a run cannot be made.

@@ -29,11 +29,11 @@ SCORES, DONE = "per_image.csv", "metrics.json"
 
 
 def run_lodo(config: LodoConfig, say: Say = print) -> LodoTable:
-    """Run what is not finished of a grid, and write `results.json` and `table.md`.
+    """Run the unfinished part of a grid, and write `results.json` and `table.md`.
 
     Args:
         config: of the grid.
-        say: is told what is being done.
+        say: called with a line about each step.
 
     Raises:
         InputError: domains, rows or folds cannot be used, or the folder holds runs made with
@@ -59,7 +59,7 @@ class LeaveOneOut:
         self._target = _Kept(self._read_target)
 
     def settings(self, task: Task) -> dict[str, Any]:
-        """The run's config, the domains, and what the row is told."""
+        """The run's config, the domains, and the row's prompt."""
         row, data = self.rows[task.cell.name], asdict(self.config.data)
         found = task.settings()
         del found["data"]

@@ -26,7 +26,7 @@ class DomainsConfig:
     size: int = 224
     """Side of the square that images and masks are resized to, in pixels."""
     batch_size: int = 16
-    """Images a batch."""
+    """Images per batch."""
     augment: bool = True
     """Flips, affine and tone changes, in every row alike."""
     allow_problems: bool = False
@@ -70,11 +70,11 @@ class LodoConfig:
     folds: list[str] | None = None
     """Names of the domains to leave out in turn; null: each."""
     prompt: str = "polyp"
-    """What CausalCLIPSeg is told for every image."""
+    """The sentence that CausalCLIPSeg gets with every image."""
     device: str = "cpu"
     """For scoring; training follows `trainer.accelerator`."""
     out: str = "runs/lodo"
-    """The grid's folder. Starting again with the same one goes on where it stopped."""
+    """The grid's folder. Running again with the same folder continues a stopped grid."""
 
     def __post_init__(self) -> None:
         unknown = [row for row in self.rows if row not in MCDRL_ROWS]

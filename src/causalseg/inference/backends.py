@@ -132,7 +132,9 @@ def _open_openvino(path: Path, precision: str) -> _Opened:
         hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
         compiled = core.compile_model(model, "CPU", {**hint, "PERFORMANCE_HINT": "LATENCY"})
     except Exception as error:
-        raise InputError(f"{path} is no model that OpenVINO can run ({one_line(error)}).") from None
+        raise InputError(
+            f"{path} is not a model that OpenVINO can run ({one_line(error)})."
+        ) from None
 
     def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
         try:

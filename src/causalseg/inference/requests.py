@@ -68,7 +68,7 @@ class Plan:
     items: tuple[Item, ...]
     failures: tuple[Failure, ...] = ()
     ignored: int = 0
-    """Files of a folder that are no images."""
+    """Files of a folder that are not images."""
 
 
 def clean_prompt(text: object) -> str:
@@ -115,7 +115,7 @@ class _Found:
 
     usable: list[Path] = field(default_factory=list)
     ignored: int = 0
-    """Files that are no images."""
+    """Files that are not images."""
     refused: list[str] = field(default_factory=list)
     """What cannot be read at all, in words."""
 

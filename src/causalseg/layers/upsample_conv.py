@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 CHUNK_ELEMENTS = 1 << 22
-"""Largest temporary, in elements. Larger ones leave the cache and cost a page fault a page."""
+"""Largest temporary, in elements. Larger ones leave the cache, and each page of them faults."""
 
 
 @lru_cache(maxsize=64)

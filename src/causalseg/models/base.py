@@ -54,7 +54,7 @@ class ModelConfig:
 
     @property
     def idle(self) -> tuple[str, ...]:
-        """Options that change nothing beside the others, so that a grid skips their values."""
+        """Options that have no effect given the others, so that a grid skips their values."""
         return ()
 
 

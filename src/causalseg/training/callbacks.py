@@ -17,7 +17,7 @@ from causalseg.training.module import SegmentationModule
 
 
 class EpochTable(L.Callback):
-    """Writes `metrics.csv`, a row an epoch; a resumed run goes on with the table it finds."""
+    """Writes `metrics.csv`, one row per epoch; a resumed run extends the table it finds."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "metrics.csv"

@@ -45,7 +45,7 @@ class TrainerConfig:
     """Memory format of the image tower, or of the whole model where it has none: a quarter faster
     with bf16 on a CPU, no gain in fp32."""
     accumulate_grad_batches: int = 1
-    """Batches a step."""
+    """Batches per optimisation step."""
     gradient_clip_val: float | None = None
     """Largest norm of the gradient."""
     check_val_every_n_epoch: int = 1
@@ -75,7 +75,7 @@ class RunConfig:
     out: str = "runs/causalclipseg"
     """The run's folder."""
     ckpt_path: str | None = None
-    """`last`, or a .ckpt file: go on where it stopped."""
+    """Continue from `last`, or from a .ckpt file."""
     seed: int = 0
     """Of the weights, the order of the data and its augmentation."""
 

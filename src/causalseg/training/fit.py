@@ -93,11 +93,11 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     """Train.
 
     The run's folder then holds `run.json` (config, versions, data fingerprint), `metrics.csv`,
-    `best.safetensors` and `last.safetensors` for use, `last.ckpt` to go on from, `samples/` and
+    `best.safetensors` and `last.safetensors` for use, `last.ckpt` to continue from, `samples/` and
     TensorBoard's files. Interrupting with Ctrl-C keeps them all.
 
     Args:
-        config: of the run; with `ckpt_path="last"` a run goes on from the end of its last epoch.
+        config: of the run; with `ckpt_path="last"` a run continues from the end of its last epoch.
         data: what to train on, where it is not `config.data` alone (several domains).
 
     Returns:
@@ -163,7 +163,7 @@ def _resume_from(config: RunConfig, folder: Path) -> Path | None:
         return path
     if config.ckpt_path == "last":
         return None  # killed before its first epoch ended: there is nothing to go on from
-    raise InputError(f"there is no checkpoint {path} to go on from.")
+    raise InputError(f"there is no checkpoint {path} to continue from.")
 
 
 def _trainer(config: RunConfig, folder: Path, record: dict[str, Any]) -> L.Trainer:

@@ -124,7 +124,7 @@ def _test_section(
     key = test["measure"]
     rows = [row for row in rows if row[key] != ""]
     if not rows:
-        report.paragraph("The masks were empty before the edit, so that nothing could change.")
+        report.paragraph("The masks were empty before the edit, so nothing could change.")
         return
     values = column(rows, key)
     report.figure(_spread(values, test), f"{test['measures'][key]['words']}: every answer.")
