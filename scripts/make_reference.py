@@ -157,8 +157,8 @@ def _command(parser: argparse.ArgumentParser, heading: str, summary: str) -> Ite
         yield markdown_table(("option", "default", ""), rows) + "\n"
     if dotted:
         yield (
-            "Options come from `--config FILE.yaml` and from the command line, which takes precedence: "
-            "[configuration](configuration.md). `--print-config` prints the complete config.\n"
+            "Options come from `--config FILE.yaml` and the command line, which takes "
+            "precedence: [configuration](configuration.md). `--print-config` prints the complete config.\n"
         )
     if parser.epilog and "\n" not in parser.epilog:
         yield f"{_one_line(parser.epilog)}\n"
@@ -201,8 +201,8 @@ def _one_line(text: str) -> str:
 def configuration() -> str:
     """The page of all options of a config."""
     parts = [
-        "# Configuration\n\nOptions come from the YAML file given by `--config` and from the command "
-        "line, which takes precedence. YAML keys have underscores (`max_epochs: 3` under "
+        "# Configuration\n\nOptions come from the YAML file given by `--config` and from the "
+        "command line, which takes precedence. YAML keys have underscores (`max_epochs: 3` under "
         "`trainer:`), the command line dashes (`--trainer.max-epochs 3`). Each run writes the "
         "complete config that it used into `run.json`. Configs to start from are in `configs/`.\n"
     ]

@@ -15,7 +15,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="causalseg compare",
         description="Compare runs scored by 'evaluate' or 'score' on the same images.",
-        epilog="To compare methods over several training seeds, list the seeds' folders with commas: "
+        epilog="To compare methods over several training seeds, join their folders with commas: "
         "causalseg compare ours=runs/a0,runs/a1,runs/a2 theirs=runs/b0,runs/b1 --out cmp",
     )
     parser.add_argument(

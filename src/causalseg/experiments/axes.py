@@ -90,8 +90,8 @@ def plan_grid(config: AblationConfig) -> GridPlan:
     """Lay out the grid.
 
     Raises:
-        InputError: an axis is not an option of a run, no possible cell has a value, a model's options
-            cannot be used, two cells have one name, or the reference is none of the cells.
+        InputError: an axis is not an option of a run, no possible cell has a value, a model's
+            options cannot be used, two cells have one name, or the reference is none of the cells.
 
     """
     if not (config.grids or config.models):
