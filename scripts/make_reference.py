@@ -157,8 +157,8 @@ def _command(parser: argparse.ArgumentParser, heading: str, summary: str) -> Ite
         yield markdown_table(("option", "default", ""), rows) + "\n"
     if dotted:
         yield (
-            "Options come from `--config FILE.yaml` and the command line, which takes "
-            "precedence: [configuration](configuration.md). `--print-config` prints the complete config.\n"
+            "Options come from `--config FILE.yaml` and the command line, which wins: "
+            "[configuration](configuration.md). `--print-config` prints the complete config.\n"
         )
     if parser.epilog and "\n" not in parser.epilog:
         yield f"{_one_line(parser.epilog)}\n"
