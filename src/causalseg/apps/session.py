@@ -25,6 +25,7 @@ from causalseg.inference.pictures import (
 )
 from causalseg.inference.requests import clean_prompt
 from causalseg.inference.segmenter import Segmentation, Segmenter
+from causalseg.inference.sentences import segment_notes
 from causalseg.text.reading import Sides
 from causalseg.version import __version__
 
@@ -132,14 +133,17 @@ def _write_text(path: Path, record: dict[str, Any]) -> Path:
 
 
 def _write_seg(work: Work, views: Views, path: Path, model: str) -> Path:
-    from causalseg.inference.formats.seg import write_seg
+    from causalseg.inference.formats.seg import described, write_seg
 
     apply = work.study.display.apply
     part = path.with_name(f".{path.name}.part")
     try:
         write_seg(
             work.study,
-            [one.text for one in views.answers],
+            [
+                described(one.text, segment_notes(one.read_as, one.meant, one.warnings))
+                for one in views.answers
+            ],
             [apply(one.mask)[None] for one in views.answers],
             part,
             model=model,

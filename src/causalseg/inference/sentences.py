@@ -27,6 +27,7 @@ NOTHING_FOUND = (
     "the model found nothing for this sentence: an empty mask does not mean that there is no "
     "disease."
 )
+NOT_SEGMENTED = "which this model does not segment"
 # Data sets of chest captions whose sides are the viewer's, by a part of their folder's name.
 _CHEST = ("qata", "mosmed")
 
@@ -68,6 +69,14 @@ class Sentence:
         if self.empty or pixels:
             return self.warnings
         return (*self.warnings, NOTHING_FOUND)
+
+
+def segment_notes(read_as: str, meant: str, warnings: Sequence[str]) -> list[str]:
+    """What the description of a DICOM segment says of its sentence: how read, why empty."""
+    empty = [
+        note for note in warnings if note in (NOTHING_SAID, NOTHING_FOUND) or NOT_SEGMENTED in note
+    ]
+    return [note for note in (f"read as: {read_as}" if read_as else "", meant, *empty) if note]
 
 
 def caption_kind(provenance: Mapping[str, Any]) -> CaptionKind | None:
@@ -183,7 +192,7 @@ def _same_caption(text: str, found: Reading, kind: CaptionKind) -> str | None:
 
 def _other(text: str, found: Reading, *, strict: bool) -> Sentence:
     names = " and ".join(found.other) or "another finding"
-    told = f"the text names {names}, which this model does not segment"
+    told = f"the text names {names}, {NOT_SEGMENTED}"
     if strict:
         raise InputError(f"{told}: ask for an opacity or an infection.")
     return Sentence(

@@ -16,7 +16,7 @@ from causalseg.inference.outputs import (
     probability_pixels,
     write_png,
 )
-from causalseg.inference.sentences import NOTHING_FOUND, NOTHING_SAID, Sentence
+from causalseg.inference.sentences import Sentence, segment_notes
 from causalseg.inference.tracks import PredictOptions, TrackAnswer
 
 _SEG = "segmentation.dcm"
@@ -159,10 +159,8 @@ def _write_seg(
 def _described(answer: TrackAnswer) -> str:
     """The description of a segment: its text, what it was read as, and whether nothing is there."""
     told = answer.told()
-    notes = [note for note in answer.warnings() if note in (NOTHING_SAID, NOTHING_FOUND)]
-    notes += [note for note in answer.warnings() if "does not segment" in note]
-    parts = [f"read as: {told['read_as']}" if told["read_as"] else "", told["meant"], *notes]
-    return described(answer.track.description, [part for part in parts if part])
+    notes = segment_notes(told["read_as"], told["meant"], answer.warnings())
+    return described(answer.track.description, notes)
 
 
 def _write_volume(study: Study, answer: TrackAnswer, folder: Path, number: int) -> list[str]:
