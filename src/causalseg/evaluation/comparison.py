@@ -224,7 +224,13 @@ def what_may_be_claimed(
         Whether it may be claimed of the methods, and the sentence.
 
     """
-    if p_holm >= LEVEL or over_subjects.low <= 0 <= over_subjects.high:
+    spans_zero = over_subjects.low <= 0 <= over_subjects.high
+    if p_holm >= LEVEL and not spans_zero:
+        return False, (
+            f"No difference may be claimed: on {over_subjects.clusters} subjects chance alone "
+            f"could give as much (corrected p {p_holm:.2f})."
+        )
+    if spans_zero:
         return False, (
             f"No difference may be claimed: on {over_subjects.clusters} subjects anything from "
             f"{over_subjects.low:+.4f} to {over_subjects.high:+.4f} fits."
