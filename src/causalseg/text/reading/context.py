@@ -9,6 +9,10 @@ from causalseg.text.reading.places import region
 from causalseg.text.reading.terms import Kind, Term
 
 _VAGUE = frozenset("changes change shadows patch patches foci focus area areas process".split())
+_OTHER_CHANGES = frozenset(
+    "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "
+    "osteoarthritic postradiation radiation".split()
+)
 _DISEASES = frozenset(
     "pneumonia covid infection infections tb tuberculosis ards aspiration lrti pna coronavirus "
     "bronchopneumonia pneumonitis".split()
@@ -20,6 +24,8 @@ def name_vague(terms: list[Term]) -> list[Term]:
     """Take "the bilateral changes" for a finding where the sentence names no other."""
     seen = (Kind.FINDING, Kind.OTHER, Kind.ABNORMAL, Kind.CAUSE)
     if any(term.kind in seen or term.kind is Kind.NOT_LUNG for term in terms):
+        return terms
+    if any(term.kind is Kind.UNKNOWN or term.key in _OTHER_CHANGES for term in terms):
         return terms
     if not has_place(terms) and not any(term.kind is Kind.GONE for term in terms):
         return terms

@@ -54,7 +54,7 @@ def _tell_leftovers(passage: Passage, present: list[Mention]) -> None:
     used = {term for mention in passage.story.mentions for term in mention.why}
     for mention in present:
         clause = passage.clauses[mention.sentence][mention.clause]
-        for term in clause.of(Kind.NOT, Kind.GONE, Kind.RATHER):
+        for term in clause.of(Kind.NOT, Kind.GONE, Kind.GONE_OF, Kind.RATHER):
             if term not in used:
                 passage.story.note(
                     f"{term.text!r} was read as not concerning {mention.term.text!r}."
