@@ -66,8 +66,12 @@ def test_the_packaged_model_is_known_by_its_data() -> None:
 
 def test_training_records_the_kind_of_its_captions() -> None:
     lvit = "Unilateral pulmonary infection, one infected area, all left lung."
-    assert kind_of_captions([lvit]) == {"reading": "chest", "sides": "viewer", "wording": "lvit"}
-    assert kind_of_captions([LEFT_IN_PICTURE, lvit])["wording"] == "sgseg"
+    alone = {"reading": "chest", "sides": "viewer", "wording": "lvit", "also": []}
+    assert kind_of_captions([lvit]) == alone
+    both = kind_of_captions([LEFT_IN_PICTURE, lvit])
+    assert (both["wording"], both["also"]) == ("sgseg", ["lvit"])
+    for caption in (lvit, LEFT_IN_PICTURE):
+        assert read_for({"captions": both}, caption).given == caption
     assert kind_of_captions([LEFT_IN_PICTURE, "No polyp visible."]) == {"reading": None}
     assert kind_of_captions([]) == {"reading": None}
 

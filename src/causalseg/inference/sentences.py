@@ -7,7 +7,7 @@ sentence as written.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from causalseg.errors import InputError
@@ -38,10 +38,13 @@ class CaptionKind:
 
     sides: Sides = "viewer"
     wording: LungWording = "sgseg"
+    """Of the sentences that are composed for it."""
+    also: tuple[LungWording, ...] = ()
+    """Wordings that its captions had besides, whose captions are given as they are."""
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
-        return {"reading": "chest", "sides": self.sides, "wording": self.wording}
+        return {"reading": "chest", **asdict(self), "also": list(self.also)}
 
 
 @dataclass(frozen=True)
@@ -91,12 +94,18 @@ def caption_kind(provenance: Mapping[str, Any]) -> CaptionKind | None:
             return None
         sides: Any = recorded.get("sides")
         wording: Any = recorded.get("wording", "sgseg")
-        if sides not in get_args(Sides) or wording not in get_args(LungWording):
+        also: Any = recorded.get("also", [])
+        known = get_args(LungWording)
+        if (
+            sides not in get_args(Sides)
+            or not isinstance(also, list)
+            or not all(one in known for one in [wording, *also])
+        ):
             raise InputError(
                 f"the checkpoint records captions of sides {sides!r} in wording {wording!r}, which "
                 "this version does not know: update causalseg."
             )
-        return CaptionKind(sides, wording)
+        return CaptionKind(sides, wording, tuple(also))
     if "captions" in provenance:
         return None
     card = provenance.get("card")
@@ -108,12 +117,12 @@ def caption_kind(provenance: Mapping[str, Any]) -> CaptionKind | None:
     return CaptionKind() if any(name in told for name in _CHEST) else None
 
 
-def kind_of_captions(captions: Sequence[str]) -> dict[str, str | None]:
+def kind_of_captions(captions: Sequence[str]) -> dict[str, Any]:
     """What a checkpoint records of the captions that it is trained on.
 
     Chest captions are those of the lung grammar, all of them; their sides are the viewer's.
     """
-    wordings = set()
+    wordings: set[LungWording] = set()
     for caption in dict.fromkeys(captions):
         try:
             finding = parse(caption)
@@ -124,7 +133,8 @@ def kind_of_captions(captions: Sequence[str]) -> dict[str, str | None]:
         wordings.add(finding.wording)
     if not wordings:
         return {"reading": None}
-    return {**CaptionKind(wording="lvit" if wordings == {"lvit"} else "sgseg").to_dict()}
+    wording: LungWording = "lvit" if wordings == {"lvit"} else "sgseg"
+    return CaptionKind(wording=wording, also=tuple(sorted(wordings - {wording}))).to_dict()
 
 
 def read_for(
@@ -186,7 +196,8 @@ def _same_caption(text: str, found: Reading, kind: CaptionKind) -> str | None:
         finding = parse(text)
     except CaptionError:
         return None
-    own = isinstance(finding, LungFinding) and finding.wording == kind.wording
+    wordings = (kind.wording, *kind.also)
+    own = isinstance(finding, LungFinding) and finding.wording in wordings
     return text if own and found.sides == kind.sides else None
 
 
