@@ -161,11 +161,12 @@ def test_the_page_lists_every_syntax_with_its_state(make_dicom):
 
 @pytest.mark.parametrize("uid", ["1.2.840.10008.1.2.4.110", "1.2.840.10008.1.2.9.999"])
 def test_a_syntax_that_nobody_here_knows_is_named(make_dicom, uid):
-    """JPEG XL, which pydicom has no name for, and one that does not exist."""
+    """JPEG XL, which pydicom itself has no name for, and one that does not exist."""
     known = UID("1.2.840.10008.1.2.4.100")
     path = compressed(make_dicom, np.zeros((8, 8), np.uint8), 8, b"\0\0\0\0", known)
     content = path.read_bytes()
     assert content.count(known.encode()) == 1
     path.write_bytes(content.replace(known.encode(), uid.encode()))
-    with pytest.raises(InputError, match=rf"{uid} is not read"):
+    # pynetdicom, where it was imported, has taught pydicom the name of JPEG XL.
+    with pytest.raises(InputError, match=rf"({uid}|JPEG XL Lossless) is not read"):
         read_study(path)
