@@ -106,7 +106,7 @@ def test_a_gain_that_one_seed_carries_is_of_these_runs_alone():
         cells[:1] + cells[3:4] + cells[-6:-5] + cells[-3:-2], [("sure", "baseline")]
     ).comparisons
     assert not one.holds
-    assert "one seed a side says nothing about the methods" in one.claim
+    assert "one seed per side says nothing about the methods" in one.claim
 
 
 def test_an_unfinished_row_has_no_mean_and_is_not_compared():

@@ -40,7 +40,7 @@ def test_a_study_in_and_its_segmentations_out(
         opened = highdicom.seg.Segmentation.from_dataset(seg)
         assert opened.SegmentSequence[0].SegmentDescription == "lower left lung"
 
-    # The study now holds the segmentations too, which are no images; names are the same.
+    # The study now holds the segmentations too, which are not images; names are the same.
     names = sorted(path.name for path in (tmp_path / "out").glob("scan-*"))
     assert predict(*words, "--overwrite") == 0
     assert sorted(path.name for path in (tmp_path / "out").glob("scan-*")) == names

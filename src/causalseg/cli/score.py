@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
         "predictions",
         type=Path,
         metavar="PREDICTIONS",
-        help="folder with one PNG, TIFF, BMP or NPY file an image, named like its mask",
+        help="folder with one PNG, TIFF, BMP or NPY file per image, named like its mask",
     )
     add_data_options(parser)
     parser.add_argument(

@@ -126,7 +126,7 @@ def audit(
         advance: Called after each.
 
     Raises:
-        InputError: `root` is no data set at all, or a text table cannot be read.
+        InputError: `root` is not a data set at all, or a text table cannot be read.
 
     """
     root = Path(root)

@@ -25,7 +25,7 @@ def find_domains(roots: Sequence[str]) -> dict[str, Path]:
     """Folder name -> root of each domain; only looks at folders, opens no file.
 
     Raises:
-        InputError: fewer than two, a root is no data set or lacks a Val_Folder (the hold-out), or
+        InputError: fewer than two, a root is not a data set or lacks a Val_Folder (hold-out), or
             two have the same name.
 
     """

@@ -76,7 +76,7 @@ def to_uint8(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if values.dtype == np.uint8:
         return values
     if values.dtype.kind not in "biuf":
-        raise InputError(f"{name} is an array of {values.dtype}, which are no grey values.")
+        raise InputError(f"{name} is an array of {values.dtype}, which are not grey values.")
     low, high = float(values.min()), float(values.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"{name} holds NaN or infinite pixels: replace them before use.")

@@ -42,7 +42,7 @@ def split_folder(root: Path, split: Split) -> Path:
 
 
 def splits_of(root: Path) -> list[Split]:
-    """The splits that a data set has; InputError when `root` is no set in the LViT layout."""
+    """The splits that a data set has; InputError when `root` is not a set in the LViT layout."""
     if not root.is_dir():
         raise InputError(f"{root} is not a folder: give the folder that holds Train_Folder etc.")
     present = [split for split in SPLITS if split_folder(root, split).is_dir()]

@@ -44,7 +44,7 @@ class Preprocessing:
             except (TypeError, ValueError, OverflowError):
                 values = ()
             if len(values) != 3 or not all(map(math.isfinite, values)):
-                raise InputError(f"preprocessing.{name} needs 3 numbers, one a channel: {given}.")
+                raise InputError(f"preprocessing.{name} needs 3 numbers, one per channel: {given}.")
             object.__setattr__(self, name, values)
         if min(self.std) <= 0:
             raise InputError(f"preprocessing.std must be positive, not {self.std}.")

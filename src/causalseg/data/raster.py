@@ -161,7 +161,7 @@ def _open(data: bytes, name: str) -> Image.Image:
             return Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError:
         raise InputError(
-            f"{name} is larger than the limit of {MAX_SIDE} pixels a side and "
+            f"{name} is larger than the limit of {MAX_SIDE} pixels per side and "
             f"{MAX_PIXELS // 1_000_000} million in all: shrink it or cut it into tiles first."
         ) from None
     except Exception:  # Decoders raise whatever a broken header makes them stumble over.

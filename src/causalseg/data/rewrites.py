@@ -45,7 +45,7 @@ class RewriteConfig:
     only where captions name all that there is to see, as QaTa's do and the phantoms' do not."""
 
     def __post_init__(self) -> None:
-        """Refuse what are no probabilities."""
+        """Refuse what are not probabilities."""
         if min(self.chances) < 0 or sum(self.chances) > 1:
             raise InputError(
                 "data.rewrite: the probabilities must not be negative, nor sum to more than 1."

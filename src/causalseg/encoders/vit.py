@@ -61,7 +61,7 @@ class VisionTransformer(nn.Module):
             block's attention: (B, embedding, H / P, W / P) each.
 
         Raises:
-            InputError: a side is no multiple of P.
+            InputError: a side is not a multiple of P.
 
         """
         patch = self.config.patch

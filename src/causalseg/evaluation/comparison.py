@@ -84,14 +84,14 @@ def read_run(folder: Path, measures: Sequence[str]) -> ScoredRun:
     """Read metrics.json and per_image.csv of a score folder.
 
     Raises:
-        InputError: a file or column is missing, a value is no finite number, or a name repeats.
+        InputError: a file or column is missing, a value is not a finite number, or a name repeats.
 
     """
     rows = read_result_rows(folder / "per_image.csv", ("name", "subject", *measures))
     data = read_result(folder / "metrics.json").get("data")
     fingerprint = data.get("fingerprint") if isinstance(data, dict) else None
     if fingerprint is not None and not isinstance(fingerprint, str):
-        raise InputError(f"{folder / 'metrics.json'} is damaged: its fingerprint is no text.")
+        raise InputError(f"{folder / 'metrics.json'} is damaged: its fingerprint is not text.")
     names = tuple(row["name"] for row in rows)
     if len(set(names)) < len(names):
         raise InputError(f"{folder / 'per_image.csv'} names an image twice.")
@@ -217,7 +217,7 @@ def what_may_be_claimed(
         b: name of the other.
         over_subjects: A - B with its interval over subjects.
         p_holm: its corrected p value.
-        over_seeds: A - B with its interval over training runs; None where there is one a side.
+        over_seeds: A - B with its interval over training runs; None where a side has only one.
         lower_is_better: of the measure.
 
     Returns:
@@ -238,7 +238,7 @@ def what_may_be_claimed(
     better, worse = (a, b) if (over_subjects.estimate > 0) != lower_is_better else (b, a)
     if over_seeds is None:
         return False, (
-            f"On these runs {better} is better than {worse} on this test set; one seed a side "
+            f"On these runs {better} is better than {worse} on this test set; one seed per side "
             "says nothing about the methods."
         )
     if over_seeds.low <= 0 <= over_seeds.high:

@@ -114,7 +114,7 @@ def _report(
                 str(c.difference),
                 c.p,
                 c.p_holm,
-                str(c.over_seeds or "one run a side"),
+                str(c.over_seeds or "one run per side"),
                 c.claim,
             )
             for c in comparisons
@@ -123,7 +123,7 @@ def _report(
         f"{resamples} times; p by flipping the sign of whole subjects; Holm's correction over all "
         f"{len(comparisons)} comparisons. A difference may be claimed of the methods when the "
         "corrected p is under 0.05 and both intervals leave out 0: that over subjects, and that "
-        "over training runs (Welch's t); with one run a side it is said of these runs only."
+        "over training runs (Welch's t); with one run per side it is said of these runs only."
         + few_subjects(first.difference.clusters),
     )
     for measure in measures:

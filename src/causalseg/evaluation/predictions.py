@@ -1,4 +1,4 @@
-"""Anybody's predictions: a folder of masks or probability maps, one file an image."""
+"""Anybody's predictions: a folder of masks or probability maps, one file per image."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

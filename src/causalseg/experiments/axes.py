@@ -159,7 +159,7 @@ def _reference(config: AblationConfig, cells: Mapping[str, Cell]) -> Cell:
         base = _axes_of_base(config)
         if set(config.reference) - set(base):
             unknown = ", ".join(sorted(set(config.reference) - set(base)))
-            raise InputError(f"the reference is none of the cells: {unknown} is no axis.")
+            raise InputError(f"the reference is none of the cells: {unknown} is not an axis.")
         wanted = base | config.reference
         name = _name(wanted, _idle(_with(config.base, wanted)))
     if name not in cells:

@@ -119,7 +119,7 @@ def cells_of(config: LodoConfig, domains: Mapping[str, Path]) -> list[Cell]:
     """A cell for each domain left out and each row, all checked before any work.
 
     Raises:
-        InputError: a fold is no domain, or a row's model or its options cannot be used.
+        InputError: a fold is not a domain, or a row's model or its options cannot be used.
 
     """
     folds = list(domains) if config.folds is None else config.folds

@@ -49,12 +49,14 @@ def measure_mechanism(
         intervention.
 
     Raises:
-        InputError: the checkpoint is no MCDRL model.
+        InputError: the checkpoint is not an MCDRL model.
 
     """
     model = segmenter.model
     if not isinstance(model, MCDRL):
-        raise InputError("this checkpoint is no MCDRL model, so it has no intervention to look at.")
+        raise InputError(
+            "this checkpoint is not an MCDRL model: it has no intervention to measure."
+        )
     images = [read_image(record.image) for record in manifest.records]
     truths = [
         segmenter.preprocessing.resize_mask(read_mask(record.mask)) for record in manifest.records

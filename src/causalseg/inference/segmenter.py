@@ -132,7 +132,7 @@ class Segmenter:
                 a minute or more on the first call and on the first of another batch size.
 
         Raises:
-            InputError: there is no such file, it is no checkpoint, or the options do not fit it.
+            InputError: there is no such file, it is not a checkpoint, or the options do not fit it.
 
         """
         path = default_checkpoint() if str(path) == DEFAULT else Path(path)

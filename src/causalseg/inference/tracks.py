@@ -25,7 +25,7 @@ class PromptSegmenter(Protocol):
     """What is used of `causalseg.inference.segmenter.Segmenter`."""
 
     def prompts(self, image: Any, texts: Sequence[Sentence]) -> Sequence[Any]:
-        """One result a text; the image is encoded once."""
+        """One result per text; the image is encoded once."""
 
 
 @dataclass(frozen=True)

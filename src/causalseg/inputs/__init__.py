@@ -19,7 +19,7 @@ MAX_YAML = 1 << 20
 
 
 def printable(path: object) -> str:
-    """A path fit for any terminal and file: what is no printable character is escaped."""
+    """A path fit for any terminal and file: what is not a printable character is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
 
 
@@ -99,12 +99,12 @@ def parse_json(text: str | bytes, name: object, *, finite: bool = True) -> dict[
     if not isinstance(content, dict):
         raise InputError(f"{name} must hold a JSON object.")
     if _has_lone_surrogate(content):
-        raise InputError(f"{name} holds an unpaired surrogate, which is no text.")
+        raise InputError(f"{name} holds an unpaired surrogate, which is not text.")
     return content
 
 
 def _no_number(word: str) -> float:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 def _finite(digits: str) -> float:

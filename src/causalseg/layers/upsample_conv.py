@@ -232,7 +232,7 @@ def upsample_conv_phases(
 
     Returns:
         phases (B, D, s * s, H / s, W / s) and s, such that
-        `pixel_shuffle(phases.flatten(1, 2), s)` is the output. s = 1 where the scale is no integer.
+        `pixel_shuffle(phases.flatten(1, 2), s)` is the output. s = 1 for a scale that is not whole.
 
     """
     scale = integer_scale((x.shape[2], x.shape[3]), size)

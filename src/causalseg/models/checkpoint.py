@@ -83,7 +83,7 @@ def read_header(path: Path) -> dict[str, Any]:
     """The metadata of a checkpoint, without its weights.
 
     Raises:
-        InputError: there is no such file, or it is no checkpoint of this package.
+        InputError: there is no such file, or it is not a checkpoint of this package.
 
     """
     if not path.is_file():

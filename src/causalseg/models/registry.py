@@ -48,7 +48,7 @@ def model_name(model: SegmentationModel) -> str:
     for name, registered in MODELS.items():
         if registered == path:
             return name
-    raise InputError(f"{path} is no registered model; add its line to models/registry.py.")
+    raise InputError(f"{path} is not a registered model; add its line to models/registry.py.")
 
 
 def model_config(name: str, options: dict[str, Any]) -> Any:

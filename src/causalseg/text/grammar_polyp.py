@@ -95,7 +95,7 @@ class PolypPrompt:
         return False
 
     def swapped(self) -> "PolypPrompt":
-        """The finding of the mirrored image; the shape ("right ear") is no position and stays."""
+        """The finding of the mirrored image; a shape ("right ear") is not a position and stays."""
         mirrored = tuple(
             " ".join(OTHER_SIDE.get(word, word) for word in position.split())
             for position in self.positions

@@ -41,7 +41,7 @@ def tokenize(texts: str | Sequence[str], context_length: int = 20) -> "Tensor":
         (B, L) int64; [SOS] = 49406 first, [EOS] = 49407 last, then zeros.
 
     Raises:
-        InputError: context_length below 2, or a text that is no string.
+        InputError: context_length below 2, or a text that is not a string.
 
     """
     import torch

@@ -12,7 +12,7 @@ def read_raster(path: Path) -> Study:
     """Read a picture upright, with its turn and warnings.
 
     Raises:
-        InputError: the file is no readable image (see `causalseg.data.images.read_image`).
+        InputError: the file is not a readable image (see `causalseg.data.images.read_image`).
 
     """
     return picture_study(decode_picture(read_image_bytes(path), str(path)))

@@ -43,7 +43,7 @@ def group_series(paths: Iterable[Path]) -> list[tuple[Path, ...]]:
 
 
 def _volume_of(path: Path) -> tuple[object, ...] | None:
-    """What all slices of a volume share; None for a file that is no slice."""
+    """What all slices of a volume share; None for a file that is not a slice."""
     with quiet():
         from pydicom import dcmread
 
@@ -65,7 +65,7 @@ def read_series(paths: Sequence[Path], window: tuple[float, float] | None = None
     """Read the slices of one volume.
 
     Args:
-        paths: one file a slice, in any order.
+        paths: one file per slice, in any order.
         window: as for `read_dicom`, the same for all slices.
 
     Returns:

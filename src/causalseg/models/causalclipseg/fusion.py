@@ -57,7 +57,7 @@ class Fusion(nn.Module):
                 part = self._rescale(stage, x, F.conv2d(x, weight, bias))
             else:
                 part = F.conv2d(self._rescale(stage, x, x), weight, bias)
-            # An image side that is no multiple of 32 leaves stages a row or column apart.
+            # An image side that is not a multiple of 32 leaves stages a row or column apart.
             parts.append(part if part.shape[2:] == target else _fit(part, target))
         return F.relu(self.norm(sum(parts)))
 

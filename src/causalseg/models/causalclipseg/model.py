@@ -130,7 +130,7 @@ class CausalCLIPSeg(SegmentationModel):
         confounding = None
         if confounder and self.confounding is not None:
             confounding = self.confounding(self._confounding(features, masks), size)
-        attention = {} if additive else masks  # what is added is no mask
+        attention = {} if additive else masks  # what is added is not a mask
         return ImageFeatures(self.causal(causal, size), confounding, size, attention)
 
     def _masks(self, features: Mapping[int, Tensor]) -> dict[int, Tensor]:

@@ -68,7 +68,7 @@ class DynUNet(ImageOnlyModel):
         """Segment images (B, 3, H, W); H and W multiples of 2 to the number of downsamplings.
 
         Raises:
-            InputError: a side is no such multiple.
+            InputError: a side is not such a multiple.
 
         """
         height, width = images.shape[2:]

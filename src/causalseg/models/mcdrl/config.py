@@ -45,7 +45,7 @@ class MCDRLConfig(ModelConfig):
     """Z: `text`, `random` (Gaussian), `learned`, `shuffled` (the prompts' words, mixed),
     `irrelevant` (other sentences), or a JSON file of 'causalseg confounders build'."""
     template: Literal["domain", "class-domain"] = "domain"
-    """Sentences of Z: one a domain (M), or one for each class and domain (K * M)."""
+    """Sentences of Z: one per domain (M), or one for each class and domain (K * M)."""
     dictionary_update: Literal["frozen", "ema"] = "frozen"
     """`ema`: in training, each entry moves by 0.05 towards the features that attend to it."""
     dictionary_seed: int = 0

@@ -142,7 +142,7 @@ def load_dictionary(path: Path) -> Dictionary:
         raise InputError(f"there is no dictionary {path}; build it: causalseg confounders.")
     content = read_json(path)
     if content.get("format") != DICTIONARY_FORMAT:
-        raise InputError(f"{path} is no dictionary written by 'causalseg confounders build'.")
+        raise InputError(f"{path} is not a dictionary written by 'causalseg confounders build'.")
     encoder, weights, digest, table = (
         content.get(name) for name in ("encoder", "weights", "text_encoder_sha256", "vectors")
     )

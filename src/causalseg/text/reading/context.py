@@ -36,7 +36,7 @@ def name_vague(terms: list[Term]) -> list[Term]:
 
 
 def mark_background(terms: list[Term], mine: list[Mention]) -> None:
-    """A disease without a place beside "history of" or "follow up" is no finding."""
+    """A disease without a place beside "history of" or "follow up" is not a finding."""
     keys = {term.key for term in terms}
     if not keys & _PAST:
         return

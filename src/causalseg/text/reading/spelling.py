@@ -47,5 +47,5 @@ def mended(word: str) -> str | None:
     if found is None or len(found[0]) < _SHORTEST:
         return None
     if word.endswith(found[0]) and word.startswith(("un", "in", "ir", "non", "dis")):
-        return None  # "unresolved" is no slip for "resolved"
+        return None  # "unresolved" is not a slip for "resolved"
     return str(found[0])

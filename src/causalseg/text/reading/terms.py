@@ -77,7 +77,7 @@ class Kind(Enum):
     THERE = "there"
     """The place spoken of before."""
     HEADING = "heading"
-    """Begins a sentence that is no finding (indication, technique)."""
+    """Begins a sentence that is not a finding (indication, technique)."""
     ASK = "ask"
     """Segment, show, find."""
     SEGMENT = "segment"
