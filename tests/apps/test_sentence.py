@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causalseg.apps.sentence import MAX_COUNT, SIDES, Controls, read, write
+from causalseg.apps.sentence import MAX_COUNT, SIDES, Controls, least, read, write
 from causalseg.errors import InputError
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import ZONES
@@ -22,6 +22,8 @@ zones = st.sets(st.sampled_from(ZONES)).map(lambda s: tuple(z for z in ZONES if 
         (("right", ["upper"], [], 3),
          "Unilateral pulmonary infection, three infected areas, right lung."),
         (("none", ["upper"], [], 3), "No pulmonary infection."),
+        (("both", [], [], 1),
+         "Bilateral pulmonary infection, two infected areas, left lung and right lung."),
     ],
 )  # fmt: skip
 def test_sentences_are_worded_as_in_the_training_captions(controls, sentence):
@@ -35,7 +37,7 @@ def test_a_sentence_gives_the_controls_back(side, left, right, count):
         side,
         left if side in ("left", "both") else (),
         right if side in ("right", "both") else (),
-        1 if side == "none" else count,
+        1 if side == "none" else max(count, least(side)),
     )
 
 

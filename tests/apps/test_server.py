@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import io
 import json
 import struct
@@ -19,7 +20,8 @@ from PIL import Image
 pytest.importorskip("fastapi")
 from fastapi.testclient import TestClient
 
-from causalseg.apps import rle
+from causalseg.apps import hosts, rle
+from causalseg.apps.answers import Identity
 from causalseg.apps.limits import Limits
 from causalseg.apps.server import create_app
 from causalseg.inference.segmenter import Segmenter
@@ -71,6 +73,83 @@ def test_dicom_comes_back_in_its_own_geometry_with_its_area(client, segmenter, p
     assert "SECRET" not in said
     header = ask(client, content, output="png").headers["x-causalseg-warnings"]
     assert json.loads(header) == found["warnings"]
+
+
+def test_several_texts_give_a_mask_each_in_order(client, segmenter, pixels, png):
+    texts = [TEXT, "lower right lung", "upper left lung and lower right lung"]
+    found = client.post("/segment", files={"image": ("x", png)}, data={"text": texts}).json()
+    answers = [found, *found["others"]]
+    assert [one["text"] for one in answers] == texts
+    for one, text in zip(answers, texts, strict=True):
+        expected = segmenter(pixels, text).mask
+        assert (rle.decode(one["mask"]) == expected).mean() > 0.999  # They run as one batch.
+    both = {"text": texts, "output": "png"}
+    assert client.post("/segment", files={"image": ("x", png)}, data=both).status_code == 422
+
+
+def test_probabilities_come_as_16_bit(client, segmenter, pixels, png):
+    answer = ask(client, png, output="probability")
+    values = np.asarray(Image.open(io.BytesIO(answer.content)))
+    assert np.abs(values / 65535 - segmenter(pixels, TEXT).probability).max() < 1e-4
+    assert float(answer.headers["x-causalseg-threshold"]) == segmenter.threshold
+
+
+def test_dicom_in_gives_dicom_seg_out(client, segmenter, pixels, make_dicom, tmp_path):
+    from causalseg.inference.formats.seg import read_seg
+
+    stored = np.ascontiguousarray(pixels[:, ::-1])
+    content = make_dicom(stored, PatientOrientation=["R", "F"])
+    answer = ask(client, content, output="seg")
+    assert answer.headers["content-type"] == "application/dicom"
+    (tmp_path / "seg.dcm").write_bytes(answer.content)
+    expected = segmenter(pixels, TEXT).mask[:, ::-1]
+    assert np.array_equal(read_seg(tmp_path / "seg.dcm")[0, ..., 0], expected)
+
+
+def test_a_picture_has_no_dicom_seg(client, png):
+    answer = ask(client, png, output="seg")
+    assert answer.status_code == 422
+    assert "needs a DICOM image" in answer.json()["detail"]
+
+
+def test_two_images_are_refused(client, png):
+    files = [("image", ("a.png", png)), ("image", ("b.png", png))]
+    answer = client.post("/segment", files=files, data={"text": TEXT})
+    assert answer.status_code == 422
+    assert "takes one image" in answer.json()["detail"]
+
+
+def test_load_balancers_may_ask_by_head(client):
+    for path in ("/health", "/ready"):
+        answer = client.head(path)
+        assert (answer.status_code, answer.content) == (200, b"")
+
+
+def test_every_answer_names_its_model(segmenter, tiny_checkpoint, png):
+    model = Identity.of(tiny_checkpoint)
+    assert model.sha256 == hashlib.sha256(tiny_checkpoint.read_bytes()).hexdigest()
+    with TestClient(create_app(segmenter, model=model)) as client:
+        found = ask(client, png).json()
+        assert found["model"] == {"name": "tiny.safetensors", "sha256": model.sha256}
+        assert ask(client, png, output="png").headers["x-causalseg-model"] == model.sha256
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "127.0.0.1:8080"}, 200),
+        ({"Host": "[::1]:8080"}, 200),
+        ({"Host": "Seg.example:443", "Origin": "https://seg.example"}, 200),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "127.0.0.1.evil.example:8080"}, 403),
+        ({"Host": "localhost", "Origin": "http://evil.example"}, 403),
+        ({"Host": "localhost", "Origin": "null"}, 403),
+    ],
+)
+def test_other_names_and_other_pages_are_refused(segmenter, headers, status):
+    names = hosts.allowed("127.0.0.1", ["seg.example"])
+    with TestClient(create_app(segmenter, names=names)) as client:
+        assert client.get("/health", headers=headers).status_code == status
 
 
 def test_words_that_do_not_fit_the_model_are_reported(client, png):

@@ -7,24 +7,28 @@ removed when the page is closed.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from causalseg.apps import layout, sentence, session, texts
+from causalseg.apps import downloads, layout, sentence, session, texts, viewer
+from causalseg.apps.answers import Identity
+from causalseg.apps.hosts import SameHost
 from causalseg.apps.limits import Limits, read_file
+from causalseg.apps.session import Session
 from causalseg.errors import InputError
-from causalseg.inference.formats import Study
 from causalseg.inference.segmenter import Segmenter
 from causalseg.text.captions import mirror_caption
 
-_PHANTOMS = 3
 # What a machine has already; a font to be fetched would be a request to somewhere else.
 _FONTS = ("-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
+_QUIET = {"api_visibility": "private", "show_progress": "hidden"}
+_SAVE = "() => setTimeout(() => document.querySelector('#save, #save button').click(), 50)"
+# On a phone the image lies above the button that was pressed.
+_TO_IMAGE = "() => { if (innerWidth < 700) document.querySelector('#viewer').scrollIntoView(); }"
 
 
 @contextmanager
@@ -49,29 +53,35 @@ class Page:
         segmenter: used by one request at a time.
         folder: for downloads.
         limits: of uploads.
-        model: what the downloads call the model.
+        model: which the downloads name.
 
     """
 
-    def __init__(self, segmenter: Segmenter, folder: Path, limits: Limits, model: str) -> None:
+    def __init__(self, segmenter: Segmenter, folder: Path, limits: Limits, model: Identity) -> None:
         import gradio as gr
 
         self.gr: Any = gr
         self.segmenter, self.folder, self.limits, self.model = segmenter, folder, limits, model
-        self.phantoms = _phantoms()
         with gr.Blocks(
             title="causalseg",
             analytics_enabled=False,
             fill_width=True,
             delete_cache=(600, layout.KEPT_S),
         ) as self.blocks:
-            study, work = (gr.State(None, time_to_live=layout.KEPT_S) for _ in range(2))
-            asked, shown = layout.build(self.phantoms, segmenter.threshold)
-            self._connect_input(asked, shown, study, work)
-            self._connect_output(asked, shown, study, work)
+            self.state = gr.State(Session(), time_to_live=layout.KEPT_S)
+            self.asked, self.shown = layout.build(segmenter.threshold)
+            self._connect_images()
+            self._connect_sentence()
+            self._connect_answer()
 
-    def launch(self, host: str, port: int | None) -> str:
+    def launch(self, host: str, port: int | None, names: Sequence[str], root_path: str) -> str:
         """Start serving in threads of its own.
+
+        Args:
+            host: address to bind.
+            port: or the first free one from 7860.
+            names: by which browsers may call this machine; see `hosts.allowed`.
+            root_path: path under which a proxy serves the page, such as `/causalseg`.
 
         Returns:
             The page's address.
@@ -80,16 +90,34 @@ class Page:
             OSError, OverflowError: the address cannot be bound.
 
         """
+        from starlette.middleware import Middleware
+
         theme = self.gr.themes.Base(
             primary_hue="teal", neutral_hue="slate", radius_size="sm", font=_FONTS
+        ).set(
+            # Enough contrast for small text and for the button (WCAG AA).
+            body_text_color_subdued="#4b5768",
+            body_text_color_subdued_dark="#b3bfd0",
+            block_label_text_color="#3c4858",
+            block_label_text_color_dark="#c3cddb",
+            block_title_text_color="#3c4858",
+            block_title_text_color_dark="#c3cddb",
+            button_primary_background_fill="#0f766e",
+            button_primary_background_fill_dark="#0f766e",
+            button_primary_background_fill_hover="#115e59",
+            button_primary_background_fill_hover_dark="#115e59",
+            button_primary_text_color="#ffffff",
+            button_primary_text_color_dark="#ffffff",
         )
         self.blocks.queue(max_size=self.limits.queue)
         _, url, _ = self.blocks.launch(
             server_name=host,
             server_port=port,
+            root_path=root_path,
             max_file_size=self.limits.max_bytes,
-            css=(files("causalseg.apps") / "page.css").read_text(encoding="utf-8"),
+            css=(files("causalseg.apps") / "assets" / "page.css").read_text(encoding="utf-8"),
             theme=theme,
+            app_kwargs={"middleware": [Middleware(SameHost, names=names)]},
             footer_links=[],
             share=False,
             ssr_mode=False,
@@ -103,71 +131,128 @@ class Page:
         """Stop serving."""
         self.blocks.close(verbose=False)
 
-    def _connect_input(
-        self, asked: layout.Input, shown: layout.Output, study: Any, work: Any
-    ) -> None:
+    def _connect_images(self) -> None:
         import gradio
 
-        def take(event: gradio.SelectData) -> list[Any]:  # gradio goes by this annotation.
-            return self._take(event.index)
+        def take(event: gradio.SelectData, state: Session) -> Any:  # By this annotation.
+            return self._drawn(state.choose(event.index))
 
-        quiet = {"api_visibility": "private", "show_progress": "hidden"}
-        image = [study, work, shown.status, shown.first, shown.first_figures, shown.second_column,
-                 shown.comparison, shown.results]  # fmt: skip
-        asked.file.change(self._load, asked.file, image, **quiet)
-        asked.gallery.select(take, None, image, **quiet)
+        asked = self.asked
+        outputs = [*self._outputs(), asked.file]
+        asked.file.upload(self._load, [asked.file, self.state], outputs, **_QUIET)
+        asked.strip.select(take, self.state, self._outputs(), **_QUIET)
+
+    def _connect_sentence(self) -> None:
+        asked = self.asked
+        written = [asked.text, asked.left, asked.right, asked.count, asked.reading]
         for control in asked.controls:
-            control.input(
-                self._write, asked.controls, [asked.text, asked.left, asked.right], **quiet
-            )
-        asked.text.blur(self._read, asked.text, asked.controls, **quiet)
-        asked.swap.click(self._swap, asked.text, [asked.edited, shown.status], **quiet)
-        asked.copy.click(lambda text: text, asked.text, asked.edited, **quiet)
-        asked.clear.click(lambda: "", None, asked.edited, **quiet)
+            control.input(self._write, asked.controls, written, **_QUIET)
+        heard = [*asked.controls, asked.reading]
+        for change in (asked.text.input, asked.text.blur):
+            change(self._read, asked.text, heard, trigger_mode="always_last", **_QUIET)
+        asked.swap.click(self._swap, asked.text, [asked.edited, self.shown.status], **_QUIET)
+        asked.copy.click(lambda text: text, asked.text, asked.edited, **_QUIET)
+        asked.clear.click(lambda: "", None, asked.edited, **_QUIET)
 
-    def _connect_output(
-        self, asked: layout.Input, shown: layout.Output, study: Any, work: Any
-    ) -> None:
-        drawn = [work, *shown.drawn]
-        asked.go.click(
-            self._segment,
-            [study, asked.text, asked.edited, asked.sides, shown.threshold],
-            drawn,
-            api_visibility="private",
-            concurrency_id="model",
-            concurrency_limit=1,
-            show_progress_on=shown.first,
-        )
-        shown.threshold.change(
-            self._redraw,
-            [work, shown.threshold],
-            drawn,
-            api_visibility="private",
-            show_progress="hidden",
+    def _connect_answer(self) -> None:
+        import gradio
+
+        def corrected(event: gradio.EventData, state: Session) -> Any:  # By this annotation.
+            return self._corrected(state, event)
+
+        asked, shown, update = self.asked, self.shown, self.gr.update
+        for press in (asked.go.click, asked.text.submit, asked.edited.submit):
+            press(
+                lambda: update(value="Segmenting …", interactive=False), None, asked.go, **_QUIET
+            ).then(
+                self._segment,
+                [self.state, asked.text, asked.edited, asked.sides],
+                self._outputs(),
+                concurrency_id="model",
+                concurrency_limit=1,
+                **_QUIET,
+            ).then(
+                lambda: update(value="Segment", interactive=True), None, asked.go, **_QUIET
+            ).then(None, None, None, js=_TO_IMAGE)
+        shown.threshold.input(
+            self._move,
+            [self.state, shown.threshold],
+            self._outputs(),
             trigger_mode="always_last",
+            **_QUIET,
         )
+        quietly = [one for one in self._outputs() if one is not shown.viewer]
+        shown.viewer.corrected(corrected, self.state, quietly, **_QUIET)
+        shown.history.input(
+            lambda state, index: self._drawn(state.recall(index)),
+            [self.state, shown.history],
+            self._outputs(),
+            **_QUIET,
+        )
+        for name, button in shown.buttons.items():
+            button.click(
+                lambda state, name=name: self._make(name, state),
+                self.state,
+                [shown.save, shown.status],
+                **_QUIET,
+            ).success(None, None, None, js=_SAVE)
 
-    def _load(self, path: str | None) -> list[Any]:
-        if path is None:
-            return self._shown(None, texts.HINT)
-        try:
-            study = read_file(Path(path), self.limits)
-        except InputError as error:
-            return self._shown(None, texts.problem(str(error)))
-        return self._shown(study, texts.loaded(study))
+    def _outputs(self) -> list[Any]:
+        shown = self.shown
+        return [self.state, self.asked.strip, shown.viewer, shown.threshold, shown.status,
+                shown.figures, shown.results, *shown.buttons.values(), shown.history]  # fmt: skip
 
-    def _take(self, index: int) -> list[Any]:
-        study = Study(kind="raster", frames=[self.phantoms[index]])
-        return self._shown(study, texts.loaded(study))
+    def _load(self, paths: list[str] | None, state: Session) -> dict[Any, Any]:
+        """Take what was uploaded; what cannot be used is said, the rest is taken."""
+        said = ""
+        for path in paths or []:
+            try:
+                state = state.with_image(read_file(Path(path), self.limits))
+            except InputError as error:
+                which = "" if len(paths or []) == 1 else f"{Path(path).name}: "
+                said += texts.problem(which + str(error))
+        return self._drawn(state, said) | {self.asked.file: None}
 
-    def _shown(self, study: Study | None, status: str) -> list[Any]:
-        picture = None if study is None else session.shrink(study.frames[0])
-        hidden = self.gr.update(visible=False)
-        first = self.gr.update(value=picture, label="Image")
-        return [study, None, status, first, "", hidden, "", hidden]
+    def _drawn(self, state: Session, said: str = "", viewer_too: bool = True) -> dict[Any, Any]:
+        """Everything that shows a session as it is now."""
+        shown, update, work = self.shown, self.gr.update, state.work
+        answers = work.answers(self.segmenter) if work else ()
+        notes = tuple(dict.fromkeys(note for one in answers for note in one.warnings))
+        status, figures = texts.warnings(notes), texts.START
+        if work:
+            figures = "".join(map(texts.figures, answers)) + texts.comparison(work, answers)
+            figures += texts.about(work.study)
+        elif state.study:
+            status, figures = texts.warnings(state.study.warnings), texts.about(state.study)
+        offered = downloads.offered(work) if work else set()
+        lines = [(texts.history(one), i) for i, one in enumerate(state.works)]
+        at = next((i for i, one in enumerate(state.works) if one is work), None)
+        found = {
+            self.state: state,
+            self.asked.strip: self._strip(state),
+            shown.status: said + status,
+            shown.figures: figures,
+            shown.threshold: work.threshold if work else self.segmenter.threshold,
+            shown.results: update(visible=bool(state.works)),
+            shown.history: update(choices=lines, value=at),
+            **{b: update(visible=name in offered) for name, b in shown.buttons.items()},
+        }
+        return found | ({shown.viewer: session.view(state)} if viewer_too else {})
+
+    def _strip(self, state: Session) -> Any:
+        pictures = [viewer.shrink(one.frames[0], 96) for one in state.studies]
+        return self.gr.update(
+            value=[(one, str(i)) for i, one in enumerate(pictures, start=1)],
+            visible=len(pictures) > 1,
+            selected_index=state.chosen if pictures else None,
+        )
 
     def _write(self, side: str, left: list[str], right: list[str], count: float) -> list[Any]:
-        return [sentence.write(side, left, right, int(count)), *self._visible(side)]
+        least = sentence.least(side)
+        count = max(int(count), least)
+        text = sentence.write(side, left, right, count)
+        counted = self.gr.update(value=count, minimum=least, visible=side != "none")
+        return [text, *self._visible(side), counted, texts.reading(text)]
 
     def _visible(self, side: str) -> list[Any]:
         return [self.gr.update(visible=side in (name, "both")) for name in ("left", "right")]
@@ -176,13 +261,18 @@ class Page:
         """Set the controls to what was typed, where they can say it."""
         found = sentence.read(text)
         if found is None:
-            return [self.gr.update()] * 4
+            return [*[self.gr.update()] * 4, texts.reading(text)]
         left, right = self._visible(found.side)
         return [
             found.side,
             {**left, "value": list(found.left)},
             {**right, "value": list(found.right)},
-            found.count,
+            self.gr.update(
+                value=found.count,
+                minimum=min(found.count, sentence.least(found.side)),
+                visible=found.side != "none",
+            ),
+            texts.reading(text),
         ]
 
     def _swap(self, text: str) -> list[Any]:
@@ -192,52 +282,35 @@ class Page:
             return [self.gr.update(), texts.problem(f"The sentence {reason}: edit it by hand.")]
         return [swapped, self.gr.update()]
 
-    def _segment(
-        self, study: Study | None, text: str, edited: str, whose: str, threshold: float
-    ) -> list[Any]:
+    def _segment(self, state: Session, text: str, edited: str, whose: str) -> dict[Any, Any]:
         try:
             sides = texts.whose_sides(whose)
-            work = session.segment(self.segmenter, study, text, edited, sides)
+            state = session.segment(self.segmenter, state, text, edited, sides)
         except InputError as error:
-            unchanged = [self.gr.update()] * (9 + len(texts.DOWNLOADS))
-            return [self.gr.update(), texts.problem(str(error)), *unchanged]
-        return self._redraw(work, threshold)
+            return {self.shown.status: texts.problem(str(error))}
+        return self._drawn(state)
 
-    def _redraw(self, work: session.Work | None, threshold: float) -> list[Any]:
-        """A new folder each time: a download that is under way keeps its file."""
-        update = self.gr.update
-        if work is None:
-            return [update()] * (11 + len(texts.DOWNLOADS))
-        views = session.draw(self.segmenter, work, threshold)
-        status = texts.warnings(
-            tuple(dict.fromkeys(note for one in views.answers for note in one.warnings))
-        )
+    def _move(self, state: Session, threshold: float) -> dict[Any, Any]:
+        if state.work is None:
+            return {self.state: state}
+        return self._drawn(state.changed(replace(state.work, threshold=threshold)))
+
+    def _corrected(self, state: Session, event: Any) -> dict[Any, Any]:
+        """Take a stroke. The viewer shows it already, and keeps its way back."""
+        if state.work is None or event.id != state.chosen:
+            return {self.state: state}  # Another image was chosen meanwhile.
+        shape = viewer.shrink(state.work.study.frames[0]).shape
         try:
-            folder = Path(tempfile.mkdtemp(dir=self.folder))
-            found = session.write_downloads(work, views, folder, self.model)
+            painted = viewer.painted(event.mask, (shape[0], shape[1]))
         except InputError as error:
-            status, found = texts.problem(str(error)) + status, {}
-        both = len(views.answers) == 2
-        return [
-            work,
-            status,
-            update(value=views.overlays[0], label="Original sentence" if both else "Mask"),
-            texts.figures(views.answers[0]),
-            update(visible=both),
-            views.overlays[1] if both else None,
-            texts.figures(views.answers[1]) if both else "",
-            texts.comparison(views),
-            update(visible=True),
-            update(value=views.causal, visible=views.causal is not None),
-            update(value=views.confounder, visible=views.confounder is not None),
-            *(
-                update(value=str(found[name]) if name in found else None, visible=name in found)
-                for name in texts.DOWNLOADS
-            ),
-        ]
+            return {self.shown.status: texts.problem(str(error))}
+        return self._drawn(state.changed(state.work.corrected(painted)), viewer_too=False)
 
-
-def _phantoms() -> list[session.Picture]:
-    from causalseg.data.phantom import draw_phantom
-
-    return [draw_phantom(np.random.default_rng(seed)).image for seed in range(_PHANTOMS)]
+    def _make(self, name: str, state: Session) -> dict[Any, Any]:
+        """A new folder each time: a download that is under way keeps its file."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            path = downloads.make(name, state, self.segmenter, self.model, folder)
+        except InputError as error:
+            return {self.shown.save: None, self.shown.status: texts.problem(str(error))}
+        return {self.shown.save: str(path)}

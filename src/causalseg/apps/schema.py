@@ -32,11 +32,19 @@ class Runs(BaseModel):
     )
 
 
-class MaskAnswer(BaseModel):
+class ModelName(BaseModel):
+    """Which model answered."""
+
+    name: str
+    sha256: str
+
+
+class Mask(BaseModel):
     """A mask of the source's own rows and columns."""
 
     note: str
     version: str
+    model: ModelName
     text: str = Field(description="As it came: white space made single")
     read_as: str = Field(
         description="The sentence that the model was given; empty where the text goes as written"
@@ -45,19 +53,28 @@ class MaskAnswer(BaseModel):
     height: int
     width: int
     threshold: float = Field(ge=0, le=1)
+    highest_probability: float = Field(ge=0, le=1, description="Of any pixel")
     pixels: int = Field(ge=0, description="Inside the mask")
     area_mm2: float | None = Field(description="Where the file gives its pixel spacing")
     mask: Runs
     warnings: list[str] = Field(description="What must be known before the mask is trusted")
 
 
+class MaskAnswer(Mask):
+    """The mask of the first text, and those of the others where several were sent."""
+
+    others: list[Mask] | None = Field(None, description="Only where several texts were sent")
+
+
 EXAMPLE = {
     "note": "Research software, not a medical device.",
     "version": "0.1.0",
+    "model": {"name": "default.safetensors", "sha256": "8f14e45fceea167a5a36dedd4bea2543"},
     "text": "Unilateral pulmonary infection, one infected area, lower left lung.",
     "height": 4,
     "width": 3,
     "threshold": 0.5,
+    "highest_probability": 0.91,
     "pixels": 2,
     "area_mm2": None,
     "mask": {"size": [4, 3], "counts": [5, 2, 5]},
@@ -100,12 +117,23 @@ SEGMENT: dict[int | str, dict[str, Any]] = {
         "content": {
             "application/json": {"example": EXAMPLE},
             "image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}},
+            "application/dicom": {
+                "schema": {"type": "string", "contentMediaType": "application/dicom"}
+            },
         },
         "headers": {
             "X-Causalseg-Warnings": {
-                "description": "With PNG: the warnings, as a JSON list",
+                "description": "Without JSON: the warnings, as a JSON list",
                 "schema": {"type": "string"},
-            }
+            },
+            "X-Causalseg-Model": {
+                "description": "Without JSON: SHA-256 of the model",
+                "schema": {"type": "string"},
+            },
+            "X-Causalseg-Threshold": {
+                "description": "Without JSON: the probability from which a pixel is inside",
+                "schema": {"type": "string"},
+            },
         },
     },
     **PROBLEMS,

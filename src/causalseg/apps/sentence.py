@@ -29,7 +29,7 @@ def write(side: str, left: Collection[str], right: Collection[str], count: int) 
     """The sentence in LViT's wording, which the packaged model was trained on.
 
     A lung without a zone is named as a whole ("left lung"). Zones of a lung that the side leaves
-    out do not count.
+    out do not count. In both lungs there are at least two infected areas.
 
     Raises:
         InputError: an unknown side or zone, or a count outside 1..`MAX_COUNT`.
@@ -48,7 +48,12 @@ def write(side: str, left: Collection[str], right: Collection[str], count: int) 
         for name, zones in (("left", left), ("right", right))
     )
     laterality = LATERALITIES[side == "both"]
-    return LungFinding(laterality, count, first, second, "lvit").compose()
+    return LungFinding(laterality, max(count, least(side)), first, second, "lvit").compose()
+
+
+def least(side: str) -> int:
+    """The fewest infected areas that a finding on these sides can have: one in each lung."""
+    return 2 if side == "both" else 1
 
 
 def read(text: str) -> Controls | None:

@@ -3,38 +3,54 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import Field
 
-from causalseg.apps.answers import Answer, answer
+from causalseg.apps.answers import Answer, Identity, answer, seg_bytes
 from causalseg.apps.batching import Batcher
 from causalseg.apps.guard import Guard
+from causalseg.apps.hosts import SameHost
 from causalseg.apps.limits import Limits, TooLargeError, read_upload
 from causalseg.apps.metrics import Metrics
 from causalseg.apps.schema import DESCRIPTION, PROBLEMS, SEGMENT, MaskAnswer, State, describe
 from causalseg.errors import InputError
-from causalseg.inference.outputs import mask_pixels
+from causalseg.inference.formats import Study
+from causalseg.inference.outputs import mask_pixels, probability_pixels
 from causalseg.inference.requests import MAX_TEXT, clean_prompt
-from causalseg.inference.segmenter import Segmenter
+from causalseg.inference.segmenter import Segmentation, Segmenter
 from causalseg.text.reading import Sides
 from causalseg.version import __version__
 
 # Decoding holds a picture several times over, so only so many are decoded at once.
 _DECODERS = 2
+MAX_TEXTS = 16
+"""Texts that one request may ask of its image."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one request was answered: a result and an answer for each of its texts."""
+
+    study: Study
+    results: tuple[Segmentation, ...]
+    answers: tuple[Answer, ...]
 
 
 class Service:
     """A model, its queue and its counters."""
 
-    def __init__(self, segmenter: Segmenter, limits: Limits) -> None:
-        self.segmenter, self.limits = segmenter, limits
+    def __init__(self, segmenter: Segmenter, limits: Limits, model: Identity) -> None:
+        self.segmenter, self.limits, self.model = segmenter, limits, model
         self.metrics = Metrics(limits.queue)
         self.batcher = Batcher(
             segmenter, limits.batch, limits.wait_ms / 1000, self.metrics.batches.observe
@@ -62,25 +78,33 @@ class Service:
     async def segment(
         self,
         content: bytes,
-        text: str,
+        texts: Sequence[str],
         threshold: float | None,
         sides: Sides | None = None,
         *,
         strict: bool = False,
-    ) -> Answer:
-        """Read the text, decode, wait for the model, draw the line.
+    ) -> Found:
+        """Read the texts, decode, wait for the model, draw the line.
 
         Raises:
-            InputError: the image or the text cannot be used, or `strict` refuses the text.
+            InputError: the image or a text cannot be used, or `strict` refuses a text.
 
         """
         loop = asyncio.get_running_loop()
-        sentence = self.segmenter.sentence(clean_prompt(text), sides, strict=strict)
+        sentences = [
+            self.segmenter.sentence(clean_prompt(text), sides, strict=strict) for text in texts
+        ]
         study = await loop.run_in_executor(self.decoders, read_upload, content, self.limits)
-        result = await asyncio.wrap_future(self.batcher.submit(study.frames[0], sentence))
-        return await loop.run_in_executor(
-            self.decoders, answer, study, result, self.segmenter, threshold
+        # What is awaited is cancelled with the request, and the batcher skips what is cancelled.
+        waiting = [
+            asyncio.wrap_future(self.batcher.submit(study.frames[0], one)) for one in sentences
+        ]
+        results = await asyncio.gather(*waiting)
+        answers = await loop.run_in_executor(
+            self.decoders,
+            lambda: tuple(answer(study, one, self.segmenter, threshold) for one in results),
         )
+        return Found(study, tuple(results), answers)
 
     def close(self) -> None:
         """Answer what was admitted, then stop the threads."""
@@ -89,7 +113,13 @@ class Service:
 
 
 def create_app(
-    segmenter: Segmenter, limits: Limits | None = None, token: str | None = None
+    segmenter: Segmenter,
+    limits: Limits | None = None,
+    token: str | None = None,
+    *,
+    model: Identity | None = None,
+    names: Sequence[str] = (),
+    root_path: str = "",
 ) -> FastAPI:
     """The ASGI application.
 
@@ -97,9 +127,12 @@ def create_app(
         segmenter: loaded; only one thread uses it.
         limits: of size, time and number.
         token: asked for as a bearer token, except by /health, /ready and /openapi.json.
+        model: which every answer names.
+        names: by which this server may be called, as from `hosts.allowed`; empty: by any.
+        root_path: path under which a proxy serves it, such as `/causalseg`.
 
     """
-    service = Service(segmenter, limits or Limits())
+    service = Service(segmenter, limits or Limits(), model or Identity("unnamed", ""))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -110,12 +143,14 @@ def create_app(
         title="causalseg",
         version=__version__,
         description=DESCRIPTION,
+        root_path=root_path,
         lifespan=lifespan,
         docs_url=None,  # Both pages would fetch their scripts from a public server.
         redoc_url=None,
     )
     app.state.service = service
     app.add_middleware(Guard, limits=service.limits, token=token, observe=service.metrics.observe)
+    app.add_middleware(SameHost, names=names)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(InputError, _unusable)
     _add_routes(app, service)
@@ -126,19 +161,23 @@ def create_app(
 def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/segment", response_model=MaskAnswer, responses=SEGMENT, summary="Segment an image")
     async def segment(
+        request: Request,
         image: Annotated[UploadFile, File(description="PNG, JPEG, TIFF, BMP or DICOM, one frame")],
         text: Annotated[
-            str,
+            list[Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]],
             Form(
                 min_length=1,
-                max_length=MAX_TEXT,
-                description="What to segment, in words",
-                examples=["Unilateral pulmonary infection, one infected area, lower left lung."],
+                max_length=MAX_TEXTS,
+                description="What to segment, in words; repeat the field for several masks",
+                examples=[["Unilateral pulmonary infection, one infected area, lower left lung."]],
             ),
         ],
         output: Annotated[
-            Literal["json", "png"],
-            Form(description="JSON with COCO run lengths, or the mask as PNG (0 and 255)"),
+            Literal["json", "png", "probability", "seg"],
+            Form(
+                description="JSON with COCO run lengths; the mask as PNG (0 and 255); the "
+                "probability as PNG (16 bit, 65535 is 1); or DICOM SEG, for a DICOM image"
+            ),
         ] = "json",
         sides: Annotated[
             Sides | None,
@@ -155,21 +194,28 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             Form(ge=0, le=1, allow_inf_nan=False, description="By default the model's own"),
         ] = None,
     ) -> Response:
+        if len((await request.form()).getlist("image")) != 1:
+            raise HTTPException(422, "image: one request takes one image, and several came.")
+        if len(text) > 1 and output in ("png", "probability"):
+            raise HTTPException(422, f"output: {output} holds one mask, and several texts came.")
         with service.admitted():
             try:
                 async with asyncio.timeout(service.limits.timeout_s):
                     content = await image.read()
                     found = await service.segment(content, text, threshold, sides, strict=strict)
-                    return await asyncio.to_thread(_render, found, output)
+                    return await asyncio.to_thread(_render, found, output, service.model)
             except TimeoutError:
                 raise HTTPException(
                     503, "the answer was not ready in time: try again.", {"Retry-After": "5"}
                 ) from None
 
+    # Load balancers ask by HEAD; the schema describes the GET alone.
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", response_model=State, summary="Whether the process lives")
     async def health() -> State:
         return State(status="alive")
 
+    @app.head("/ready", include_in_schema=False)
     @app.get(
         "/ready",
         response_model=State,
@@ -191,14 +237,31 @@ def _add_routes(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _render(found: Answer, output: str) -> Response:
+def _render(found: Found, output: str, model: Identity) -> Response:
     if output == "json":
-        return JSONResponse(found.to_dict())
+        records = [one.to_dict(model) for one in found.answers]
+        first, several = records[0], len(records) > 1
+        return JSONResponse(first | {"others": records[1:]} if several else first)
+    warnings = list(dict.fromkeys(note for one in found.answers for note in one.warnings))
+    headers = {  # ASCII only, as headers are.
+        "X-Causalseg-Warnings": json.dumps(warnings),
+        "X-Causalseg-Model": model.sha256,
+        "X-Causalseg-Threshold": repr(found.answers[0].threshold),
+    }
+    if output == "seg":
+        return Response(
+            seg_bytes(found.study, found.answers, model),
+            media_type="application/dicom",
+            headers=headers,
+        )
     from PIL import Image
 
+    if output == "png":
+        pixels: Any = mask_pixels(found.answers[0].mask)
+    else:
+        pixels = found.study.display.undo(probability_pixels(found.results[0].probability))
     buffer = io.BytesIO()
-    Image.fromarray(mask_pixels(found.mask)).save(buffer, format="PNG")
-    headers = {"X-Causalseg-Warnings": json.dumps(found.warnings)}  # ASCII only, as headers are.
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=1)
     return Response(buffer.getvalue(), media_type="image/png", headers=headers)
 
 

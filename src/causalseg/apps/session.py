@@ -1,67 +1,136 @@
-"""What the page does, without the page: load, segment, draw, write the downloads."""
+"""What one user of the page has: images, the answers to them, corrections. No page in here."""
 
-import json
-import os
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from causalseg.apps.answers import NOTE, Answer, answer
+from causalseg.apps import viewer
+from causalseg.apps.answers import Answer, answer, automatic
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
 from causalseg.inference.formats import Study
-from causalseg.inference.maps import foreground
-from causalseg.inference.outputs import mask_pixels, write_png
-from causalseg.inference.pictures import (
-    CAUSAL_COLOUR,
-    CONFOUNDER_COLOUR,
-    attention_map,
-    heatmap,
-    overlay,
-)
 from causalseg.inference.requests import clean_prompt
 from causalseg.inference.segmenter import Segmentation, Segmenter
-from causalseg.inference.sentences import segment_notes
 from causalseg.text.reading import Sides
-from causalseg.version import __version__
 
-Picture = NDArray[np.uint8]
-# The longer side of what is shown; downloads keep the source's own size.
-_VIEW = 768
+MAX_IMAGES = 30
+_MAX_WORKS = 20
+# Of a session's images, and again of its answers: about 1 GB of probabilities.
+_MAX_PIXELS = 200_000_000
 
 
 @dataclass(frozen=True)
 class Work:
     """One image with the results of one sentence, or of two that are compared."""
 
+    number: int
+    """Of the image in the session, from 0."""
     study: Study
     results: tuple[Segmentation, ...]
+    threshold: float
+    strokes: NDArray[np.int8] | None = None
+    """(h, w) as shown: 1 and 0 where the first mask was painted so by hand, -1 elsewhere."""
+
+    def automatic(self, index: int) -> NDArray[np.uint8]:
+        """The mask {0, 1} (H, W) that the model gives at the threshold."""
+        return automatic(self.results[index], self.threshold)
+
+    def mask(self, index: int) -> NDArray[np.uint8]:
+        """The mask {0, 1} (H, W) of the displayed frame, with what was painted."""
+        found = self.automatic(index)
+        if index or self.strokes is None:
+            return found
+        # Painted on what is shown, which may be smaller: only what was painted is enlarged.
+        strokes = viewer.nearest((self.strokes + 1).astype(np.uint8), self.study.shape)
+        return np.where(strokes == 0, found, strokes - np.uint8(1)).astype(np.uint8)
+
+    def corrected(self, painted: NDArray[np.uint8]) -> "Work":
+        """With the first mask as it was painted, {0, 1} (h, w) as shown."""
+        shown = viewer.nearest(self.automatic(0), painted.shape)
+        strokes = np.where(painted != shown, painted.astype(np.int8), np.int8(-1))
+        return replace(self, strokes=strokes if (strokes >= 0).any() else None)
+
+    def answers(self, segmenter: Segmenter) -> tuple[Answer, ...]:
+        """What is said of each mask."""
+        return tuple(
+            answer(
+                self.study,
+                found,
+                segmenter,
+                self.threshold,
+                self.mask(0) if i == 0 and self.strokes is not None else None,
+            )
+            for i, found in enumerate(self.results)
+        )
 
 
 @dataclass(frozen=True)
-class Views:
-    """Everything that is shown at one threshold."""
+class Session:
+    """Everything that a user has uploaded and asked, oldest first."""
 
-    overlays: tuple[Picture, ...]
-    causal: Picture | None
-    confounder: Picture | None
-    answers: tuple[Answer, ...]
-    agreement: float | None
-    """Dice of the two masks, where two sentences are compared."""
+    studies: tuple[Study, ...] = ()
+    chosen: int = 0
+    works: tuple[Work, ...] = ()
+    work: Work | None = None
+    """What is shown; it is among `works` once it is made."""
+
+    @property
+    def study(self) -> Study | None:
+        """The image that is chosen."""
+        return self.studies[self.chosen] if self.studies else None
+
+    def with_image(self, study: Study) -> "Session":
+        """With one image more, which is chosen.
+
+        Raises:
+            InputError: there are as many as a session keeps.
+
+        """
+        pixels = sum(one.shape[0] * one.shape[1] for one in (*self.studies, study))
+        if len(self.studies) >= MAX_IMAGES or pixels > _MAX_PIXELS:
+            raise InputError(
+                f"a session keeps {MAX_IMAGES} images of {_MAX_PIXELS // 10**6} million pixels in "
+                "all: reload the page to start anew."
+            )
+        return replace(self, studies=(*self.studies, study), chosen=len(self.studies), work=None)
+
+    def with_work(self, work: Work) -> "Session":
+        """With a new answer, which is shown; the oldest go when there are too many."""
+        works = [*self.works, work]
+        while len(works) > 1 and (len(works) > _MAX_WORKS or _pixels(works) > _MAX_PIXELS):
+            del works[0]
+        return replace(self, works=tuple(works), work=work)
+
+    def changed(self, work: Work) -> "Session":
+        """With the answer that is shown replaced by what became of it."""
+        works = tuple(work if one is self.work else one for one in self.works)
+        return replace(self, works=works, work=work)
+
+    def choose(self, number: int) -> "Session":
+        """With another image; its last answer is shown again, if it has one."""
+        number = min(max(number, 0), len(self.studies) - 1)
+        last = next((one for one in reversed(self.works) if one.number == number), None)
+        return replace(self, chosen=number, work=last)
+
+    def recall(self, index: int) -> "Session":
+        """With an answer of the history shown, and its image chosen."""
+        work = self.works[index]
+        return replace(self, chosen=work.number, work=work)
+
+
+def _pixels(works: list[Work]) -> int:
+    return sum(len(one.results) * one.study.shape[0] * one.study.shape[1] for one in works)
 
 
 def segment(
-    segmenter: Segmenter, study: Study | None, text: str, edited: str, sides: Sides | None = None
-) -> Work:
+    segmenter: Segmenter, session: Session, text: str, edited: str, sides: Sides | None = None
+) -> Session:
     """Run the model on a sentence and, where it is not empty, on an edited one.
 
     Args:
         segmenter: of the page.
-        study: one image.
+        session: with an image.
         text: the sentence.
         edited: another to compare with, or "".
         sides: whose left they mean where they do not say so; None: see `read_for`.
@@ -70,102 +139,47 @@ def segment(
         InputError: there is no image or no sentence, or one cannot be used.
 
     """
+    study = session.study
     if study is None:
-        raise InputError("choose an image first: upload one, or take a phantom.")
+        raise InputError("choose an image first.")
     texts = [clean_prompt(text), *([clean_prompt(edited)] if edited.strip() else [])]
-    return Work(study, tuple(segmenter.prompts(study.frames[0], texts, sides=sides)))
+    results = tuple(segmenter.prompts(study.frames[0], texts, sides=sides))
+    return session.with_work(Work(session.chosen, study, results, segmenter.threshold))
 
 
-def draw(segmenter: Segmenter, work: Work, threshold: float) -> Views:
-    """Everything that is shown, at a threshold in [0, 1]."""
-    image = shrink(work.study.frames[0])
-    shape = (image.shape[0], image.shape[1])
-    answers = tuple(answer(work.study, found, segmenter, threshold) for found in work.results)
-    masks = [foreground(found.probability, threshold).astype(np.uint8) for found in work.results]
-    causal = confounder = None
-    if work.results[0].attention:
-        causal_map = attention_map(work.results[0].attention, shape)
-        causal = heatmap(image, causal_map, CAUSAL_COLOUR)
-        confounder = heatmap(image, np.float32(1) - causal_map, CONFOUNDER_COLOUR)
-    return Views(
-        overlays=tuple(overlay(image, _nearest(mask, shape)) for mask in masks),
-        causal=causal,
-        confounder=confounder,
-        answers=answers,
-        agreement=float(dice(masks[0] > 0, masks[1] > 0)) if len(masks) == 2 else None,
-    )
+def agreement(work: Work) -> float | None:
+    """Dice of the two masks; None where there is one, or where both are empty."""
+    if len(work.results) < 2:
+        return None
+    first, second = (work.mask(i) > 0 for i in range(2))
+    return float(dice(first, second)) if first.any() or second.any() else None
 
 
-def write_downloads(work: Work, views: Views, folder: Path, model: str) -> dict[str, Path]:
-    """Write the masks as PNG and DICOM SEG, and everything as JSON, into a folder.
+def edges(study: Study) -> tuple[str, str]:
+    """What stands at the left and right edge: the patient's sides where the header gives them.
 
-    Returns:
-        `png`, `json`, and where there is one `edited` (the second mask as PNG) and `dicom` (one
-        object with a segment for each sentence). File names say nothing about the source.
-
-    Raises:
-        InputError: the DICOM header lacks what a segmentation must refer to.
-
+    The standard display has columns that run to the patient's left. A picture says nothing of
+    its patient, so nothing is written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    first, *rest = views.answers
-    found = {"png": write_png(mask_pixels(first.mask), folder / "mask.png")}
-    if rest:
-        found["edited"] = write_png(mask_pixels(rest[0].mask), folder / "mask_edited.png")
-    record = {
-        "note": NOTE,
-        "version": __version__,
-        "model": model,
-        "masks": [one.to_dict() for one in views.answers],
-        "dice_between_masks": views.agreement,
-    }
-    found["json"] = _write_text(folder / "result.json", record)
-    if work.study.kind == "dicom":
-        found["dicom"] = _write_seg(work, views, folder / "segmentation.dcm", model)
-    return found
+    sure = study.kind == "dicom" and study.oriented and not study.lateral_view
+    return ("R", "L") if sure else ("", "")
 
 
-def _write_text(path: Path, record: dict[str, Any]) -> Path:
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
-    return path
-
-
-def _write_seg(work: Work, views: Views, path: Path, model: str) -> Path:
-    from causalseg.inference.formats.seg import described, write_seg
-
-    apply = work.study.display.apply
-    part = path.with_name(f".{path.name}.part")
-    try:
-        write_seg(
-            work.study,
-            [
-                described(one.text, segment_notes(one.read_as, one.meant, one.warnings))
-                for one in views.answers
-            ],
-            [apply(one.mask)[None] for one in views.answers],
-            part,
-            model=model,
-        )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
-
-
-def shrink(image: Picture) -> Picture:
-    """The image (H, W) or (H, W, 3) no larger than what is shown."""
-    height, width = image.shape[:2]
-    scale = _VIEW / max(height, width)
-    if scale >= 1:
-        return image
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-
-
-def _nearest(mask: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    if mask.shape == shape:
-        return mask
-    resized = Image.fromarray(mask).resize(shape[::-1], Image.Resampling.NEAREST)
-    return np.asarray(resized)
+def view(session: Session) -> dict[str, object]:
+    """The viewer's value for what is chosen and shown."""
+    study, work = session.study, session.work
+    if study is None:
+        return {}
+    image = viewer.shrink(study.frames[0])
+    shape = (image.shape[0], image.shape[1])
+    if work is None:
+        return viewer.show(image, session.chosen, edges=edges(study))
+    names = ("sentence", "edited sentence") if len(work.results) > 1 else ("mask",)
+    masks = {name: viewer.nearest(work.mask(i), shape) for i, name in enumerate(names)}
+    return viewer.show(
+        image,
+        session.chosen,
+        masks=masks,
+        attention=work.results[0].attention,
+        edges=edges(study),
+    )

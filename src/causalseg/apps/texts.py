@@ -2,35 +2,28 @@
 
 from html import escape
 
+from causalseg.apps import sentence, session
 from causalseg.apps.answers import Answer
-from causalseg.apps.session import Views
+from causalseg.apps.session import Work
 from causalseg.inference.formats import Study
 from causalseg.text.reading import Sides
 
-TITLE = "# causalseg\nSegment a medical image by a sentence, and see what the model looked at."
-NOTICE = (
-    "<div id='notice'><b>Research software, not a medical device.</b> Do not use it for diagnosis "
-    "or treatment. Everything stays on this machine.</div>"
-)
-STEP_IMAGE = "### 1 · Image\nPNG, JPEG, TIFF, BMP or DICOM; or a phantom (drawn, no patient)."
-STEP_SENTENCE = (
-    "### 2 · Sentence\nChoose, and the sentence is written, with the viewer's left and right. Or "
-    "type any, as in a report: there they are the patient's, unless the sentence or the choice "
-    "below it says otherwise."
-)
-SIDES = ("as the wording says", "the patient's", "the viewer's")
-"""Whose left and right a sentence means: in the wording of the controls the viewer's, else the
-patient's, unless one of the other two is chosen."""
-STEP_EDIT = (
-    "### 3 · Compare (optional)\nEdit the sentence and press Segment again: what do words change?"
+HEADER = (
+    "<header><h1>causalseg</h1><p id='notice'><b>Research software, not a medical device.</b> "
+    "Not for diagnosis or treatment. Everything stays on this machine.</p></header>"
 )
 DOWNLOADS = {
     "png": "Mask (PNG)",
     "edited": "Edited mask (PNG)",
     "dicom": "DICOM SEG",
     "json": "JSON",
+    "pair": "Training pairs (ZIP)",
+    "report": "Report (HTML)",
 }
-HINT = "<p class='hint'>Choose an image, write a sentence, press <b>Segment</b>.</p>"
+SIDES = ("as the wording says", "the patient's", "the viewer's")
+"""Whose left and right a sentence means: in the wording of the controls the viewer's, else the
+patient's, unless one of the other two is chosen."""
+START = "<p class='hint'>The size of the mask and what to know about it will stand here.</p>"
 
 
 def whose_sides(choice: str) -> Sides | None:
@@ -44,15 +37,31 @@ def problem(message: str) -> str:
     return f"<div class='problem' role='alert'>{escape(message)}</div>"
 
 
-def loaded(study: Study) -> str:
-    """What is known of the image before it is segmented."""
+def about(study: Study) -> str:
+    """What is known of an image, and which side of it is the patient's right."""
     height, width = study.shape
     size = f"{width} × {height} pixels"
     if study.spacing:
         size += f", {study.spacing[0]:g} × {study.spacing[1]:g} mm each"
     kind = " · ".join(part for part in (study.modality, study.body_part) if part)
-    about = f"<p class='hint'>{escape(', '.join(filter(None, (kind, size))))}</p>"
-    return about + warnings(study.warnings)
+    sides = "R and L are the patient's sides, from the file's header."
+    if not session.edges(study)[0]:
+        sides = "The file does not say which side is the patient's right."
+    facts = escape(", ".join(filter(None, (kind, size))))
+    return f"<p class='hint'>{facts}</p><p class='hint'>{sides}</p>"
+
+
+def reading(text: str) -> str:
+    """What is understood of a sentence while it is written."""
+    if not text.strip():
+        return ""
+    known = sentence.read(text) is not None
+    said = (
+        "Read as a caption of the kind that the packaged model was trained on."
+        if known
+        else "Not a caption that the controls below can say: the model gets it as it stands."
+    )
+    return f"<p class='hint'>{said}</p>"
 
 
 def warnings(sentences: tuple[str, ...]) -> str:
@@ -67,14 +76,16 @@ def figures(answer: Answer) -> str:
     """Size of one mask, and its sentence."""
     pixels = int(answer.mask.sum())
     share = 100 * pixels / answer.mask.size
-    if answer.area_mm2 is None:
-        size = f"<b>{pixels:,}</b> pixels ({share:.1f} % of the image); no spacing in the file"
+    if not pixels:
+        size = _empty(answer)
+    elif answer.area_mm2 is None:
+        size = f"<b>{pixels:,}</b> pixels, {share:.1f} % of the image (no spacing in the file)"
     else:
         size = f"<b>{answer.area_mm2:,.0f} mm²</b> ({pixels:,} pixels, {share:.1f} % of the image)"
+    by_hand = " <b>Corrected by hand.</b>" if answer.corrected else ""
     return (
         f"<div class='figures'><span class='sentence'>“{escape(answer.text)}”</span><br>"
-        f"{_read_as(answer)}"
-        f"{size}</div>"
+        f"{_read_as(answer)}{size}{by_hand}</div>"
     )
 
 
@@ -85,16 +96,39 @@ def _read_as(answer: Answer) -> str:
     return f"<span class='read-as'>read as: “{escape(answer.read_as)}”{meant}</span><br>"
 
 
-def comparison(views: Views) -> str:
+def _empty(answer: Answer) -> str:
+    if answer.corrected:
+        return "<b>Nothing is marked.</b>"
+    return (
+        f"<b>Nothing is marked.</b> No pixel reaches the probability {answer.threshold:.2f}; the "
+        f"highest is {answer.highest:.2f}. This is no finding that there is nothing: the model "
+        "may not know the words, or the image may be unlike those that it was trained on."
+    )
+
+
+def comparison(work: Work, answers: tuple[Answer, ...]) -> str:
     """What the edit changed."""
-    if views.agreement is None:
+    if len(answers) < 2:
         return ""
-    first, second = views.answers
+    dice = session.agreement(work)
+    if dice is None:
+        return "<div class='figures'>Both masks are empty: there is nothing to compare.</div>"
+    first, second = answers
     change = int(second.mask.sum()) - int(first.mask.sum())
     size = f"{change:+,} pixels"
     if first.area_mm2 is not None and second.area_mm2 is not None:
         size = f"{second.area_mm2 - first.area_mm2:+,.0f} mm²"
     return (
         f"<div class='figures'>Edited against original: Dice of the two masks "
-        f"<b>{views.agreement:.3f}</b> (1: the edit changed nothing), size <b>{size}</b>.</div>"
+        f"<b>{dice:.3f}</b> (1: the edit changed nothing), size <b>{size}</b>.</div>"
     )
+
+
+def history(work: Work) -> str:
+    """One line of the history."""
+    text = work.results[0].text
+    short = text if len(text) <= 60 else text[:57] + "..."
+    pixels = int(work.mask(0).sum())
+    extra = ", corrected" if work.strokes is not None else ""
+    extra += ", compared" if len(work.results) > 1 else ""
+    return f"image {work.number + 1}: {short} ({pixels:,} pixels{extra})"

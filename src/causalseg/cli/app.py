@@ -5,7 +5,6 @@ import signal
 import sys
 import threading
 from importlib.util import find_spec
-from pathlib import Path
 
 from causalseg.errors import InputError
 
@@ -22,6 +21,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: this host)")
     parser.add_argument("--port", type=int, help="by default the first free one from 7860")
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name that browsers may call this page by, such as a proxy's; repeatable",
+    )
+    parser.add_argument(
+        "--root-path", default="", metavar="/PATH", help="path that a proxy serves the page under"
+    )
     return parser
 
 
@@ -31,22 +40,25 @@ def main(argv: list[str]) -> int:
     # Looked for, not imported: gradio settles on its folder for uploads when it is imported.
     if find_spec("gradio") is None:
         raise InputError("the page needs an extra: pip install 'causalseg[app]'.")
+    from causalseg.apps import hosts
+    from causalseg.apps.answers import Identity
     from causalseg.apps.limits import Limits
     from causalseg.apps.page import Page, private_folder
     from causalseg.inference.segmenter import Segmenter
 
-    if options.host not in ("127.0.0.1", "localhost"):
+    if options.host not in hosts.LOCAL:
         print(
             "causalseg app: warning: others can reach this page, and it asks for no password.",
             file=sys.stderr,
         )
     segmenter = Segmenter.load(options.model, device=options.device)
+    names = hosts.allowed(options.host, options.allow_host)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with private_folder() as folder:
-        page = Page(segmenter, folder, Limits(), Path(options.model).name)
+        page = Page(segmenter, folder, Limits(), Identity.of(options.model))
         try:
-            url = page.launch(options.host, options.port)
+            url = page.launch(options.host, options.port, names, options.root_path)
         except (OSError, OverflowError) as error:
             raise InputError(
                 f"--host {options.host} --port {options.port} cannot be bound ({error}): "

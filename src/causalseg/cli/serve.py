@@ -12,8 +12,6 @@ from causalseg.errors import InputError
 if TYPE_CHECKING:
     from causalseg.apps.limits import Limits
 
-_LOCAL = ("127.0.0.1", "localhost", "::1")
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -30,6 +28,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--token-file",
         help="file with a bearer token that requests must carry (or set CAUSALSEG_TOKEN)",
+    )
+    parser.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="further name that requests may call this server by, such as a proxy's; repeatable",
+    )
+    parser.add_argument(
+        "--root-path", default="", metavar="/PATH", help="path that a proxy serves this under"
     )
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
@@ -69,6 +77,8 @@ def main(argv: list[str]) -> int:
     try:
         import uvicorn
 
+        from causalseg.apps import hosts
+        from causalseg.apps.answers import Identity
         from causalseg.apps.server import create_app
     except ImportError as error:
         raise InputError(
@@ -76,13 +86,20 @@ def main(argv: list[str]) -> int:
         ) from None
     from causalseg.inference.segmenter import Segmenter
 
-    if options.host not in _LOCAL and token is None:
+    if options.host not in hosts.LOCAL and token is None:
         print(
             "causalseg serve: warning: others can reach this server, and no token is asked for "
             "(--token-file).",
             file=sys.stderr,
         )
-    app = create_app(Segmenter.load(options.model, device=options.device), limits, token)
+    app = create_app(
+        Segmenter.load(options.model, device=options.device),
+        limits,
+        token,
+        model=Identity.of(options.model),
+        names=hosts.allowed(options.host, options.allow_host),
+        root_path=options.root_path,
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             app,
