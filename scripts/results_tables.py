@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from causalseg.evaluation.forensics import LEADERBOARD
+from causalseg.evaluation.summary import control_rows
 from causalseg.markdown import markdown_table
 
 MICRO = (("MMI-UNet", "90.88", "own checkpoint; 83.97 macro"), ("LViT", "90.63", "83.40 macro"))
@@ -30,11 +31,7 @@ def scores(found: Sequence[tuple[Json, Json]]) -> list[str]:
         dice, iou = (interval(small["micro"][key]) for key in ("dice", "iou"))
         check = f"{small['micro_iou_from_dice']:.3f}"
         micro.append([name, dice, iou, check, interval(native["micro"]["dice"])])
-        controls += [
-            [name, words, interval(value)]
-            for words, value in (m.get("controls") or {}).items()
-            if isinstance(value, dict)
-        ]
+        controls += [[name, words, interval(value)] for words, value in control_rows(m)]
         origin.append(_origin(name, entry, m, size))
     lesions = "Dice where a lesion is"
     return [

@@ -147,7 +147,7 @@ def score_folder(folder: Path, values: list[float], other: float = 0.3) -> Path:
     ]
     write_csv(folder / "per_image.csv", rows)
     data = {"root": "r", "split": "test", "fingerprint": "f" * 64}
-    controls = {"text of another image": {"estimate": other}}
+    controls = {"other_text": {"estimate": other}}
     micro = {"micro": {"dice": {"estimate": 0.5}}}
     run = {"parameters": 10, "parameters_at_inference": 8}
     content = {"data": data, "images": len(rows), "subjects": 4, "native_size": micro}

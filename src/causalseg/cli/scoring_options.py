@@ -95,7 +95,7 @@ def print_summary(metrics: Mapping[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from causalseg.evaluation.summary import interval_text
+    from causalseg.evaluation.summary import control_rows, interval_text
 
     data, options = metrics["data"], metrics["options"]
     lone = metrics["images_without_known_subject"]
@@ -119,9 +119,8 @@ def print_summary(metrics: Mapping[str, Any], out: Path) -> None:
             interval_text(small["null_accuracy"]),
             interval_text(native["null_accuracy"]),
         )
-    for name, values in metrics.get("controls", {}).items():
-        if isinstance(values, dict):
-            table.add_row(f"control, macro dice: {name}", interval_text(values), "")
+    for words, values in control_rows(metrics):
+        table.add_row(f"control, macro dice: {words}", interval_text(values), "")
     console = Console()
     console.print(table)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)

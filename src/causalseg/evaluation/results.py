@@ -13,7 +13,7 @@ from causalseg.evaluation.plots import case_picture, histogram, reliability_plot
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.report import CaptionedPicture, Report
 from causalseg.evaluation.scoring import Scores, column
-from causalseg.evaluation.summary import interval_text
+from causalseg.evaluation.summary import control_rows, interval_text
 from causalseg.evaluation.surface import LESION_RULE
 from causalseg.files import write_csv, write_json
 
@@ -132,7 +132,7 @@ def _controls_section(report: Report, metrics: Mapping[str, Any]) -> None:
     report.heading("What the score is worth")
     dice = metrics["model_size"]["macro"]["dice"]
     rows = [("these predictions", interval_text(dice))]
-    rows += [(name, interval_text(c)) for name, c in controls.items() if isinstance(c, dict)]
+    rows += [(words, interval_text(value)) for words, value in control_rows(metrics)]
     notes = ""
     if "threshold" in controls:
         notes = (

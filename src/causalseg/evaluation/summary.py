@@ -119,12 +119,31 @@ def _mean(sums: Any, pixels: Any) -> list[float | None]:
     return [float(s / n) if n else None for s, n in zip(sums, pixels, strict=True)]
 
 
+CONTROLS = {
+    "mean_mask": "mean training mask",
+    "caption_mean_mask": "mean mask of the caption",
+    "no_text": "image without text",
+    "other_text": "text of another image",
+    "other_text_where_different": "text of another image, where it reads differently",
+}
+"""Key of a control in metrics.json -> what it is, in words."""
+
+
+def control_rows(metrics: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(words, interval) of each control in a metrics.json.
+
+    Files of the first versions have the words as keys, and read the same.
+    """
+    found = (metrics.get("controls") or {}).items()
+    return [(CONTROLS.get(key, key), value) for key, value in found if isinstance(value, dict)]
+
+
 def summarise_controls(controls: ControlScores, scores: Scores) -> dict[str, Any]:
     """Macro Dice of the trivial controls with intervals, for metrics.json."""
     return {
         "threshold": CONTROL_THRESHOLD,
-        "mean training mask": _mean_interval(controls.mean_mask, scores),
-        "mean mask of the caption": _mean_interval(controls.caption_mask, scores),
+        "mean_mask": _mean_interval(controls.mean_mask, scores),
+        "caption_mean_mask": _mean_interval(controls.caption_mask, scores),
         "captions_never_seen_in_training": controls.unseen_captions,
     }
 
@@ -132,13 +151,12 @@ def summarise_controls(controls: ControlScores, scores: Scores) -> dict[str, Any
 def summarise_text_controls(controls: "TextControls", scores: Scores) -> dict[str, Any]:
     """Macro Dice under empty and exchanged captions with intervals, for metrics.json."""
     result = {
-        "image without text": _mean_interval(controls.without_text, scores),
-        "text of another image": _mean_interval(controls.other_text, scores),
+        "no_text": _mean_interval(controls.without_text, scores),
+        "other_text": _mean_interval(controls.other_text, scores),
     }
     differs = controls.other_differs
     if differs.any() and not differs.all():
-        words = "text of another image, where it reads differently"
-        result[words] = _mean_interval(controls.other_text, scores, differs)
+        result["other_text_where_different"] = _mean_interval(controls.other_text, scores, differs)
     return result
 
 

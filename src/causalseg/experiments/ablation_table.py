@@ -24,6 +24,7 @@ from causalseg.evaluation.comparison import (
 )
 from causalseg.evaluation.files import read_result
 from causalseg.evaluation.statistics import Interval
+from causalseg.evaluation.summary import CONTROLS, control_rows
 
 MEASURE, ALSO = "native_dice", "native_iou"
 
@@ -221,10 +222,10 @@ def _cell(
 
 
 def _other_text(metrics: Mapping[str, Any]) -> float | None:
-    controls = metrics.get("controls", {})
-    for key in ("text of another image, where it reads differently", "text of another image"):
-        if key in controls:
-            return float(controls[key]["estimate"])
+    controls = dict(control_rows(metrics))
+    for key in ("other_text_where_different", "other_text"):
+        if CONTROLS[key] in controls:
+            return float(controls[CONTROLS[key]]["estimate"])
     return None
 
 

@@ -26,6 +26,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
+from causalseg.files import write_bytes
 from causalseg.inference.sentences import kind_of_captions
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import check_loadable, load_checkpoint
@@ -129,7 +130,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=2, default=str)  # paths as text
-    (folder / "run.json").write_text(text)
+    write_bytes(folder / "run.json", text.encode())
     trainer = _trainer(config, folder, json.loads(text))
     try:
         trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
