@@ -64,6 +64,8 @@ def _origin(name: str, entry: Json, m: Json, size: int) -> str:
     command += ["--data", data["root"], "--split", data["split"], "--out", "DIR"]
     command += ["--resamples", str(options["resamples"]), "--seed", str(options["seed"])]
     command += ["--limit", str(run["limit"])] if run.get("limit") else []
+    # Runs from before the option took the data as it is.
+    command += ["--leaks", leaks] if (leaks := run.get("leaks", "keep")) != "refuse" else []
     lines = [f"`{' '.join(command)}`"]
     if trained.get("command"):
         lines.append(f"trained by `{' '.join(['causalseg', *trained['command'][1:]])}`")

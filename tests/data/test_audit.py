@@ -1,45 +1,156 @@
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
+from scipy.ndimage import gaussian_filter
 
 from causalseg.cli.main import main
 from causalseg.data.audit import audit
+from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.lvit import read_lvit
-from causalseg.data.similarity import near_identical, thumbnail
+from causalseg.data.similarity import find_copies, thumbnail
+from causalseg.errors import InputError
 
 
-def copy_over(source: Path, target: Path, change: str) -> None:
-    image = Image.open(source).convert("L")
+def changed(image: Image.Image, change: str) -> Image.Image:
+    w, h = image.size
     if change == "recoded":
         buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=60)
-        image = Image.open(buffer)
-    elif change == "darker":
-        image = image.point(lambda v: int(v * 0.8))
-    elif change == "smaller":
-        image = image.resize((48, 48), Image.Resampling.BILINEAR)
-        mask = next((target.parent.parent / "labelcol").glob(f"mask_{target.name}"))
-        Image.open(mask).resize((48, 48), Image.Resampling.NEAREST).save(mask)
-    image.save(target)
+        image.resize((w * 3 // 4, h * 3 // 4)).save(buffer, "JPEG", quality=70)
+        return Image.open(buffer).resize((w, h))
+    if change == "darker":
+        return image.point(lambda v: int(255 * (v / 255) ** 1.5))
+    if change == "mirrored":
+        return ImageOps.mirror(image)
+    if change == "inverted":
+        return ImageOps.invert(image)
+    if change == "turned":
+        return image.rotate(90)
+    if change == "tilted":
+        return image.rotate(6, Image.Resampling.BILINEAR)
+    return image.crop((w // 20, 0, w, h - h // 20)).resize((w, h))  # cropped
 
 
-@pytest.mark.parametrize("change", ["recoded", "darker", "smaller"])
-def test_a_changed_copy_in_another_split_is_a_warning(phantom_copy: Path, change: str) -> None:
+def fine_image(seed: int, size: int = 128) -> Image.Image:
+    """Blobs of all sizes, as different from another seed's as two patients, or more."""
+    rng = np.random.default_rng(seed)
+    total = sum(gaussian_filter(rng.normal(size=(size, size)), s) * s for s in (1, 2, 4, 8, 16))
+    scaled = (total - total.min()) / np.ptp(total) * 255
+    return Image.fromarray(scaled.astype(np.uint8))
+
+
+CHANGES = ("recoded", "darker", "mirrored", "inverted", "turned", "tilted", "cropped")
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_copy_in_another_split_is_an_error(phantom_copy: Path, change: str) -> None:
     source = read_lvit(phantom_copy, "train").records[4].image
     target = read_lvit(phantom_copy, "test").records[2].image
-    copy_over(source, target, change)
+    image = fine_image(0, 64)
+    image.save(source)
+    changed(image, change).convert("L").save(target)
     report = audit(phantom_copy)
-    assert report.errors == []
-    (found,) = report.by_kind("warning")["near-identical images in two splits"]
-    assert (found.where, found.other) == (
+    (found,) = report.errors
+    assert (found.kind, found.where, found.other) == (
+        "copy in two splits",
         str(source.relative_to(phantom_copy)),
         str(target.relative_to(phantom_copy)),
     )
+    with pytest.raises(InputError, match=r"--leaks leave_out.*--leaks keep"):
+        read_lvit(phantom_copy, "train", leaks="refuse")
+    with pytest.raises(InputError, match="copy of Test_Folder"):
+        read_lvit(phantom_copy, "test", leaks="refuse")
+    assert len(read_lvit(phantom_copy, "val", leaks="refuse")) == 3
+    without = read_lvit(phantom_copy, "train", leaks="leave_out")
+    assert len(without) == 20
+    assert [p.kind for p in without.left_out] == ["copy in two splits"]
+    assert len(read_lvit(phantom_copy, "test", leaks="leave_out")) == 6
+    assert len(read_lvit(phantom_copy, "train", leaks="keep")) == 21
+
+
+def test_copies_are_found_among_images_that_are_none() -> None:
+    originals = [fine_image(seed) for seed in range(30)]
+    copies = [changed(image, c) for image, c in zip(originals, CHANGES, strict=False)]
+    thumbnails = np.stack([thumbnail(np.asarray(i.convert("L"))) for i in originals + copies])
+    found = {(c.first, c.second): c.correlation for c in find_copies(thumbnails)}
+    assert set(found) == {(i, 30 + i) for i in range(len(CHANGES))}
+    assert found[3, 33] < -0.95, "a negative correlates negatively"
+
+
+def test_a_copy_within_a_split_is_a_warning(phantom_copy: Path) -> None:
+    first, second = (r.image for r in read_lvit(phantom_copy, "train").records[:2])
+    fine_image(1, 64).save(first)
+    ImageOps.mirror(fine_image(1, 64)).save(second)
+    report = audit(phantom_copy)
+    assert report.errors == []
+    (found,) = report.by_kind("warning")["image twice in a split"]
+    assert found.other == str(second.relative_to(phantom_copy))
+
+
+def test_pairs_of_large_sets_are_kept_for_the_next_time(
+    phantom_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from causalseg.data import leaks
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(leaks, "WORTH_KEEPING", 10)
+    image = read_lvit(phantom_copy, "train").records[0].image
+    ImageOps.mirror(fine_image(2, 64)).save(image)
+    fine_image(2, 64).save(read_lvit(phantom_copy, "test").records[0].image)
+    first = audit(phantom_copy).problems
+    (kept,) = (tmp_path / "cache" / "causalseg").iterdir()
+    monkeypatch.setattr(leaks, "_search", None)
+    assert audit(phantom_copy).problems == first
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(leaks, "WORTH_KEEPING", 10)
+    kept.write_text("[damaged")
+    fine_image(3, 64).save(image)
+    assert audit(phantom_copy).errors == []
+
+
+def test_fit_refuses_leaks_unless_told(phantom_copy: Path) -> None:
+    source = read_lvit(phantom_copy, "train").records[4].image
+    fine_image(0, 64).save(source)
+    ImageOps.mirror(fine_image(0, 64)).save(read_lvit(phantom_copy, "val").records[0].image)
+    config = DataConfig(root=phantom_copy, size=64)
+    with pytest.raises(InputError, match=r"data\.leaks"):
+        LViTDataModule(config).setup("fit")
+    data = LViTDataModule(replace(config, leaks="leave_out"))
+    data.setup("fit")
+    assert "copy in two splits" in data.provenance()["train"]["left_out"][0]
+
+
+def test_a_pattern_tells_subjects_that_the_default_does_not(phantom_copy: Path) -> None:
+    names = {s: [r.name for r in read_lvit(phantom_copy, s).records] for s in ("train", "test")}
+    for split, name in (("Train", names["train"][0]), ("Test", names["test"][0])):
+        folder = phantom_copy / f"{split}_Folder"
+        new = f"mask_site7-{split}.png"
+        (folder / "labelcol" / name).rename(folder / "labelcol" / new)
+        image = folder / "img" / name.removeprefix("mask_")
+        image.rename(folder / "img" / new.removeprefix("mask_"))
+        table = folder / f"{split}_text.csv"
+        table.write_text(table.read_text().replace(name, new))
+    assert audit(phantom_copy).errors == []
+    report = audit(phantom_copy, subject_pattern=r"site(\d+)")
+    assert [(p.kind, "subject 7" in p.message) for p in report.errors] == [
+        ("subject in two splits", True)
+    ]
+    with pytest.raises(InputError, match="no expression"):
+        audit(phantom_copy, subject_pattern="(")
+
+
+def test_a_caption_that_cannot_be_mirrored_is_a_warning(phantom_copy: Path) -> None:
+    table = phantom_copy / "Train_Folder" / "Train_text.csv"
+    caption = read_lvit(phantom_copy, "train").records[0].caption
+    table.write_text(table.read_text().replace(f'"{caption}"', "RLL opacity"))
+    (found,) = audit(phantom_copy).by_kind("warning")["caption cannot be mirrored"]
+    assert "RLL opacity" in found.message
 
 
 def test_a_byte_identical_copy_is_one_error(phantom_copy: Path) -> None:
@@ -50,22 +161,7 @@ def test_a_byte_identical_copy_is_one_error(phantom_copy: Path) -> None:
     assert [p.kind for p in report.problems] == ["image in two splits"]
 
 
-def test_near_identical_agrees_with_comparing_every_pair() -> None:
-    rng = np.random.default_rng(0)
-    base = rng.integers(0, 256, (40, 64, 64)).astype(np.uint8)
-    base[30], base[35], base[7] = base[3], base[12], base[5]
-    thumbnails = np.stack([thumbnail(image) for image in base])
-    groups = np.array([0] * 10 + [1] * 15 + [2] * 15)
-    slow = [
-        (i, j)
-        for i in range(40)
-        for j in range(i + 1, 40)
-        if groups[i] != groups[j] and np.array_equal(base[i], base[j])
-    ]
-    assert sorted(near_identical(thumbnails, groups)) == slow == [(3, 30), (12, 35)]
-
-
-def test_shared_subjects_and_cut_captions_are_warnings(phantom_copy: Path) -> None:
+def test_shared_subjects_are_errors_and_cut_captions_warnings(phantom_copy: Path) -> None:
     name = "mask_sub-S00001_run-9.png"
     folder = phantom_copy / "Test_Folder"
     record = read_lvit(phantom_copy, "test").records[0]
@@ -74,9 +170,10 @@ def test_shared_subjects_and_cut_captions_are_warnings(phantom_copy: Path) -> No
     table = folder / "Test_text.csv"
     table.write_text(table.read_text().replace(record.name, name))
     report = audit(phantom_copy, context_length=16)
-    assert report.errors == []
     kinds = report.by_kind("warning")
-    assert [p.where for p in kinds["subject in two splits"]] == ["subject S00001"]
+    assert {p.kind for p in report.errors} == {"subject in two splits"}
+    assert all("subject S00001" in p.message for p in report.errors)
+    assert all(p.where.startswith("Train_Folder") for p in report.errors)
     assert all("at 16 tokens" in p.message for p in kinds["caption will be cut"])
     facts = report.splits[-1]
     assert facts.cut_captions == sum(n for length, n in facts.token_lengths.items() if length > 16)

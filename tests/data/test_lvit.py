@@ -238,6 +238,9 @@ def test_limit_is_a_reproducible_slice(small_phantoms: Path) -> None:
         ("seq03_051.png", "seq03"),
         ("mask_covid_2077.png", None),
         ("TCGA-21-5784-01Z-00-DX1.png", None),
+        ("patient001_2.png", "patient001"),
+        ("mask_Subject-12.png", "Subject-12"),
+        ("patient3b.png", None),
     ],
 )
 def test_subjects_are_read_from_names(name: str, subject: str | None) -> None:

@@ -32,7 +32,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("root", metavar="ROOT", type=Path, help="folder with Train_Folder etc.")
     check.add_argument("--json", metavar="FILE", type=Path, help="write the whole report as JSON")
-    check.add_argument("--context-length", metavar="N", type=int, default=20, help="default: 20")
+    check.add_argument(
+        "--context-length",
+        metavar="N",
+        type=int,
+        default=24,
+        help="tokens that the model reads (24, as the packaged one)",
+    )
+    check.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="finds the subject in a mask's name (default: sub-X, seqN, patientN, subjectN)",
+    )
     check.set_defaults(run=_check)
     make = commands.add_parser(
         "make-phantoms",
@@ -69,6 +80,7 @@ def _check(arguments: argparse.Namespace) -> int:
         report = audit(
             arguments.root,
             context_length=arguments.context_length,
+            subject_pattern=arguments.subject_pattern,
             start=total,
             advance=advance,
         )

@@ -50,7 +50,13 @@ def main(argv: list[str]) -> int:
     segmenter = Segmenter.load(model_of(args), device=args.device)
     size = segmenter.preprocessing.size
     options = scoring_options(args, size)
-    whole = read_lvit(args.data, args.split, allow_problems=args.allow_problems)
+    whole = read_lvit(
+        args.data,
+        args.split,
+        allow_problems=args.allow_problems,
+        leaks=args.leaks,
+        subject_pattern=args.subject_pattern,
+    )
     manifest = whole.limit(args.limit, args.seed)
     with progress("evaluating", len(manifest)) as (tick, _):
         scores, text_controls = evaluate(
@@ -62,7 +68,7 @@ def main(argv: list[str]) -> int:
             tick=tick,
         )
     metrics: dict[str, Any] = summarise(scores, manifest)
-    metrics["run"] = _run(model_of(args), segmenter) | {"limit": args.limit}
+    metrics["run"] = _run(model_of(args), segmenter) | {"limit": args.limit, "leaks": args.leaks}
     if not args.no_controls:
         controls = controls_of(manifest, size, allow_problems=args.allow_problems)
         metrics["controls"] = (

@@ -50,7 +50,13 @@ def main(argv: list[str]) -> int:
     from causalseg.files import check_folder
 
     check_folder(args.out)
-    manifest = read_lvit(args.data, args.split, allow_problems=args.allow_problems)
+    manifest = read_lvit(
+        args.data,
+        args.split,
+        allow_problems=args.allow_problems,
+        leaks=args.leaks,
+        subject_pattern=args.subject_pattern,
+    )
     files = find_predictions(args.predictions, manifest.records)
 
     def predicted(record: Record) -> Prediction:
@@ -63,6 +69,7 @@ def main(argv: list[str]) -> int:
     metrics = summarise(scores, manifest) | {
         "run": {
             "command": "score",
+            "leaks": args.leaks,
             "predictions": args.predictions.name,
             "probabilities": args.probabilities,
             "threshold": args.threshold if args.probabilities else None,

@@ -26,6 +26,17 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out rows with errors and record them, instead of stopping",
     )
+    parser.add_argument(
+        "--leaks",
+        choices=("refuse", "leave_out", "keep"),
+        default="refuse",
+        help="what to do where splits share copies of images or subjects (refuse)",
+    )
+    parser.add_argument(
+        "--subject-pattern",
+        metavar="REGEX",
+        help="finds the subject in a mask's name (default: sub-X, seqN, patientN, subjectN)",
+    )
 
 
 def add_scoring_options(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from causalseg.data.checks import find_leaks, inspect_record
+from causalseg.data.checks import inspect_record
+from causalseg.data.leaks import find_leaks
 from causalseg.data.lvit import Scan, scan_split, splits_of
-from causalseg.data.manifest import Problem, Record, Split
-from causalseg.data.similarity import near_identical, thumbnail
+from causalseg.data.manifest import Problem, Split, check_subject_pattern
+from causalseg.text.captions import mirror_caption
 from causalseg.text.tokenizer import cut_text, token_lengths
 
 
@@ -113,7 +114,8 @@ def _range_text(lengths: dict[int, int]) -> str:
 def audit(
     root: str | Path,
     *,
-    context_length: int = 20,
+    context_length: int = 24,
+    subject_pattern: str | None = None,
     start: Callable[[int], object] | None = None,
     advance: Callable[[], object] | None = None,
 ) -> AuditReport:
@@ -122,6 +124,7 @@ def audit(
     Args:
         root: Folder in the LViT layout; splits may be missing.
         context_length: Captions longer than this many tokens will be cut.
+        subject_pattern: How names tell the subject (see `manifest.subject_of`).
         start: Called with the count of records before they are read.
         advance: Called after each.
 
@@ -130,13 +133,12 @@ def audit(
 
     """
     root = Path(root)
-    scans = {split: scan_split(root, split) for split in splits_of(root)}
+    check_subject_pattern(subject_pattern)
+    scans = {split: scan_split(root, split, subject_pattern) for split in splits_of(root)}
     if start is not None:
         start(sum(len(scan.records) for scan in scans.values()))
     problems = [problem for scan in scans.values() for problem in scan.problems]
     facts = []
-    readable: list[tuple[Split, Record]] = []
-    thumbnails = []
     for split, scan in scans.items():
         sizes: Counter[str] = Counter()
         shares = []
@@ -146,18 +148,14 @@ def audit(
             if inspection.image is not None:
                 height, width = inspection.image.shape[:2]
                 sizes[f"{width} x {height}"] += 1
-                thumbnails.append(thumbnail(inspection.image))
-                readable.append((split, record))
             if inspection.mask is not None:
                 shares.append(float(inspection.mask.mean()))
             if advance is not None:
                 advance()
         facts.append(_facts(root, split, scan, sizes, shares, context_length))
-    leaks = find_leaks(root, {split: scan.records for split, scan in scans.items()})
-    problems += leaks
-    problems += _near(root, readable, thumbnails, {leak.where for leak in leaks})
-    problems += _shared_subjects(scans)
+    problems += find_leaks(root, {split: scan.records for split, scan in scans.items()})
     problems += _cut(scans, context_length)
+    problems += _unmirrored(scans)
     return AuditReport(root, context_length, tuple(facts), tuple(problems))
 
 
@@ -189,42 +187,6 @@ def _facts(
     )
 
 
-def _near(
-    root: Path,
-    readable: list[tuple[Split, Record]],
-    thumbnails: list[Any],
-    identical: set[str],
-) -> list[Problem]:
-    """Warnings for near-identical images in two splits, but for those that are identical."""
-    if not readable:
-        return []
-    order = {split: i for i, split in enumerate(dict.fromkeys(s for s, _ in readable))}
-    groups = np.array([order[split] for split, _ in readable])
-    found = []
-    for i, j in near_identical(np.stack(thumbnails), groups):
-        first, second = (str(readable[k][1].image.relative_to(root)) for k in (i, j))
-        if first not in identical:
-            message = f"looks nearly the same as {second}"
-            kind = "near-identical images in two splits"
-            found.append(Problem(kind, "warning", first, message, other=second))
-    return found
-
-
-def _shared_subjects(scans: dict[Split, Scan]) -> list[Problem]:
-    homes: dict[str, dict[Split, int]] = defaultdict(dict)
-    for split, scan in scans.items():
-        for record in scan.records:
-            if record.subject is not None:
-                homes[record.subject][split] = homes[record.subject].get(split, 0) + 1
-    found = []
-    for subject, counts in homes.items():
-        if len(counts) > 1:
-            where = " and ".join(f"{count} in {split}" for split, count in counts.items())
-            message = f"images of one subject are in {len(counts)} splits: {where}"
-            found.append(Problem("subject in two splits", "warning", f"subject {subject}", message))
-    return found
-
-
 def _cut(scans: dict[Split, Scan], context_length: int) -> list[Problem]:
     """One warning for each distinct caption of a split that will be cut."""
     found = []
@@ -235,4 +197,17 @@ def _cut(scans: dict[Split, Scan], context_length: int) -> list[Problem]:
             if lost:
                 message = f"{count} row(s) lose {lost!r} at {context_length} tokens: {caption}"
                 found.append(Problem("caption will be cut", "warning", split, message))
+    return found
+
+
+def _unmirrored(scans: dict[Split, Scan]) -> list[Problem]:
+    """One warning for each distinct caption whose image training will not flip."""
+    found = []
+    for split, scan in scans.items():
+        captions = Counter(record.caption for record in scan.records)
+        for caption, count in captions.items():
+            if mirror_caption(caption) is None:
+                message = f"{count} row(s) name a side, or may, in words that are not mirrored; "
+                message += f"their images are trained on unflipped: {caption}"
+                found.append(Problem("caption cannot be mirrored", "warning", split, message))
     return found

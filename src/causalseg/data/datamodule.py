@@ -10,6 +10,7 @@ from lightning import LightningDataModule
 from torch.utils.data import DataLoader, DistributedSampler
 
 from causalseg.data.dataset import Sample, SegmentationDataset
+from causalseg.data.leaks import LeakRule
 from causalseg.data.lvit import read_lvit
 from causalseg.data.manifest import Manifest, Split
 from causalseg.data.preprocessing import Preprocessing
@@ -40,6 +41,11 @@ class DataConfig:
     """Rewrite training captions, and their masks with them; only with `augment`."""
     allow_problems: bool = False
     """Leave out and record what has errors, instead of refusing the data set."""
+    leaks: LeakRule = "refuse"
+    """Copies of images and subjects that two splits share: `refuse` the data; `leave_out` those in
+    the split farther from the test split; `keep` them, as a published split has them."""
+    subject_pattern: str | None = None
+    """Regular expression that finds the subject in a mask's name; its first group counts."""
     seed: int = 0
     """Of the order, the augmentation and the limits' choice."""
     train_limit: int | None = None
@@ -120,7 +126,13 @@ class LViTDataModule(LightningDataModule):
         if split not in self._datasets:
             config = self.config
             limits = {"train": config.train_limit, "val": config.val_limit, "test": None}
-            manifest = read_lvit(config.root, split, allow_problems=config.allow_problems)
+            manifest = read_lvit(
+                config.root,
+                split,
+                allow_problems=config.allow_problems,
+                leaks=config.leaks,
+                subject_pattern=config.subject_pattern,
+            )
             self.manifests[split] = manifest.limit(limits[split], config.seed)
             self._datasets[split] = SegmentationDataset(
                 self.manifests[split],

@@ -14,8 +14,17 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from causalseg.data.checks import find_leaks, inspect_record
-from causalseg.data.manifest import SPLITS, Manifest, Problem, Record, Split, subject_of
+from causalseg.data.checks import inspect_record
+from causalseg.data.leaks import LeakRule, find_identical, find_leaks
+from causalseg.data.manifest import (
+    SPLITS,
+    Manifest,
+    Problem,
+    Record,
+    Split,
+    check_subject_pattern,
+    subject_of,
+)
 from causalseg.errors import InputError
 from causalseg.inputs import printable, tables
 from causalseg.progress import track
@@ -53,7 +62,14 @@ def splits_of(root: Path) -> list[Split]:
     return present
 
 
-def read_lvit(root: str | Path, split: Split, *, allow_problems: bool = False) -> Manifest:
+def read_lvit(
+    root: str | Path,
+    split: Split,
+    *,
+    allow_problems: bool = False,
+    leaks: LeakRule = "keep",
+    subject_pattern: str | None = None,
+) -> Manifest:
     """Read one split strictly: every image and mask is decoded once to see that it is right.
 
     Args:
@@ -61,6 +77,9 @@ def read_lvit(root: str | Path, split: Split, *, allow_problems: bool = False) -
         split: "train", "val" or "test".
         allow_problems: Leave out what has errors, recorded in `Manifest.left_out`, instead of
             raising. Of byte-identical images in two splits the one nearer to the test split stays.
+        leaks: What to do about changed copies and subjects in two splits (see `leaks.LeakRule`).
+            Looking for copies takes minutes for thousands of images, the first time.
+        subject_pattern: How names tell the subject (see `manifest.subject_of`).
 
     Raises:
         InputError: The split is absent or, unless allowed, has any error; nothing usable is left.
@@ -70,19 +89,28 @@ def read_lvit(root: str | Path, split: Split, *, allow_problems: bool = False) -
     if split not in splits_of(root):
         present = ", ".join(split_folder(root, s).name for s in splits_of(root))
         raise InputError(f"{root} has no {split_folder(root, split).name}; it has {present}.")
-    scan = scan_split(root, split)
+    check_subject_pattern(subject_pattern)
+    scan = scan_split(root, split, subject_pattern)
     problems = list(scan.problems)
     changed: list[Problem] = []
     for record in track(scan.records, f"checking {split}", len(scan.records)):
         for problem in inspect_record(root, record).problems:
             (problems if problem.severity == "error" else changed).append(problem)
-    scans = {s: scan if s == split else scan_split(root, s) for s in splits_of(root)}
-    leaks = find_leaks(root, {s: other.records for s, other in scans.items()})
-    inside = f"{split_folder(root, split).name}{os.sep}"
-    problems += [leak for leak in leaks if leak.where.startswith(inside)]
-    kept = [leak for leak in leaks if (leak.other or "").startswith(inside)]
-    if (problems or kept) and not allow_problems:
-        raise InputError(_refusal(root, split, problems + kept))
+    scans = {
+        s: scan if s == split else scan_split(root, s, subject_pattern) for s in splits_of(root)
+    }
+    everywhere = {s: other.records for s, other in scans.items()}
+    inside, beside = _touching(split, root, find_identical(root, everywhere))
+    problems += inside
+    if (problems or beside) and not allow_problems:
+        raise InputError(_refusal(root, split, problems + beside))
+    if leaks != "keep":
+        inside, beside = _touching(split, root, find_leaks(root, everywhere))
+        bad = {problem.name for problem in problems}
+        inside = [leak for leak in inside if leak.name not in bad]
+        if (inside or beside) and leaks == "refuse" and not allow_problems:
+            raise InputError(_leaking(root, split, inside + beside))
+        problems += inside
     if changed:
         warnings.warn(
             f"{len(changed)} pictures of the {split} split are not taken as they are stored, such "
@@ -105,7 +133,27 @@ def _refusal(root: Path, split: Split, problems: list[Problem]) -> str:
     )
 
 
-def scan_split(root: Path, split: Split) -> Scan:
+def _touching(
+    split: Split, root: Path, leaks: list[Problem]
+) -> tuple[list[Problem], list[Problem]]:
+    """The errors that are to be left out of this split, and those of others against it."""
+    folder = f"{split_folder(root, split).name}{os.sep}"
+    errors = [leak for leak in leaks if leak.severity == "error"]
+    inside = [leak for leak in errors if leak.where.startswith(folder)]
+    return inside, [leak for leak in errors if (leak.other or "").startswith(folder)]
+
+
+def _leaking(root: Path, split: Split, leaks: list[Problem]) -> str:
+    shown = "; ".join(f"{leak.where}: {leak.message}" for leak in leaks[:2])
+    more = f"; and {len(leaks) - 2} more" if len(leaks) > 2 else ""
+    return (
+        f"The {split} split of {root} shares images or subjects with another split: {shown}{more}. "
+        f"'causalseg data check {root}' lists all. Choose what to do: --leaks leave_out takes the "
+        "data without them, --leaks keep takes a published split as it is (fit: --data.leaks)."
+    )
+
+
+def scan_split(root: Path, split: Split, subject_pattern: str | None = None) -> Scan:
     """Match the rows of the text table with the files; InputError when there is no table."""
     folder = split_folder(root, split)
     for name in (IMAGE_FOLDER, MASK_FOLDER):
@@ -155,7 +203,12 @@ def scan_split(root: Path, split: Split) -> Scan:
         if mask is not None and len(problems) == before:
             caption = clean_text(caption)
             records[name] = Record(
-                name, found[0], mask, caption, subject_of(name), root.resolve().name
+                name,
+                found[0],
+                mask,
+                caption,
+                subject_of(name, subject_pattern),
+                root.resolve().name,
             )
     for path in (*images, *masks):
         if path not in named:

@@ -9,19 +9,42 @@ from typing import Literal
 
 import numpy as np
 
+from causalseg.errors import InputError
+
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-_SUBJECT = re.compile(r"^(?:mask_)?(?:sub-(?P<sub>[A-Za-z0-9]+)|(?P<seq>seq\d+)_)")
+_SUBJECT = re.compile(
+    r"^(?:mask_)?(?:sub-([A-Za-z0-9]+)|(seq\d+)_|((?:patient|subject|subj|pat)[-_]?\d+)(?![A-Za-z0-9]))",
+    re.IGNORECASE,
+)
 
 
-def subject_of(name: str) -> str | None:
+def subject_of(name: str, pattern: str | None = None) -> str | None:
     """The patient or video that a file name tells, or None where it tells none.
 
-    "mask_sub-S08047_run-1.png" (BIDS) gives "S08047"; "seq03_051.png" (video) gives "seq03".
+    "mask_sub-S08047_run-1.png" (BIDS) gives "S08047"; "seq03_051.png" (video) gives "seq03";
+    "patient001_2.png" gives "patient001".
+
+    Args:
+        name: of the mask's file.
+        pattern: a regular expression that is searched for in place of these; its first group is
+            the subject, or the whole of what it finds where it has none.
+
     """
-    match = _SUBJECT.match(name)
-    return (match["sub"] or match["seq"]) if match else None
+    match = re.search(pattern, name) if pattern else _SUBJECT.match(name)
+    if match is None:
+        return None
+    return next((group for group in match.groups() if group), match[0]) or None
+
+
+def check_subject_pattern(pattern: str | None) -> str | None:
+    """The pattern itself; InputError where it is no regular expression."""
+    try:
+        re.compile(pattern or "")
+    except re.error as error:
+        raise InputError(f"the subject pattern {pattern!r} is no expression: {error}.") from None
+    return pattern
 
 
 @dataclass(frozen=True)

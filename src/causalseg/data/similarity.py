@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+EDITION = 1
+"""Of this search: raised when it finds other pairs, so that what is kept of it is not used."""
 SIDE = 64
 RADIUS = 12
 """Frequencies up to this many cycles an image are compared."""
@@ -24,7 +26,9 @@ CANDIDATE = 0.68
 """Least correlation of two fingerprints."""
 CONFIRMED = 0.95
 """Least correlation of two images' fine structure, laid over each other."""
-PROMISING, CERTAIN, STEPS = 0.75, 0.97, 5
+PROMISING, CERTAIN = 0.75, 0.97
+"""Between these the map is fitted; below, a pair is given up, and above, it is good enough."""
+STEPS = 5
 NEIGHBOURS = 3
 """Candidates of an image that are looked at."""
 BLOCK = 1024
@@ -88,7 +92,7 @@ def fine_structure(images: NDArray[Any]) -> Array:
 def find_copies(thumbnails: NDArray[np.uint8]) -> Iterator[Copy]:
     """Every pair of copies among (N, 64, 64) uint8, first < second, in order.
 
-    The time goes with N squared: 10 000 images take about a minute on one core.
+    The time goes with N squared: 10 000 images take a few minutes on one core.
     """
     if len(thumbnails) < 2:
         return
