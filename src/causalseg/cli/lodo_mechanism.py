@@ -1,6 +1,7 @@
 """`causalseg lodo mechanism`: what the intervention does to images corrupted by a known cause."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from causalseg.cli.dialect import add_model, model_of
@@ -40,14 +41,17 @@ def main(argv: list[str]) -> int:
         raise InputError(f"there is no corruption {unknown[0]!r}; choose from {known}.")
     manifest = read_lvit(args.data, args.split).limit(args.limit, args.seed)
     found = measure_mechanism(Segmenter.load(model_of(args)), manifest, kinds, seed=args.seed)
-    write_json(args.out, {"checkpoint": model_of(args), "corruptions": found})
+    write_json(
+        args.out,
+        {"checkpoint": model_of(args), "corruptions": {k: asdict(v) for k, v in found.items()}},
+    )
 
     columns = ("Dice clean", "Dice", "drift before", "drift after", "attention clean", "corrupted")
     table = Table("corruption", *columns)
-    for kind, values in found.items():
-        shown = (values[key] for key in ("dice_clean", "dice", "drift_dense", "drift_fused"))
-        attention = values["attention"]
-        extra = (attention["clean"], attention["corrupted"]) if attention else (None, None)
-        table.add_row(kind, *("" if v is None else f"{v:.4f}" for v in (*shown, *extra)))
+    for kind, effect in found.items():
+        shown = [effect.dice_clean, effect.dice, effect.drift_dense, effect.drift_fused]
+        attention = effect.attention
+        shown += [attention.clean, attention.corrupted] if attention else [None, None]
+        table.add_row(kind, *("" if value is None else f"{value:.4f}" for value in shown))
     Console().print(table)
     return 0

@@ -7,8 +7,7 @@ confounder's effect, drift falls; if it recognises it, attention moves to the pr
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import FloatArray, dice
-from causalseg.evaluation.statistics import cluster_bootstrap, cluster_codes, sign_flip_p
+from causalseg.evaluation.statistics import Interval, cluster_bootstrap, cluster_codes, sign_flip_p
 from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.mcdrl.model import MCDRL
@@ -28,9 +27,43 @@ from causalseg.models.mcdrl.model import MCDRL
 BATCH = 16
 
 
+@dataclass(frozen=True)
+class AttentionGain:
+    """Attention on the prompt that names a corruption's cause, a mean over images."""
+
+    clean: float
+    corrupted: float
+    gain: Interval
+    p: float
+    rank: int
+    """Of the gain among all prompts; 1 is the largest."""
+    prompts: int
+
+
+@dataclass(frozen=True)
+class CorruptionEffect:
+    """What one corruption does to the same images; drift is |F(x) - F(x~)| / |F(x)|."""
+
+    dice_clean: float | None
+    """Mean over frames with a mask; None where there is none."""
+    dice: float | None
+    drift_dense: float
+    """Before the intervention."""
+    drift_fused: float
+    """After it."""
+    drift_change: Interval
+    """Drift after minus before, paired."""
+    spread_dense: float
+    """The same distance between different clean images, which says whether a drift is large."""
+    spread_fused: float
+    drift_p: float
+    attention: AttentionGain | None
+    """None where the model has no such prompt or no intervention."""
+
+
 def measure_mechanism(
     segmenter: Segmenter, manifest: Manifest, kinds: Sequence[str], *, seed: int = 0
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, CorruptionEffect]:
     """Compare clean and corrupted copies of the same images.
 
     Args:
@@ -40,13 +73,7 @@ def measure_mechanism(
         seed: of the corruptions.
 
     Returns:
-        Per kind: mean Dice clean and corrupted over frames with a mask; mean relative drift before
-        (`drift_dense`) and after (`drift_fused`), with interval and p value of their paired
-        difference; the same distance between different clean images (`spread_dense`,
-        `spread_fused`), against which a drift is large or small; and `attention` on the matching
-        prompt, clean and corrupted, with interval and p value of its gain and the rank of that
-        gain among all prompts (1 = largest), or None where the model has no such prompt or no
-        intervention.
+        The effect of each kind.
 
     Raises:
         InputError: the checkpoint is not an MCDRL model.
@@ -71,42 +98,38 @@ def measure_mechanism(
         other = _features(segmenter, model, altered)
         before = _drift(clean["dense"], other["dense"])
         after = _drift(clean["fused"], other["fused"])
-        difference = cluster_bootstrap(after - before, clusters, seed=seed)
-        entry: dict[str, Any] = {
-            "dice_clean": _mean_dice(segmenter, clean["probability"], truths),
-            "dice": _mean_dice(segmenter, other["probability"], truths),
-            "drift_dense": float(before.mean()),
-            "drift_fused": float(after.mean()),
-            "drift_change": asdict(difference),
-            "spread_dense": float(_drift(clean["dense"], clean["dense"].roll(1, 0)).mean()),
-            "spread_fused": float(_drift(clean["fused"], clean["fused"].roll(1, 0)).mean()),
-            "drift_p": sign_flip_p(after - before, clusters, seed=seed),
-            "attention": None,
-        }
-        cause = CAUSES[kind]
+        cause, attention = CAUSES[kind], None
         if "attention" in clean and cause in domains:
             place = domains.index(cause)
-            entry["attention"] = _attention(
-                clean["attention"], other["attention"], place, clusters, seed
-            )
-        found[kind] = entry
+            attention = _attention(clean["attention"], other["attention"], place, clusters, seed)
+        found[kind] = CorruptionEffect(
+            dice_clean=_mean_dice(segmenter, clean["probability"], truths),
+            dice=_mean_dice(segmenter, other["probability"], truths),
+            drift_dense=float(before.mean()),
+            drift_fused=float(after.mean()),
+            drift_change=cluster_bootstrap(after - before, clusters, seed=seed),
+            spread_dense=float(_drift(clean["dense"], clean["dense"].roll(1, 0)).mean()),
+            spread_fused=float(_drift(clean["fused"], clean["fused"].roll(1, 0)).mean()),
+            drift_p=sign_flip_p(after - before, clusters, seed=seed),
+            attention=attention,
+        )
     return found
 
 
 def _attention(
     clean: Tensor, other: Tensor, place: int, clusters: NDArray[np.int64], seed: int
-) -> dict[str, Any]:
+) -> AttentionGain:
     gains = (other - clean).double().numpy()
     gain = cluster_bootstrap(gains[:, place], clusters, seed=seed)
     order = np.argsort(-gains.mean(0), kind="stable")
-    return {
-        "clean": float(clean[:, place].mean()),
-        "corrupted": float(other[:, place].mean()),
-        "gain": asdict(gain),
-        "p": sign_flip_p(gains[:, place], clusters, seed=seed),
-        "rank": int(np.flatnonzero(order == place)[0]) + 1,
-        "prompts": gains.shape[1],
-    }
+    return AttentionGain(
+        clean=float(clean[:, place].mean()),
+        corrupted=float(other[:, place].mean()),
+        gain=gain,
+        p=sign_flip_p(gains[:, place], clusters, seed=seed),
+        rank=int(np.flatnonzero(order == place)[0]) + 1,
+        prompts=gains.shape[1],
+    )
 
 
 @torch.inference_mode()
