@@ -83,7 +83,7 @@ def _lines(process: "subprocess.Popen[str]") -> "object":
     """Lines as they come; ends when the process ends, or says nothing for too long."""
     assert process.stdout is not None
     descriptor, rest = process.stdout.fileno(), b""
-    patience = 120.0  # for the imports
+    patience = 600.0  # for the imports, on a machine that has much else to do
     while select.select([descriptor], [], [], patience)[0]:
         piece = os.read(descriptor, 1 << 16)
         if not piece:
@@ -91,7 +91,7 @@ def _lines(process: "subprocess.Popen[str]") -> "object":
             return
         *lines, rest = (rest + piece).split(b"\n")
         yield from (line.decode() for line in lines)
-        patience = 6.0 * SECONDS
+        patience = 12.0 * SECONDS
 
 
 def summary(found: Findings, seconds: float) -> str:
