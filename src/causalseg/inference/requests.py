@@ -281,3 +281,7 @@ def _json_rows(text: str) -> Iterator[RequestRow]:
             yield number, parse_json(line, "the line")
         except InputError as error:
             yield number, str(error)
+
+
+read_table = read_requests
+"""The earlier name, which scripts of users still have."""
