@@ -112,6 +112,36 @@ def test_a_picture_has_no_dicom_seg(client, png):
     assert "needs a DICOM image" in answer.json()["detail"]
 
 
+def test_a_body_that_finds_no_place_is_not_read(segmenter):
+    app = create_app(segmenter, Limits(queue=1, timeout_s=20))
+    sent, taken = [], []
+
+    async def first_never_arrives():
+        await asyncio.Event().wait()
+
+    async def read():
+        taken.append(1)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def keep(message):
+        sent.append(message)
+
+    async def run():
+        scope = {"type": "http", "method": "POST", "path": "/segment", "query_string": b"",
+                 "headers": [(b"content-type", b"multipart/form-data; boundary=x")]}  # fmt: skip
+        slow = asyncio.create_task(app({**scope}, first_never_arrives, keep))
+        await asyncio.sleep(0.2)
+        await app({**scope}, read, keep)
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+        return app.state.service.in_work
+
+    assert asyncio.run(run()) == 0
+    app.state.service.close()
+    assert sent[0]["status"] == 429
+    assert not taken
+
+
 def test_two_images_are_refused(client, png):
     files = [("image", ("a.png", png)), ("image", ("b.png", png))]
     answer = client.post("/segment", files=files, data={"text": TEXT})

@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -24,6 +25,8 @@ class Guard:
         limits: `max_bytes` of a body and `timeout_s` for it to arrive.
         token: bearer token asked for outside `OPEN`; None asks for none.
         observe: is told path, status and seconds of every answer.
+        admit: a place among the requests in work, for as long as its context lasts; raises
+            HTTPException where there is none. Asked before a byte of the body is taken.
 
     """
 
@@ -34,8 +37,9 @@ class Guard:
         limits: Limits,
         token: str | None,
         observe: Callable[[str, int, float], None],
+        admit: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self.app, self.limits, self.observe = app, limits, observe
+        self.app, self.limits, self.observe, self.admit = app, limits, observe, admit
         self.token = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,8 +57,10 @@ class Guard:
 
         try:
             refusal = self._refusal(scope)
-            target = refusal or self.app
-            await target(scope, self._bounded(receive), watched)
+            with ExitStack() as place:
+                if refusal is None and scope["method"] == "POST":
+                    refusal = self._enter(place)
+                await (refusal or self.app)(scope, self._bounded(receive), watched)
         finally:
             self.observe(scope["path"], status, time.monotonic() - start)
 
@@ -73,6 +79,13 @@ class Guard:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > self.limits.max_bytes:
             return JSONResponse({"detail": self._too_large()}, 413)
+        return None
+
+    def _enter(self, place: ExitStack) -> JSONResponse | None:
+        try:
+            place.enter_context(self.admit())
+        except HTTPException as error:
+            return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
         return None
 
     def _bounded(self, receive: Receive) -> Callable[[], Awaitable[Message]]:

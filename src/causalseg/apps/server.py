@@ -149,7 +149,13 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    app.add_middleware(Guard, limits=service.limits, token=token, observe=service.metrics.observe)
+    app.add_middleware(
+        Guard,
+        limits=service.limits,
+        token=token,
+        observe=service.metrics.observe,
+        admit=service.admitted,
+    )
     app.add_middleware(SameHost, names=names)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(InputError, _unusable)
@@ -198,16 +204,15 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             raise HTTPException(422, "image: one request takes one image, and several came.")
         if len(text) > 1 and output in ("png", "probability"):
             raise HTTPException(422, f"output: {output} holds one mask, and several texts came.")
-        with service.admitted():
-            try:
-                async with asyncio.timeout(service.limits.timeout_s):
-                    content = await image.read()
-                    found = await service.segment(content, text, threshold, sides, strict=strict)
-                    return await asyncio.to_thread(_render, found, output, service.model)
-            except TimeoutError:
-                raise HTTPException(
-                    503, "the answer was not ready in time: try again.", {"Retry-After": "5"}
-                ) from None
+        try:
+            async with asyncio.timeout(service.limits.timeout_s):
+                content = await image.read()
+                found = await service.segment(content, text, threshold, sides, strict=strict)
+                return await asyncio.to_thread(_render, found, output, service.model)
+        except TimeoutError:
+            raise HTTPException(
+                503, "the answer was not ready in time: try again.", {"Retry-After": "5"}
+            ) from None
 
     # Load balancers ask by HEAD; the schema describes the GET alone.
     @app.head("/health", include_in_schema=False)
