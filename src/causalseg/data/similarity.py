@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from causalseg.progress import track
+
 EDITION = 1
 """Of this search: raised when it finds other pairs, so that what is kept of it is not used."""
 SIDE = 64
@@ -99,7 +101,8 @@ def find_copies(thumbnails: NDArray[np.uint8]) -> Iterator[Copy]:
     spectra = np.concatenate(
         [_spectrum(thumbnails[i : i + BLOCK]) for i in range(0, len(thumbnails), BLOCK)]
     )
-    for i, j, form in _candidates(spectra):
+    candidates = _candidates(spectra)
+    for i, j, form in track(candidates, "confirming copies", len(candidates)):
         found = confirm(thumbnails[i], thumbnails[j], form)
         if abs(found) >= CONFIRMED:
             yield Copy(min(i, j), max(i, j), found, form)
@@ -149,7 +152,7 @@ def _candidates(spectra: Array) -> list[tuple[int, int, Form]]:
     """For each image those nearest to it above CANDIDATE, with the form: i becomes j by it."""
     plain = _fingerprints(spectra, Form(False, False, 0, 1.0))
     best: dict[tuple[int, int], tuple[float, int, int, Form]] = {}
-    for form in FORMS:
+    for form in track(FORMS, "comparing fingerprints", len(FORMS)):
         for start in range(0, len(spectra), BLOCK):
             block = _fingerprints(spectra[start : start + BLOCK], form)
             likeness = block @ plain.T
