@@ -22,6 +22,7 @@ from fastapi.testclient import TestClient
 
 from causalseg.apps import hosts, rle
 from causalseg.apps.answers import Identity
+from causalseg.apps.audit import Audit
 from causalseg.apps.limits import Limits
 from causalseg.apps.server import create_app
 from causalseg.inference.segmenter import Segmenter
@@ -140,6 +141,23 @@ def test_a_body_that_finds_no_place_is_not_read(segmenter):
     app.state.service.close()
     assert sent[0]["status"] == 429
     assert not taken
+
+
+def test_the_audit_has_a_line_a_request_and_nothing_of_the_patient(
+    segmenter, make_dicom, pixels, tmp_path
+):
+    path = tmp_path / "audit.jsonl"
+    with TestClient(create_app(segmenter, audit=Audit(path, "f" * 64))) as client:
+        answer = ask(client, make_dicom(pixels), text="Doe Jane, left lung")
+        assert ask(client, b"no image").status_code == 422
+        client.get("/health")
+    first, second = (json.loads(line) for line in path.read_text().splitlines())
+    body = answer.request.read()
+    assert first["request_sha256"] == hashlib.sha256(body).hexdigest()
+    assert (first["status"], second["status"]) == (200, 422)
+    assert first["model_sha256"] == "f" * 64
+    assert set(first) == {"time", "request_sha256", "model_sha256", "status"}
+    assert oct(path.stat().st_mode)[-3:] == "600"
 
 
 def test_two_images_are_refused(client, png):

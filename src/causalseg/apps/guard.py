@@ -1,6 +1,7 @@
 """What happens to a request before its body is understood: token, size, time, count."""
 
 import asyncio
+import hashlib
 import hmac
 import time
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,7 @@ class Guard:
         observe: is told path, status and seconds of every answer.
         admit: a place among the requests in work, for as long as its context lasts; raises
             HTTPException where there is none. Asked before a byte of the body is taken.
+        record: is told SHA-256 of the body, as far as it was taken, and status of every POST.
 
     """
 
@@ -38,7 +40,9 @@ class Guard:
         token: str | None,
         observe: Callable[[str, int, float], None],
         admit: Callable[[], AbstractContextManager[None]],
+        record: Callable[[str, int], None] | None = None,
     ) -> None:
+        self.record = record
         self.app, self.limits, self.observe, self.admit = app, limits, observe, admit
         self.token = token.encode() if token else None
 
@@ -47,7 +51,7 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start, status = time.monotonic(), 500
+        start, status, digest = time.monotonic(), 500, hashlib.sha256()
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -60,9 +64,11 @@ class Guard:
             with ExitStack() as place:
                 if refusal is None and scope["method"] == "POST":
                     refusal = self._enter(place)
-                await (refusal or self.app)(scope, self._bounded(receive), watched)
+                await (refusal or self.app)(scope, self._bounded(receive, digest.update), watched)
         finally:
             self.observe(scope["path"], status, time.monotonic() - start)
+            if self.record is not None and scope["method"] == "POST":
+                self.record(digest.hexdigest(), status)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         headers = Headers(scope=scope)
@@ -88,8 +94,10 @@ class Guard:
             return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
         return None
 
-    def _bounded(self, receive: Receive) -> Callable[[], Awaitable[Message]]:
-        """`receive`, until the body has had its size or its time."""
+    def _bounded(
+        self, receive: Receive, seen: Callable[[bytes], None]
+    ) -> Callable[[], Awaitable[Message]]:
+        """`receive`, until the body has had its size or its time; `seen` gets what comes."""
         end, total, complete = time.monotonic() + self.limits.timeout_s, 0, False
 
         async def bounded() -> Message:
@@ -101,6 +109,7 @@ class Guard:
                     message = await receive()
             except TimeoutError:
                 raise HTTPException(408, "the request's body did not arrive in time.") from None
+            seen(message.get("body", b""))
             total += len(message.get("body", b""))
             complete = not message.get("more_body", False)
             if total > self.limits.max_bytes:

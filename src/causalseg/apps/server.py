@@ -17,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import Field
 
 from causalseg.apps.answers import Answer, Identity, answer, seg_bytes
+from causalseg.apps.audit import Audit
 from causalseg.apps.batching import Batcher
 from causalseg.apps.guard import Guard
 from causalseg.apps.hosts import SameHost
@@ -120,6 +121,7 @@ def create_app(
     model: Identity | None = None,
     names: Sequence[str] = (),
     root_path: str = "",
+    audit: Audit | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -130,6 +132,7 @@ def create_app(
         model: which every answer names.
         names: by which this server may be called, as from `hosts.allowed`; empty: by any.
         root_path: path under which a proxy serves it, such as `/causalseg`.
+        audit: gets a line for every request for a mask.
 
     """
     service = Service(segmenter, limits or Limits(), model or Identity("unnamed", ""))
@@ -155,6 +158,7 @@ def create_app(
         token=token,
         observe=service.metrics.observe,
         admit=service.admitted,
+        record=audit.write if audit else None,
     )
     app.add_middleware(SameHost, names=names)
     app.add_exception_handler(RequestValidationError, _invalid)

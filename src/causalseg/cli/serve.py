@@ -39,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root-path", default="", metavar="/PATH", help="path that a proxy serves this under"
     )
+    parser.add_argument(
+        "--audit",
+        type=Path,
+        metavar="FILE",
+        help="add a JSON line for each request: time, hashes of request and model, status",
+    )
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
     limits.add_argument("--max-pixels", type=int, help="of an image (default: 40000000)")
@@ -79,6 +85,7 @@ def main(argv: list[str]) -> int:
 
         from causalseg.apps import hosts
         from causalseg.apps.answers import Identity
+        from causalseg.apps.audit import Audit
         from causalseg.apps.server import create_app
     except ImportError as error:
         raise InputError(
@@ -92,11 +99,13 @@ def main(argv: list[str]) -> int:
             "(--token-file).",
             file=sys.stderr,
         )
+    model = Identity.of(options.model)
     app = create_app(
         Segmenter.load(options.model, device=options.device),
         limits,
         token,
-        model=Identity.of(options.model),
+        model=model,
+        audit=Audit(options.audit, model.sha256) if options.audit else None,
         names=hosts.allowed(options.host, options.allow_host),
         root_path=options.root_path,
     )
