@@ -52,14 +52,14 @@ def about(study: Study) -> str:
 
 
 def reading(text: str) -> str:
-    """What is understood of a sentence while it is written."""
+    """What can be said of a sentence while it is written."""
     if not text.strip():
         return ""
     known = sentence.read(text) is not None
     said = (
-        "Read as a caption of the kind that the packaged model was trained on."
+        "In the wording of the controls: left and right are the viewer's."
         if known
-        else "Not a caption that the controls below can say: the model gets it as it stands."
+        else "Not in the wording of the controls: what it was read as will stand beside the mask."
     )
     return f"<p class='hint'>{said}</p>"
 
