@@ -301,3 +301,12 @@ def test_linked_folders_are_followed_once_and_what_cannot_be_read_is_named(tmp_p
     reasons = " ".join(f.reason for f in plan.failures)
     assert all(word in reasons for word in ("does not exist", "pipe", "UTF-8"))
     reasons.encode()
+
+
+@pytest.mark.parametrize(
+    "content", ["Image,Descr\niption\n", 'Image,"Descr\niption"\n', "a\rb,c\n1,2"]
+)
+def test_a_broken_header_is_named_in_one_line(tmp_path: Path, content: str) -> None:
+    with pytest.raises(InputError, match="lacks the column") as caught:
+        read_rows(saved(tmp_path, content), COLUMNS)
+    assert "\n" not in str(caught.value)

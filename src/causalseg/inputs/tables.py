@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from causalseg.errors import InputError
-from causalseg.inputs import read_bytes
+from causalseg.inputs import printable, read_bytes
 from causalseg.inputs.xlsx import NO_VALUE, is_xlsx, xlsx_sheets
 
 MAX_BYTES = 32 << 20
@@ -80,7 +80,7 @@ def decode(data: bytes, name: object) -> str:
 
 def _separator(text: str, columns: Sequence[str]) -> str:
     """The separator with which the header has the columns; else that which splits it most."""
-    first = text[:MAX_LINE].lstrip("\r\n").split("\n", 1)[0].strip()
+    first = re.split(r"[\r\n]", text[:MAX_LINE].lstrip("\r\n"), maxsplit=1)[0].strip()
     if first.lower().startswith("sep=") and first[4:] in SEPARATORS:
         return first[4:]
     headers = {s: [_key(c) for c in next(csv.reader([first], delimiter=s), [])] for s in SEPARATORS}
@@ -162,7 +162,7 @@ def _places(
     if missing:
         raise InputError(
             f"{name} lacks the column(s) {' and '.join(missing)}: the header must hold the columns "
-            f"{','.join(columns)}; it holds {', '.join(header)[:200] or 'nothing'}."
+            f"{','.join(columns)}; it holds {printable(', '.join(header)[:200]) or 'nothing'}."
         )
     for column in wanted:
         if keys.count(_key(column)) > 1:
