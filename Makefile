@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: demo test check bench table2 docs clean
+.PHONY: demo test check bench table2 docs lock clean
 
 demo: $(VENV)/.installed-base
 	$(BIN)/causalseg demo --out demo
@@ -28,15 +28,26 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/pip install -q -e '.[docs]'
 	$(BIN)/zensical build
 
-$(VENV)/.installed-base: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -e .
-	touch $@
+# Exact versions, with hashes. Only a CUDA build of PyTorch asks for the libraries in cuda.txt.
+LOCKED := $(BIN)/pip install -q --no-deps --require-hashes
+define install
+test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(LOCKED) -r requirements/$(1).txt
+! $(BIN)/pip check | grep -q '^torch .* not installed' || $(LOCKED) -r requirements/cuda.txt
+$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+touch $@
+endef
 
-$(VENV)/.installed-dev: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -e '.[dev]'
-	touch $@
+$(VENV)/.installed-base: pyproject.toml requirements/base.txt
+	$(call install,base)
+
+$(VENV)/.installed-dev: pyproject.toml requirements/dev.txt
+	$(call install,dev)
+
+# Renew the exact versions. Then run `make test`, and `make ranges` for the ranges in pyproject.toml.
+lock: $(VENV)/.installed-dev
+	$(BIN)/pip install -q 'uv>=0.9'
+	$(BIN)/python scripts/lock.py
 
 clean:
 	rm -rf $(VENV) demo build dist site
