@@ -28,10 +28,12 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/pip install -q -e '.[docs]'
 	$(BIN)/zensical build
 
-# Exact versions, with hashes. Only a CUDA build of PyTorch asks for the libraries in cuda.txt.
+# Exact versions, with hashes. A CPU build of PyTorch is taken where pip finds one; only a CUDA build
+# asks for the libraries in cuda.txt.
 LOCKED := $(BIN)/pip install -q --no-deps --require-hashes
 define install
 test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(LOCKED) -r requirements/cpu.txt 2> /dev/null || true
 $(LOCKED) -r requirements/$(1).txt
 ! $(BIN)/pip check | grep -q '^torch .* not installed' || $(LOCKED) -r requirements/cuda.txt
 $(BIN)/pip install -q --no-deps --no-build-isolation -e .

@@ -13,9 +13,6 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "requirements"
 CUDA = re.compile(r"(nvidia|cuda|triton)\b")
-# The registry has only CUDA builds of PyTorch for Linux on x86_64. This is the CPU build of the
-# release named in lock.in, torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl.
-CPU_BUILD = "6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b"
 HEADER = "# Written by `make lock`: do not edit.\n"
 
 
@@ -24,7 +21,9 @@ def main() -> None:
     dev = resolve("--extra", "dev")
     write("dev.txt", [block for block in dev if not CUDA.match(block)])
     write("cuda.txt", [block for block in dev if CUDA.match(block)])
-    base = resolve("--constraint", str(FOLDER / "dev.txt"), "--constraint", str(FOLDER / "cuda.txt"))
+    base = resolve(
+        "--constraint", str(FOLDER / "dev.txt"), "--constraint", str(FOLDER / "cuda.txt")
+    )
     write("base.txt", [block for block in base if not CUDA.match(block)])
 
 
@@ -36,13 +35,7 @@ def resolve(*options: str) -> list[str]:
         "--upgrade", *options, "pyproject.toml", "requirements/lock.in",
     ]  # fmt: skip
     found = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    blocks = re.split(r"\n(?=\S)", found.stdout.strip())
-    return [accept_cpu_build(block) if block.startswith("torch==") else block for block in blocks]
-
-
-def accept_cpu_build(block: str) -> str:
-    """Add the hash of PyTorch's CPU build to those of the registry."""
-    return f"{block} \\\n    --hash=sha256:{CPU_BUILD}"
+    return re.split(r"\n(?=\S)", found.stdout.strip())
 
 
 def write(name: str, blocks: list[str]) -> None:
