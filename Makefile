@@ -30,7 +30,7 @@ docs: $(VENV)/.installed-dev
 
 # Exact versions, with hashes. A CPU build of PyTorch is taken where pip finds one; only a CUDA build
 # asks for the libraries in cuda.txt.
-LOCKED := $(BIN)/pip install -q --no-deps --require-hashes
+LOCKED := $(BIN)/pip install -q --no-compile --no-deps --require-hashes
 define install
 test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 $(LOCKED) -r requirements/cpu.txt 2> /dev/null || true
