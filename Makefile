@@ -46,7 +46,7 @@ $(VENV)/.installed-base: pyproject.toml requirements/base.txt
 $(VENV)/.installed-dev: pyproject.toml requirements/dev.txt
 	$(call install,dev)
 
-# Renew the exact versions. Then run `make test`, and `make ranges` for the ranges in pyproject.toml.
+# Renew the exact versions. Do it whenever pyproject.toml changes, then run `make test`.
 lock: $(VENV)/.installed-dev
 	$(BIN)/pip install -q 'uv>=0.9'
 	$(BIN)/python scripts/lock.py
