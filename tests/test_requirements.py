@@ -1,4 +1,4 @@
-"""The exact versions that `make` installs are ones that pyproject.toml admits, and none is missing."""
+"""The versions that `make` installs are ones that pyproject.toml admits, and none is missing."""
 
 import re
 import tomllib
