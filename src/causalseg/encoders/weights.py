@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from causalseg.encoders.torchscript import read_torchscript
 from causalseg.errors import InputError
 from causalseg.files import sha256_of
 
@@ -67,7 +68,7 @@ def initialise(image_tower: nn.Module, text_tower: nn.Module, weights: str) -> W
 def read_state(path: Path) -> dict[str, Tensor]:
     """Read tensors from safetensors, a `weights_only` state dict, or a TorchScript archive.
 
-    Nothing is unpickled that could run code. Half precision becomes float32.
+    No code of the file is run: see `torchscript` for the last. Half precision becomes float32.
 
     Raises:
         InputError: there is no such file, or it is none of the three.
@@ -88,7 +89,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception:
             try:
-                state = torch.jit.load(path, map_location="cpu").state_dict()  # type: ignore[no-untyped-call]
+                state = read_torchscript(path)
             except Exception as error:
                 raise InputError(
                     f"{path} is neither a state dict that loads without running code nor a "

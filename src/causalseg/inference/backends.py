@@ -101,7 +101,7 @@ def load_exported(
 
 
 def _open_onnx(path: Path) -> _Opened:
-    ort = _runtime("onnxruntime")
+    ort = load_runtime("onnxruntime")
     try:
         session = ort.InferenceSession(
             path, providers=["CPUExecutionProvider"], disabled_optimizers=DISABLED_OPTIMIZERS
@@ -123,7 +123,7 @@ def _open_onnx(path: Path) -> _Opened:
 
 
 def _open_openvino(path: Path, precision: str) -> _Opened:
-    ov = _runtime("openvino")
+    ov = load_runtime("openvino")
     try:
         core = ov.Core()
         model = core.read_model(path)
@@ -160,9 +160,22 @@ def _not_run(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} cannot be run as 'causalseg export' writes it: {one_line(error)}.")
 
 
-def _runtime(name: str) -> Any:
+def load_runtime(name: str) -> Any:
+    """Import `onnxruntime` or `openvino`, the latter without its telemetry.
+
+    OpenVINO reports every import and conversion to an outside host where its package
+    `openvino_telemetry` can be imported, and is silent where it cannot.
+
+    Raises:
+        InputError: it is not installed.
+
+    """
+    import sys
     from importlib import import_module
 
+    if name == "openvino":
+        # None is how Python is told that a module must not be imported.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return import_module(name)
     except ImportError as error:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.inference.backends import EXPORT_FORMAT, KEY, load_exported
+from causalseg.inference.backends import EXPORT_FORMAT, KEY, load_exported, load_runtime
 from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.optimise import fold_batch_norms
 from causalseg.models.base import SegmentationModel
@@ -189,12 +189,7 @@ def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) ->
 
 
 def _convert_to_openvino(source: Path, out: Path) -> None:
-    try:
-        import openvino as ov
-    except ImportError as error:
-        raise InputError(
-            "openvino is not installed; install it with: pip install 'causalseg[export]'."
-        ) from error
+    ov = load_runtime("openvino")
     import onnx
 
     model = ov.convert_model(source)

@@ -32,6 +32,7 @@ from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import check_loadable, load_checkpoint
 from causalseg.models.registry import build_model
 from causalseg.training.callbacks import EpochTable, Export, SamplePictures
+from causalseg.training.checkpoint_io import WholeCheckpoints
 from causalseg.training.config import RunConfig
 from causalseg.training.module import SegmentationModule
 
@@ -197,6 +198,7 @@ def _trainer(config: RunConfig, folder: Path, record: dict[str, Any]) -> L.Train
         gradient_clip_val=settings.gradient_clip_val,
         check_val_every_n_epoch=settings.check_val_every_n_epoch,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         logger=TensorBoardLogger(folder, name="", version="tensorboard"),
         enable_progress_bar=interactive,
         enable_model_summary=False,
