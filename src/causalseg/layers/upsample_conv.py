@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
@@ -270,25 +270,3 @@ def upsample_conv(
         return _dense(x, weight, bias, size, True)
     phases, scale = upsample_conv_phases(x, weight, bias, size)
     return F.pixel_shuffle(phases.flatten(1, 2), scale)
-
-
-class UpsampleConv(nn.Conv2d):
-    """Upsample to a given size, then convolve 3x3 with zero padding.
-
-    Args:
-        channels: in.
-        out_channels: out.
-        fast: reordered (True) or the plain two steps (False); the same parameters and result.
-
-    """
-
-    def __init__(self, channels: int, out_channels: int, *, bias: bool, fast: bool) -> None:
-        super().__init__(channels, out_channels, 3, padding=1, bias=bias)
-        self.fast = fast
-
-    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:  # type: ignore[override]
-        """(B, C, h, w) -> (B, D, *size)."""
-        if self.fast:
-            return upsample_conv(x, self.weight, self.bias, size)
-        upsampled = F.interpolate(x, size=size, mode="bilinear", align_corners=False)
-        return super().forward(upsampled)

@@ -24,7 +24,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from types import UnionType
+from typing import Any, ClassVar, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
 from torch import Tensor, nn
 
@@ -39,23 +40,43 @@ from causalseg.text.readers.none import NoText
 
 Text = Tensor | tuple[Tensor, ...]
 """Encoded texts: a tensor, or several, the first dimension of each being the text."""
-Size = Literal["paper", "compact"]
-SIZES: tuple[str, ...] = get_args(Size)
 NormPair = tuple[str, str]
 """Dotted names of a convolution and of the batch norm that directly follows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What every model's config has."""
+    """What every model's config has.
 
-    size: Size = "paper"
+    A field whose type is a `Literal` takes its values only: InputError otherwise. A subclass that
+    checks more calls `super().__post_init__()` first.
+    """
+
+    size: Literal["paper", "compact"] = "paper"
     """The published size, or a small one that trains on two cores."""
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            choices, value = _choices(hint), getattr(self, name)
+            if choices is not None and value not in choices:
+                known = ", ".join(map(str, choices))
+                raise InputError(f"{name} must be one of {known}, not {value!r}.")
 
     @property
     def idle(self) -> tuple[str, ...]:
         """Options that have no effect given the others, so that a grid skips their values."""
         return ()
+
+
+def _choices(hint: Any) -> tuple[Any, ...] | None:
+    """The values that a type allows, where they can be counted and are not just true and false."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        parts = [(True, False) if part is bool else _choices(part) for part in get_args(hint)]
+        if all(part is not None for part in parts):
+            return tuple(value for part in parts for value in part or ())
+    return None
 
 
 class Rates(Protocol):
@@ -99,6 +120,9 @@ class SegmentationModel(nn.Module, ABC):
     training_only: ClassVar[tuple[str, ...]] = ()
     """Names of the children that no evaluation uses; they do not count as parameters at test
     time."""
+    full_precision: ClassVar[tuple[str, ...]] = ()
+    """Names of the modules that stay in float32 where inference in bfloat16 is asked for; the
+    image tower then casts its input. Left out, the model runs in float32 only."""
     paper_parameters: ClassVar[int]
     """Number of parameters at `size="paper"`, all other options left out, as the paper's or the
     original code's network has them; a test compares."""
@@ -207,13 +231,23 @@ class SegmentationModel(nn.Module, ABC):
         return []
 
     def to_bfloat16(self) -> None:
-        """Convert what may run in bfloat16 at inference, in place; input and output stay float32.
+        """Convert all but `full_precision` to bfloat16 for inference, in place.
 
         Raises:
-            InputError: by default: the model was not tried in it.
+            InputError: the model names nothing in `full_precision`: it was not tried.
 
         """
-        raise InputError(f"{type(self).__name__} runs in fp32 only; leave the precision at fp32.")
+        if not self.full_precision:
+            name = type(self).__name__
+            raise InputError(f"{name} runs in fp32 only; leave the precision at fp32.")
+        for name, parameter in self.named_parameters():
+            exact = any(name.startswith(f"{part}.") for part in self.full_precision)
+            if not exact and parameter.is_floating_point():
+                parameter.data = parameter.data.bfloat16()
+        for name in self.image_parts:
+            self.get_submodule(name).register_forward_pre_hook(
+                lambda _, arguments: (arguments[0].bfloat16(),)
+            )
 
     def export_refusal(self) -> str | None:
         """Why this model cannot be exported, as the end of a sentence; None where it can."""

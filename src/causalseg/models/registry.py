@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import Any
 
 from causalseg.errors import InputError
-from causalseg.models.base import SIZES, SegmentationModel
+from causalseg.models.base import SegmentationModel
 
 MODELS = {
     "causalclipseg": "causalseg.models.causalclipseg.model:CausalCLIPSeg",
@@ -63,8 +63,6 @@ def model_config(name: str, options: dict[str, Any]) -> Any:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known)}.")
-    if options.get("size", "paper") not in SIZES:
-        raise InputError(f"size must be one of {', '.join(SIZES)}, not {options['size']!r}.")
     # JSON and YAML have no tuples, and the configs have no lists.
     return found(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
 

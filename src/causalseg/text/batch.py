@@ -28,5 +28,7 @@ def encode_distinct(encode: Callable[[Tensor], Tensor], tokens: Tensor) -> Tenso
         (B, T).
 
     """
+    if torch.compiler.is_compiling() or tokens.is_meta:
+        return encode(tokens)  # a traced graph must not depend on its example's captions
     distinct, position = torch.unique(cut_at_eos(tokens), dim=0, return_inverse=True)
     return encode(distinct)[position]

@@ -1,7 +1,5 @@
 """What is done for speed changes no number: reordering, folding, caching, cutting, precision."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
@@ -11,7 +9,7 @@ from causalseg import build_model, tokenize
 from causalseg.errors import InputError
 from causalseg.inference.optimise import TextCache, fold_batch_norms, optimise
 from causalseg.inference.segmenter import Segmenter
-from causalseg.models.causalclipseg import decoder
+from causalseg.models.causalclipseg import fast as reordered
 from causalseg.text.batch import cut_at_eos, encode_distinct
 
 TEXTS = ["one infected area, lower left lung.", "left", "bilateral pulmonary infection, all lung."]
@@ -43,7 +41,7 @@ def images(batch=3, side=64):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("side", [64, 70])
 def test_reordered_and_plain_agree_in_value_gradient_and_statistics(training, side, monkeypatch):
-    monkeypatch.setattr(decoder, "CHUNK", 12)  # several groups of channels, the last one smaller
+    monkeypatch.setattr(reordered, "CHUNK", 12)  # several groups of channels, the last one smaller
     fast, plain = pair()
     x, tokens, results = images(side=side), tokenize(TEXTS), []
     for model in (fast, plain):
@@ -109,14 +107,14 @@ def test_a_sequence_may_end_at_its_longest_eos():
 
 @pytest.mark.parametrize(("batch", "side"), [(1, 224), (8, 224), (1, 896), (32, 896)])
 def test_groups_of_channels_stay_below_what_the_allocator_hands_back(batch, side):
-    head = decoder.Decoder((32, 32, 100), 16, 3, fast=True)
+    head = reordered.FastDecoder((32, 32, 100), 16, 3)
     x = torch.empty(batch, 32, 1, 1, device="meta")
     groups = list(head._chunks(x, (side, side)))
     assert [c for g in groups for c in range(g.start, g.stop)] == list(range(100))
     widest = max(g.stop - g.start for g in groups)
-    assert widest <= decoder.CHUNK
-    fits = batch * widest * side**2 * 4 <= decoder.CHUNK_BYTES
-    assert fits or widest == decoder.MIN_CHUNK
+    assert widest <= reordered.CHUNK
+    fits = batch * widest * side**2 * 4 <= reordered.CHUNK_BYTES
+    assert fits or widest == reordered.MIN_CHUNK
 
 
 class Counting(nn.Module):
@@ -218,11 +216,10 @@ def test_an_unknown_precision_is_refused(tiny_checkpoint):
 def test_operations_of_the_paper_s_network():
     """At 224 px: what the reordered causal branch takes, and what it saves on the dense form."""
     with torch.device("meta"):
-        fast = build_model("causalclipseg", encoder="RN101", adversary="none").eval()
-        dense = copy.deepcopy(fast)
-        for module in dense.modules():
-            if hasattr(module, "fast"):
-                module.fast = False
+        fast, dense = (
+            build_model("causalclipseg", encoder="RN101", adversary="none", fast=form).eval()
+            for form in (True, False)
+        )
         x, tokens = torch.empty(1, 3, 224, 224), torch.zeros(1, 20, dtype=torch.long)
     counts = []
     for model in (fast, dense):

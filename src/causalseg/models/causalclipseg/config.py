@@ -1,13 +1,11 @@
 """Options of CausalCLIPSeg."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from causalseg.encoders.config import ResNetConfig, encoder_config
 from causalseg.errors import InputError
 from causalseg.models.base import ModelConfig
-
-Adversary = Literal["reversal", "literal", "alternating", "none"]
 
 # Channels of (fused features, first decoder step, second decoder step).
 _HEADS = {"compact": (128, 128, 48), "tiny": (64, 64, 32)}
@@ -38,7 +36,7 @@ class CausalCLIPSegConfig(ModelConfig):
     official code's 512, 512, 256, or less for the small encoders."""
     kernel_size: int = 3
     """K of the text kernel W_tau (C x K x K), odd."""
-    adversary: Adversary = "reversal"
+    adversary: Literal["reversal", "literal", "alternating", "none"] = "reversal"
     """How L_s is played (Eq. 3). `reversal`: D_s minimises L_s, the masker alone maximises it.
     `alternating`: the same game in alternate steps. `literal`: all parameters minimise
     L_c - lambda L_s, which has no lower bound. `none`: no confounder branch at all."""
@@ -53,6 +51,7 @@ class CausalCLIPSegConfig(ModelConfig):
     parameters and result, for tests and benchmarks."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.encoder:
             object.__setattr__(self, "encoder", _ENCODERS[self.size])
         if not isinstance(self.image, ResNetConfig):
@@ -60,25 +59,14 @@ class CausalCLIPSegConfig(ModelConfig):
                 f"causalclipseg reads a ResNet's stages, and encoder {self.encoder!r} is a ViT; "
                 "choose RN101, RN50, compact or tiny."
             )
-        for name, known in (
-            ("adversary", get_args(Adversary)),
-            ("masker", (True, False, "additive")),
-        ):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"{name} must be one of {', '.join(map(str, known))}, not "
-                    f"{getattr(self, name)!r}."
-                )
         if self.masker is not True and self.adversary != "none":
             raise InputError(
                 f"with masker {str(self.masker).lower()} there are no confounding features; "
                 "set adversary to 'none'."
             )
         if self.unified_stage not in self.stages:
-            raise InputError(
-                f"unified_stage must be one of {self.stages} for encoder {self.encoder!r}, "
-                f"not {self.unified_stage}."
-            )
+            stages = f"{self.stages} for encoder {self.encoder!r}"
+            raise InputError(f"unified_stage must be one of {stages}, not {self.unified_stage}.")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise InputError(f"kernel_size must be odd and positive, not {self.kernel_size}.")
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalseg.layers.carafe import CARAFE
+from causalseg.models.causalclipseg.decoder import resize
 
 
 class Fusion(nn.Module):
@@ -14,18 +15,14 @@ class Fusion(nn.Module):
 
     Coarser stages are upsampled by CARAFE. A finer stage, which exists only where the unified
     scale is not the finest, is average-pooled, since CARAFE only upsamples.
-
-    The 1x1 convolution acts on each position alone, so each stage's share of it is computed at
-    that stage's own resolution, before the upsampling; `fast=False` concatenates first.
     """
 
     def __init__(
-        self, channels: Mapping[int, int], out_channels: int, *, unified_stage: int, fast: bool
+        self, channels: Mapping[int, int], out_channels: int, *, unified_stage: int
     ) -> None:
         super().__init__()
         self.channels = dict(channels)
         self.unified_stage = unified_stage
-        self.fast = fast
         self.carafe = nn.ModuleDict(
             {
                 str(stage): CARAFE(count, 2 ** (stage - unified_stage))
@@ -36,7 +33,8 @@ class Fusion(nn.Module):
         self.conv = nn.Conv2d(sum(channels.values()), out_channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
 
-    def _rescale(self, stage: int, features: Tensor, values: Tensor) -> Tensor:
+    def rescale(self, stage: int, features: Tensor, values: Tensor) -> Tensor:
+        """Values (B, C', h_i, w_i) of a stage at the unified scale, by kernels made of features."""
         if stage < self.unified_stage:
             return F.avg_pool2d(values, 2 ** (self.unified_stage - stage))
         if stage == self.unified_stage:
@@ -46,21 +44,11 @@ class Fusion(nn.Module):
 
     def forward(self, features: Mapping[int, Tensor]) -> Tensor:
         """`{stage: (B, C_i, h_i, w_i)}` -> (B, out_channels, h, w) at the unified scale."""
-        weights = torch.split(self.conv.weight, list(self.channels.values()), dim=1)
         target = features[self.unified_stage].shape[2:]
-        parts = []
-        for (stage, _), weight in zip(self.channels.items(), weights, strict=True):
-            x = features[stage]
-            # There is a bias only once the batch norm has been folded; it is added once.
-            bias = self.conv.bias if stage == self.unified_stage else None
-            if self.fast:
-                part = self._rescale(stage, x, F.conv2d(x, weight, bias))
-            else:
-                part = F.conv2d(self._rescale(stage, x, x), weight, bias)
-            # An image side that is not a multiple of 32 leaves stages a row or column apart.
-            parts.append(part if part.shape[2:] == target else _fit(part, target))
-        return F.relu(self.norm(sum(parts)))
+        parts = [self.rescale(stage, features[stage], features[stage]) for stage in self.channels]
+        return F.relu(self.norm(self.conv(torch.cat([fit(part, target) for part in parts], 1))))
 
 
-def _fit(x: Tensor, size: tuple[int, ...]) -> Tensor:
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)
+def fit(x: Tensor, target: torch.Size) -> Tensor:
+    """Resize by a row or column, where an image side is not a multiple of 32."""
+    return x if x.shape[2:] == target else resize(x, target)

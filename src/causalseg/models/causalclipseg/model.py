@@ -4,8 +4,8 @@ Chen et al., "CausalCLIPSeg: Unlocking CLIP's Potential in Referring Medical Ima
 Causal Intervention", MICCAI 2024, https://doi.org/10.1007/978-3-031-72384-1_8
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -16,14 +16,19 @@ from causalseg.encoders.resnet import ResNetTower
 from causalseg.encoders.transformer import TextTower
 from causalseg.encoders.weights import initialise
 from causalseg.layers.gradient import reverse_gradient
+from causalseg.layers.hooks import changed_outputs
 from causalseg.models.base import NormPair, SegmentationModel, Text, prefixed
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
 from causalseg.models.causalclipseg.decoder import Decoder
+from causalseg.models.causalclipseg.fast import FastDecoder, FastFusion
 from causalseg.models.causalclipseg.fusion import Fusion
 from causalseg.models.causalclipseg.masker import Masker
 from causalseg.models.causalclipseg.objective import MinMaxLoss
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.batch import encode_distinct
+
+Features = Mapping[int, Tensor]
+"""Encoder stage -> (B, C_i, h_i, w_i)."""
 
 
 @dataclass
@@ -41,9 +46,9 @@ class ImageFeatures:
 
 
 class Branch(nn.Module):
-    """Fusion and decoder of one kind of feature: causal or confounding."""
+    """Fusion and decoder of one kind of feature: D_c of the causal, D_s of the confounding."""
 
-    FOLD_PAIRS = (
+    fold_pairs = (
         ("fusion.conv", "fusion.norm"),
         ("decoder.up1", "decoder.norm1"),
         ("decoder.up2", "decoder.norm2"),
@@ -51,17 +56,12 @@ class Branch(nn.Module):
 
     def __init__(self, config: CausalCLIPSegConfig, channels: dict[int, int]) -> None:
         super().__init__()
-        self.fusion = Fusion(
-            channels, config.head[0], unified_stage=config.unified_stage, fast=config.fast
-        )
-        self.decoder = Decoder(
-            config.head,
-            encoder_config(config.encoder).embedding,
-            config.kernel_size,
-            fast=config.fast,
-        )
+        fusion, decoder = (FastFusion, FastDecoder) if config.fast else (Fusion, Decoder)
+        embedding = encoder_config(config.encoder).embedding
+        self.fusion = fusion(channels, config.head[0], unified_stage=config.unified_stage)
+        self.decoder = decoder(config.head, embedding, config.kernel_size)
 
-    def forward(self, features: Mapping[int, Tensor], size: tuple[int, int]) -> Tensor:
+    def forward(self, features: Features, size: tuple[int, int]) -> Tensor:
         upsampled: Tensor = self.decoder.upsample(self.fusion(features), size)
         return upsampled
 
@@ -86,6 +86,11 @@ class CausalCLIPSeg(SegmentationModel):
     image_parts = ("image_tower",)
     text_parts = ("text_tower",)
     training_only = ("confounding",)
+    # Text features are cached, and an error in them would move every pixel.
+    full_precision = ("text_tower", *(
+        f"{branch}.decoder.{part}"
+        for branch in ("causal", "confounding") for part in ("kernel", "project")
+    ))  # fmt: skip
     config: CausalCLIPSegConfig
 
     def __init__(self, config: CausalCLIPSegConfig) -> None:
@@ -96,15 +101,10 @@ class CausalCLIPSeg(SegmentationModel):
         )
         self.text_tower = TextTower(encoder.text, encoder.embedding)
         channels = self.image_tower.channels
-        self.maskers = nn.ModuleDict(
-            {
-                str(stage): Masker(
-                    count, config.mask_hidden, count if config.per_channel_mask else 1
-                )
-                for stage, count in channels.items()
-                if config.masker
-            }
-        )
+        self.maskers = nn.ModuleDict()
+        for stage, count in channels.items() if config.masker else ():
+            out = count if config.per_channel_mask else 1
+            self.maskers[str(stage)] = Masker(count, config.mask_hidden, out)
         self.causal = Branch(config, channels)
         self.confounding = Branch(config, channels) if config.adversary != "none" else None
 
@@ -113,13 +113,7 @@ class CausalCLIPSeg(SegmentationModel):
         self.weights_report = initialise(self.image_tower, self.text_tower, self.config.weights)
 
     def encode_image(self, images: Tensor, *, confounder: bool = False) -> ImageFeatures:
-        """Everything up to where the text enters.
-
-        Args:
-            images: (B, 3, H, W), normalised.
-            confounder: also compute the confounding branch.
-
-        """
+        """Split the features of images (B, 3, H, W) into F^c and F^s (Eq. 2) and fuse them."""
         features = self.image_tower(images)
         size = (images.shape[2], images.shape[3])
         masks = self._masks(features)
@@ -133,12 +127,11 @@ class CausalCLIPSeg(SegmentationModel):
         attention = {} if additive else masks  # what is added is not a mask
         return ImageFeatures(self.causal(causal, size), confounding, size, attention)
 
-    def _masks(self, features: Mapping[int, Tensor]) -> dict[int, Tensor]:
+    def _masks(self, features: Features) -> dict[int, Tensor]:
+        """M_i of each stage."""
         return {int(i): masker(features[int(i)]) for i, masker in self.maskers.items()}
 
-    def _confounding(
-        self, features: dict[int, Tensor], masks: dict[int, Tensor]
-    ) -> dict[int, Tensor]:
+    def _confounding(self, features: Features, masks: dict[int, Tensor]) -> dict[int, Tensor]:
         """F^s = (1 - M) * F, with the gradient routed as the adversary's form demands."""
         form = self.config.adversary
         if form != "literal" and torch.is_grad_enabled():
@@ -153,39 +146,27 @@ class CausalCLIPSeg(SegmentationModel):
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """CLIP token ids (B, L) -> tau (B, T)."""
-        # A traced graph must not depend on its example's captions, and meta tensors have none.
-        each = torch.compiler.is_compiling() or tokens.is_meta or not self.config.fast
-        tau: Tensor
-        tau = self.text_tower(tokens) if each else encode_distinct(self.text_tower, tokens)
+        tower = self.text_tower
+        tau: Tensor = encode_distinct(tower, tokens) if self.config.fast else tower(tokens)
         return tau
 
     def segment(self, features: ImageFeatures, text: Text) -> SegmentationOutput:
-        """Response to texts: tau (B, T) for features of B images, or of 1 image shared by all."""
-        tau = text
+        """Response to texts (Eq. 1): tau (B, T) for B images, or for 1 image shared by all."""
+        tau, confounder = text, None
         assert isinstance(tau, Tensor)
-        confounder = None
         if features.confounder_pixels is not None and self.confounding is not None:
-            own = tau if self.config.adversary == "literal" else tau.detach()
             confounder = self.confounding.decoder.respond(
-                features.confounder_pixels, own, features.size
+                features.confounder_pixels,
+                tau if self.config.adversary == "literal" else tau.detach(),
+                features.size,
             )
-        return SegmentationOutput(
-            logits=self.causal.decoder.respond(features.pixels, tau, features.size),
-            confounder_logits=confounder,
-            attention=features.attention,
-        )
+        logits = self.causal.decoder.respond(features.pixels, tau, features.size)
+        return SegmentationOutput(logits, confounder, features.attention)
 
     def forward(
         self, images: Tensor, tokens: Tensor, confounder: bool | None = None
     ) -> SegmentationOutput:
-        """Segment.
-
-        Args:
-            images: (B, 3, H, W), normalised as `Preprocessing` does.
-            tokens: (B, L) int64 from `tokenize`.
-            confounder: compute the confounding branch; by default only in training mode.
-
-        """
+        """As the base's; the confounding branch by default in training mode only."""
         confounder = self.training if confounder is None else confounder
         features = self.encode_image(images, confounder=confounder)
         return self.segment(features, self.encode_text(tokens))
@@ -197,33 +178,9 @@ class CausalCLIPSeg(SegmentationModel):
     def fold_pairs(self) -> list[NormPair]:
         """Every batch norm there is."""
         pairs = prefixed("image_tower", self.image_tower.fold_pairs())
-        pairs += prefixed("causal", Branch.FOLD_PAIRS)
-        return pairs + (prefixed("confounding", Branch.FOLD_PAIRS) if self.confounding else [])
+        pairs += prefixed("causal", Branch.fold_pairs)
+        return pairs + (prefixed("confounding", Branch.fold_pairs) if self.confounding else [])
 
-    def to_bfloat16(self) -> None:
-        """Convert the image path; text and its kernel stay in float32.
-
-        Text features are computed once and cached, and an error in them would move every pixel.
-        """
-        exact: list[nn.Module] = [self.text_tower]
-        for branch in (self.causal, self.confounding):
-            if branch is not None:
-                exact += [branch.decoder.kernel, branch.decoder.project]
-        kept = {id(p) for module in exact for p in module.parameters()}
-        for parameter in self.parameters():
-            if id(parameter) not in kept and parameter.is_floating_point():
-                parameter.data = parameter.data.bfloat16()
-        self.image_tower.register_forward_pre_hook(lambda _, arguments: (arguments[0].bfloat16(),))
-
-    @contextmanager
-    def open_masks(self) -> Iterator[None]:
+    def open_masks(self) -> AbstractContextManager[None]:
         """Within it, the maskers answer 1 everywhere, which lets all features through."""
-        hooks = [
-            masker.register_forward_hook(lambda _, __, mask: torch.ones_like(mask))
-            for masker in self.maskers.values()
-        ]
-        try:
-            yield
-        finally:
-            for hook in hooks:
-                hook.remove()
+        return changed_outputs(self.maskers.values(), torch.ones_like)

@@ -24,7 +24,7 @@ class MinMaxLoss(Objective):
     and the masker learns to leave nothing in them that would help. With `alternating`, odd steps
     update the masker alone by L_c - lambda L_s, even steps all the rest by L_c + L_s.
 
-    The loss must come from a forward pass of a model with the same config.
+    The output must be that of a model with the same config.
     """
 
     def __init__(self, config: CausalCLIPSegConfig) -> None:
@@ -44,17 +44,8 @@ class MinMaxLoss(Objective):
     def __call__(
         self, output: SegmentationOutput, batch: Mapping[str, Tensor], step: int = 0
     ) -> dict[str, Tensor]:
-        """Losses of a batch.
-
-        Args:
-            output: of the model.
-            batch: with "mask", (B, 1, H, W) in {0, 1}.
-            step: optimisation step, which decides whose turn it is in the `alternating` form.
-
-        Returns:
-            `loss` to be minimised, `causal` (L_c), `confounding` (L_s) where there is one, and per
-            stage the mean and the saturated fraction of M.
-
+        """`loss`, `causal` (L_c), `confounding` (L_s, where there is one), and per stage the mean
+        and the saturated fraction of M; arguments as in `Objective`.
         """
         target = batch["mask"]
         parts = {"causal": self._segmentation_loss(output.logits, target)}
@@ -74,14 +65,15 @@ class MinMaxLoss(Objective):
         return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
 
     def _watch(self, adverse: Tensor) -> None:
-        if not self._warned and adverse > CONFOUNDER_BOUND:
-            self._warned = True
-            warnings.warn(
-                f"L_s is {float(adverse):.1f}, above {CONFOUNDER_BOUND:g}: the confounding decoder "
-                "inflates its logits instead of the masker hiding the lesion. The literal form of "
-                "Eq. 3 has no lower bound; use adversary 'reversal' or 'alternating'.",
-                stacklevel=3,
-            )
+        if self._warned or adverse <= CONFOUNDER_BOUND:
+            return
+        self._warned = True
+        warnings.warn(
+            f"L_s is {float(adverse):.1f}, above {CONFOUNDER_BOUND:g}: the confounding decoder "
+            "inflates its logits instead of the masker hiding the lesion. The literal form of "
+            "Eq. 3 has no lower bound; use adversary 'reversal' or 'alternating'.",
+            stacklevel=3,
+        )
 
     def _segmentation_loss(self, logits: Tensor, target: Tensor) -> Tensor:
         loss = F.binary_cross_entropy_with_logits(logits, target)
