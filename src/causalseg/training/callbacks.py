@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from causalseg.data.datamodule import LViTDataModule
+from causalseg.errors import InputError
 from causalseg.files import write_csv
 from causalseg.inference.pictures import as_rgb, overlay
 from causalseg.models.checkpoint import save_checkpoint
@@ -31,7 +32,14 @@ class EpochTable(L.Callback):
         old: list[dict[str, str]] = []
         if self.path.exists():
             with self.path.open(newline="") as file:
-                old = [r for r in csv.DictReader(file) if int(r["epoch"]) < trainer.current_epoch]
+                try:
+                    old = [
+                        r for r in csv.DictReader(file) if int(r["epoch"]) < trainer.current_epoch
+                    ]
+                except (ValueError, TypeError, LookupError, csv.Error) as error:
+                    raise InputError(
+                        f"{self.path} is damaged: mend it, or remove it to start a new table."
+                    ) from error
         rows = [*old, row]
         write_csv(self.path, rows)
         if not trainer.progress_bar_callback:

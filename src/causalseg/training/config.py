@@ -1,5 +1,6 @@
 """What a training run is made of. Every run writes the complete config that it used."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,3 +83,10 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.trainer.max_epochs < 1:
             raise InputError(f"trainer.max_epochs must be positive, not {self.trainer.max_epochs}.")
+        for name in ("devices", "num_nodes"):
+            if getattr(self.trainer, name) < 1:
+                raise InputError(f"trainer.{name} must be at least 1.")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed must be between 0 and 2**32 - 1, not {self.seed}.")
+        if not 0 < self.optimizer.lr < math.inf:
+            raise InputError(f"optimizer.lr must be a positive number, not {self.optimizer.lr}.")

@@ -7,6 +7,8 @@ import platform
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -22,17 +24,18 @@ from lightning.pytorch.callbacks import (
     RichProgressBar,
 )
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.files import write_bytes
+from causalseg.files import check_folder, write_bytes
 from causalseg.inference.sentences import kind_of_captions
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import check_loadable, load_checkpoint
 from causalseg.models.registry import build_model
 from causalseg.training.callbacks import EpochTable, Export, SamplePictures
-from causalseg.training.checkpoint_io import WholeCheckpoints
+from causalseg.training.checkpoint_io import PREVIOUS, WholeCheckpoints
 from causalseg.training.config import RunConfig
 from causalseg.training.module import SegmentationModule
 
@@ -41,16 +44,18 @@ _PACKAGES = ("causalseg", "torch", "lightning", "monai", "numpy", "pillow")
 
 def environment() -> dict[str, Any]:
     """Versions, machine and git revision, as far as they can be known."""
-    revision = None
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if found.returncode == 0:
-        revision = found.stdout.strip()
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:  # no git on this machine
+        revision = None
+    else:
+        revision = found.stdout.strip() if found.returncode == 0 else None
     return {
         # torch's own word names the build (+cpu, +cu130), which its metadata may leave out.
         "versions": {name: version(name) for name in _PACKAGES} | {"torch": torch.__version__},
@@ -112,6 +117,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     _quiet()
     L.seed_everything(config.seed, verbose=False)
     folder = Path(config.out)
+    check_folder(folder)
     resume = _resume_from(config, folder)
     module = build_module(config)
     data = data or LViTDataModule(config.data)
@@ -131,13 +137,42 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     }
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=2, default=str)  # paths as text
-    write_bytes(folder / "run.json", text.encode())
-    trainer = _trainer(config, folder, json.loads(text))
-    try:
-        trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-    except SystemExit:  # how Lightning ends an interrupted run, after saving
-        raise KeyboardInterrupt from None
+    # The first processes of several machines each count as the first, on one shared folder.
+    with _alone_in(folder) if config.trainer.num_nodes == 1 else nullcontext():
+        write_bytes(folder / "run.json", text.encode())
+        trainer = _trainer(config, folder, json.loads(text))
+        try:
+            trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
+        except SystemExit:  # how Lightning ends an interrupted run, after saving
+            raise KeyboardInterrupt from None
     return folder / "best.safetensors"
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Refuse a second run in a folder while one is going on.
+
+    The lock ends with the process, however that ends. The further processes of a run on several
+    devices belong to the first, which holds it.
+    """
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        yield
+        return
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        yield
+        return
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run is training in {folder}: wait for it, or name another folder."
+            ) from None
+        except OSError:  # some network file systems have none
+            pass
+        yield
 
 
 def _quiet() -> None:
@@ -162,10 +197,31 @@ def _resume_from(config: RunConfig, folder: Path) -> Path | None:
         return None
     path = folder / "last.ckpt" if config.ckpt_path == "last" else Path(config.ckpt_path)
     if path.is_file():
+        _check_checkpoint(path, config.trainer.max_epochs)
         return path
     if config.ckpt_path == "last":
         return None  # killed before its first epoch ended: there is nothing to go on from
     raise InputError(f"there is no checkpoint {path} to continue from.")
+
+
+def _check_checkpoint(path: Path, max_epochs: int) -> None:
+    """Refuse, before any work, what Lightning could not continue from."""
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+        whole = isinstance(found, dict) and {"state_dict", "optimizer_states"} <= found.keys()
+    except Exception:  # whatever a damaged file makes of the reader
+        whole = False
+    if not whole:
+        previous = path.with_name(path.name + PREVIOUS)
+        other = f", or go back to {previous}" if previous.is_file() else ""
+        raise InputError(
+            f"{path} is damaged or is no checkpoint of a run: give its last.ckpt{other}."
+        )
+    done = found.get("epoch")
+    if isinstance(done, int) and done + 1 > max_epochs:
+        raise InputError(
+            f"{path} has {done + 1} epochs already: raise trainer.max_epochs above {max_epochs}."
+        )
 
 
 def _trainer(config: RunConfig, folder: Path, record: dict[str, Any]) -> L.Trainer:

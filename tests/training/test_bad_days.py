@@ -1,0 +1,122 @@
+"""What goes wrong on a bad day ends in a sentence, and leaves the run that can go on."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from causalseg.errors import InputError
+from causalseg.training.checkpoint_io import WholeCheckpoints
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def command(root: Path, out: Path, *more: str) -> list[str]:
+    options = {
+        "data.root": root, "data.size": 32, "data.batch_size": 6, "model.encoder": "tiny",
+        "model.head_channels": "[16,16,8]", "trainer.accelerator": "cpu", "out": out,
+    }  # fmt: skip
+    words = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "causalseg", "fit", *words, *more]
+
+
+def ended(words: list[str], **environment: str) -> str:
+    done = subprocess.run(words, env=ENVIRONMENT | environment, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_the_checkpoint_before_is_kept_and_a_full_disk_loses_none(tmp_path: Path) -> None:
+    path, writer = tmp_path / "last.ckpt", WholeCheckpoints()
+    (tmp_path / ".last.ckpt.0123abcd.part").write_text("left by a killed run")
+    for step in range(3):
+        writer.save_checkpoint({"step": step}, path)
+    assert torch.load(path, weights_only=True) == {"step": 2}
+    assert torch.load(tmp_path / "last.ckpt.previous", weights_only=True) == {"step": 1}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt", "last.ckpt.previous"]
+
+
+def test_a_full_disk_ends_in_a_sentence_and_leaves_the_checkpoint(tmp_path: Path) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", full], check=False)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        writer = WholeCheckpoints()
+        writer.save_checkpoint({"weights": torch.zeros(50_000)}, full / "last.ckpt")
+        with pytest.raises(InputError, match="No space left"):
+            writer.save_checkpoint({"weights": torch.zeros(500_000)}, full / "last.ckpt")
+        assert len(torch.load(full / "last.ckpt", weights_only=True)["weights"]) == 50_000
+        assert not list(full.glob(".*"))
+    finally:
+        subprocess.run(["umount", full], check=True)
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_killed(
+    phantoms: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    words = command(phantoms, out, "--ckpt_path=last")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([*words, "--trainer.max_epochs=1000"], env=ENVIRONMENT, **quiet) as first:
+        deadline = time.monotonic() + 120
+        while not (out / "last.ckpt").exists():
+            assert first.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert "another run is training in" in ended(words)
+        first.send_signal(signal.SIGKILL)
+    with (out / ".lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if the lock outlived the process
+
+
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut"])
+def test_a_damaged_checkpoint_is_named(content: bytes, phantoms: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(content)
+    said = ended(command(phantoms, tmp_path / "run", f"--ckpt_path={tmp_path / 'last.ckpt'}"))
+    assert "damaged or is no checkpoint" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--seed=-1", "seed must be between"),
+        ("--seed=4294967296", "seed must be between"),
+        ("--trainer.devices=0", "trainer.devices must be at least 1"),
+        ("--optimizer.lr=-1", "optimizer.lr must be a positive number"),
+    ],
+)
+def test_values_out_of_range_are_named(
+    option: str, message: str, phantoms: Path, tmp_path: Path
+) -> None:
+    assert message in ended(command(phantoms, tmp_path / "run", option))
+
+
+def test_a_file_in_the_folders_place_is_named(phantoms: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "is a file" in ended(command(phantoms, tmp_path / "file"))
+
+
+def test_no_git_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from causalseg.training.fit import environment
+
+    monkeypatch.setenv("PATH", "")
+    assert environment()["git_revision"] is None
+
+
+def test_a_run_that_has_its_epochs_is_not_shortened(tmp_path: Path) -> None:
+    from causalseg.training.fit import _check_checkpoint
+
+    path = tmp_path / "last.ckpt"
+    torch.save({"state_dict": {}, "optimizer_states": [], "epoch": 4}, path)
+    _check_checkpoint(path, 5)
+    with pytest.raises(InputError, match="5 epochs already"):
+        _check_checkpoint(path, 4)
