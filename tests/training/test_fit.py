@@ -16,7 +16,7 @@ import torch
 from causalseg import Segmenter
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.errors import InputError
-from causalseg.models.checkpoint import read_header
+from causalseg.models.checkpoint import load_checkpoint, read_header
 from causalseg.training.config import OptimizerConfig, RunConfig, TrainerConfig
 from causalseg.training.fit import build_module, fit
 
@@ -232,3 +232,20 @@ def test_wrong_options_end_in_a_sentence(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_are_clipped_in_any_precision(
+    phantoms: Path, tmp_path: Path, precision: str
+) -> None:
+    trainer = TrainerConfig(
+        max_epochs=1, accelerator="cpu", precision=precision, gradient_clip_val=1e-30
+    )
+    run = config(phantoms, tmp_path / "run", trainer=trainer, optimizer=OptimizerConfig(lr=1e-3))
+    best = fit(run)
+    L.seed_everything(run.seed, verbose=False)
+    started = build_module(run).model.state_dict()
+    trained = load_checkpoint(best).model.state_dict()
+    weight = "causal.decoder.kernel.weight"
+    # Adam divides by the gradient's size, but not below its epsilon: next to nothing moves.
+    torch.testing.assert_close(trained[weight], started[weight], atol=1e-6, rtol=0)

@@ -98,6 +98,18 @@ class SegmentationModule(L.LightningModule):
         self.log("val_dice", score, prog_bar=True, sync_dist=True)
         self.log("val_threshold", threshold, sync_dist=True)
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm; Lightning refuses a fused optimiser, whose gradients no scaler touched."""
+        if self.device.type == "cpu" and gradient_clip_val:
+            nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def configure_optimizers(self) -> Any:
         """Adam(W) with the groups that the model names."""
         optimizer = torch.optim.AdamW(
