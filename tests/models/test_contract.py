@@ -245,6 +245,7 @@ def test_the_segmenter_answers_at_the_size_of_the_source(saved):
     assert set(np.unique(first.mask)) <= {0, 1}
     assert 0 <= first.probability.min() <= first.probability.max() <= 1
     assert np.array_equal(first.probability, second.probability) == (name in IMAGE_ONLY)
+    assert any("reads no text" in note for note in first.warnings) == (name in IMAGE_ONLY)
     with torch.no_grad():
         pixels = segmenter.preprocessing.image(source)[None]
         expected = built(name)(pixels, tokens(built(name), TEXTS[:1])).logits.sigmoid()[0, 0]
@@ -269,4 +270,5 @@ def test_it_is_exported_or_says_why_not(saved, tmp_path):
     assert parity.passed
     answer = Segmenter.load(tmp_path / "model.onnx")(source[0], TEXTS[0])
     expected = Segmenter.load(path)(source[0], TEXTS[0])
+    assert answer.warnings == expected.warnings
     assert np.abs(answer.probability - expected.probability).max() < 1e-3

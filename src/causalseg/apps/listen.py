@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalseg.errors import InputError
 from causalseg.files import write_bytes
@@ -22,6 +22,9 @@ from causalseg.inference.formats.dicom_decode import DECODERS
 from causalseg.inference.predict import predict_one
 from causalseg.inference.requests import Item, Prompt, clean_prompt
 from causalseg.inference.tracks import PredictOptions
+
+if TYPE_CHECKING:
+    from causalseg.inference.segmenter import Segmenter
 
 # CR, DX for presentation and for processing, secondary capture.
 RADIOGRAPHS = (
@@ -132,7 +135,7 @@ class Queue:
 
 def serve(
     queue: Queue,
-    segmenter: Any,
+    segmenter: "Segmenter",
     rule: Rule,
     destination: Node,
     options: PredictOptions,
@@ -185,7 +188,7 @@ def serve(
 def _work(
     queue: Queue,
     path: Path,
-    segmenter: Any,
+    segmenter: "Segmenter",
     rule: Rule,
     destination: Node,
     options: PredictOptions,

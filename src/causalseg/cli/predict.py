@@ -19,6 +19,7 @@ from causalseg.progress import track
 
 if TYPE_CHECKING:
     from causalseg.inference.requests import Plan
+    from causalseg.inference.segmenter import Segmenter
     from causalseg.inference.tracks import PredictOptions
 
 _EPILOG = """\
@@ -209,7 +210,7 @@ def _prepare(out: Path, plan: "Plan", *, keep: bool) -> None:
 
 
 def _local(
-    segmenter: Any, plan: "Plan", out: Path, options: "PredictOptions"
+    segmenter: "Segmenter", plan: "Plan", out: Path, options: "PredictOptions"
 ) -> Iterator[dict[str, Any]]:
     from causalseg.inference.predict import predict_one
 

@@ -16,6 +16,7 @@ from causalseg.models.base import ModelConfig, SegmentationModel, Text, pair
 from causalseg.models.checkpoint import Checkpoint
 from causalseg.models.metadata import read_metadata
 from causalseg.models.output import SegmentationOutput
+from causalseg.text.readers.none import NoText
 
 EXPORT_FORMAT = "causalseg-export-1"
 KEY = "causalseg"
@@ -34,8 +35,9 @@ class ExportedModel(SegmentationModel):
 
     config_class = ModelConfig
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *, reads_text: bool = True) -> None:
         super().__init__(ModelConfig())
+        self.reads_text = reads_text
         self._run = run
 
     def segment(self, features: Tensor, text: Text) -> SegmentationOutput:
@@ -91,8 +93,10 @@ def load_exported(
     if not opened.header:
         raise InputError(f"{path} was not written by 'causalseg export'.")
     header = read_metadata(opened.header, path, EXPORT_FORMAT)
+    reader = header["preprocessing"].get("reader")
+    reads_text = not isinstance(reader, dict) or reader.get("name") != NoText.name
     return Checkpoint(
-        ExportedModel(opened.run).eval(),
+        ExportedModel(opened.run, reads_text=reads_text).eval(),
         header["architecture"],
         header["preprocessing"],
         header["threshold"],

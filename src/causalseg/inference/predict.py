@@ -7,17 +7,20 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from causalseg.errors import InputError
 from causalseg.files import remove_leftovers, replacing_folder, write_json
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study, read_study
 from causalseg.inference.requests import Item
-from causalseg.inference.tracks import PredictOptions, PromptSegmenter, segment_study, tracks_of
+from causalseg.inference.tracks import PredictOptions, segment_study, tracks_of
 from causalseg.inference.writers import write_answers
 from causalseg.inputs import read_json
 from causalseg.version import __version__
+
+if TYPE_CHECKING:
+    from causalseg.inference.segmenter import Segmenter
 
 RESULT = "result.json"
 
@@ -49,7 +52,7 @@ def is_done(folder: Path, digest: str) -> bool:
 
 
 def predict_one(
-    segmenter: PromptSegmenter, item: Item, out: Path, options: PredictOptions
+    segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions
 ) -> dict[str, Any]:
     """Segment one image by its prompts and write `out/NAME/`. Never raises for a bad item.
 
@@ -105,7 +108,7 @@ def _study(item: Item, options: PredictOptions) -> Study:
 
 
 def _predict(
-    segmenter: PromptSegmenter, item: Item, out: Path, options: PredictOptions
+    segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions
 ) -> tuple[str, list[str], list[dict[str, str]]]:
     folder = out / item.name
     if "\0" in item.image or not os.path.exists(item.image):
@@ -116,7 +119,7 @@ def _predict(
     study = _study(item, options)
     tracks = tracks_of(item.prompts, len(study.frames))
     answers = segment_study(segmenter, study, tracks, options.sides, strict=options.strict)
-    general = [*study.warnings, *domain_warnings(study, getattr(segmenter, "provenance", {}))]
+    general = [*study.warnings, *domain_warnings(study, segmenter.provenance)]
     remove_leftovers(folder)
     with replacing_folder(folder) as part:
         written = write_answers(segmenter, study, answers, part, options)

@@ -19,7 +19,7 @@ from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.formats import kind_of, read_study
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
-from causalseg.inference.sentences import Sentence, read_for
+from causalseg.inference.sentences import Sentence, read_for, unread_sentence
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.metadata import check_threshold
@@ -157,6 +157,8 @@ class Segmenter:
         self, text: str | Sentence, sides: Sides | None = None, *, strict: bool = False
     ) -> Sentence:
         """Read a text for this model: see `causalseg.inference.sentences.read_for`."""
+        if not self.model.reads_text:
+            return unread_sentence(text, strict=strict)
         return read_for(self.provenance, text, sides, strict=strict)
 
     def __call__(

@@ -19,6 +19,7 @@ from causalseg.text.reading.nearest import nearest_readable
 from causalseg.text.words import OTHER_SIDE, SIDES, CaptionError
 
 AS_WRITTEN = "this model has no reading of its own: the sentence is taken as written."
+NOT_READ = "this model reads no text: every sentence gets the same mask."
 NOTHING_SAID = (
     "the text says that there is nothing: the mask is empty because of that, whatever the image "
     "shows."
@@ -188,6 +189,20 @@ def read_for(
         patient_sides=frozenset(side for side, _ in found.asked("patient")),
         warnings=found.notes,
     )
+
+
+def unread_sentence(text: "str | Sentence", *, strict: bool = False) -> Sentence:
+    """A text for a model that reads none.
+
+    Raises:
+        InputError: the text cannot be used at all (`clean_text`), or `strict`.
+
+    """
+    if strict:
+        raise InputError("this model reads no text: leave out strict, or use a model that reads.")
+    if isinstance(text, Sentence):
+        return text
+    return Sentence(text, clean_text(text), warnings=(NOT_READ,))
 
 
 def _same_caption(text: str, found: Reading, kind: CaptionKind) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +11,17 @@ from causalseg.errors import InputError
 from causalseg.inference.formats import Study
 from causalseg.inference.outputs import Result
 from causalseg.inference.requests import Prompt
-from causalseg.inference.sentences import Sentence, read_for
+from causalseg.inference.sentences import Sentence
 from causalseg.text.reading import Sides
+
+if TYPE_CHECKING:
+    from causalseg.inference.segmenter import Segmenter
 
 OutputFormat = Literal["auto", "png", "seg", "nifti"]
 # Prompts that are decoded together; each group encodes its image once.
 _PROMPTS_AT_ONCE = 32
 # Mask and probability of all prompts of an item, in pixels: about 10 GB.
 _MAX_ANSWERS = 2**31
-
-
-class PromptSegmenter(Protocol):
-    """What is used of `causalseg.inference.segmenter.Segmenter`."""
-
-    def prompts(self, image: Any, texts: Sequence[Sentence]) -> Sequence[Any]:
-        """One result per text; the image is encoded once."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +115,7 @@ def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
 
 
 def segment_study(
-    segmenter: PromptSegmenter,
+    segmenter: "Segmenter",
     study: Study,
     tracks: Sequence[Track],
     sides: Sides | None = None,
@@ -135,14 +131,13 @@ def segment_study(
     shape = (len(study.frames), *study.shape)
     if len(tracks) * np.prod([float(size) for size in shape]) > _MAX_ANSWERS:
         raise InputError(f"{len(tracks)} masks of this size are too many at once: ask for fewer.")
-    provenance = getattr(segmenter, "provenance", {})
     answers = [
         TrackAnswer(
             track,
             np.zeros(shape, np.uint8),
             np.zeros(shape, np.float32),
             {
-                number: read_for(provenance, text, sides, strict=strict)
+                number: segmenter.sentence(text, sides, strict=strict)
                 for number, text in track.texts.items()
             },
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from causalseg.inference.outputs import (
 )
 from causalseg.inference.sentences import Sentence, segment_notes
 from causalseg.inference.tracks import PredictOptions, TrackAnswer
+
+if TYPE_CHECKING:
+    from causalseg.inference.segmenter import Segmenter
 
 _SEG = "segmentation.dcm"
 
@@ -43,7 +46,7 @@ def chosen_format(study: Study, wanted: str) -> str:
 
 
 def write_answers(
-    segmenter: Any,
+    segmenter: "Segmenter",
     study: Study,
     answers: Sequence[TrackAnswer],
     folder: Path,
@@ -123,14 +126,16 @@ def _measures(study: Study, answer: TrackAnswer) -> dict[str, Any]:
     return found
 
 
-def sentence_warnings(segmenter: Any, study: Study, sentences: Sequence[Sentence]) -> list[str]:
+def sentence_warnings(
+    segmenter: "Segmenter", study: Study, sentences: Sequence[Sentence]
+) -> list[str]:
     """What must be said about each text: words cut off, and sides that cannot be trusted."""
     from causalseg.inference.formats.orientation import side_warnings
 
     notes: dict[str, None] = {}
-    preprocessing = getattr(segmenter, "preprocessing", None)
+    reader = segmenter.preprocessing.reader
     for one in dict.fromkeys(sentences):
-        if preprocessing is not None and (lost := preprocessing.reader.lost(one.given)):
+        if lost := reader.lost(one.given):
             notes[f"the text is longer than the model reads: {lost!r} was cut off."] = None
         if study.kind == "dicom":
             sides = one.patient_sides

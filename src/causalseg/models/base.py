@@ -113,6 +113,8 @@ class SegmentationModel(nn.Module, ABC):
     """The config's class; `build_model`, the command line and checkpoints make one of it."""
     normalisation: ClassVar[Normalisation] = CLIP
     """Mean and standard deviation that images are normalised with."""
+    reads_text: bool = True
+    """Whether the answer depends on the sentence; users are told where it does not."""
     image_parts: ClassVar[tuple[str, ...]] = ()
     """Names of the children that are the image tower: `optimizer.image_lr_factor` is for them."""
     text_parts: ClassVar[tuple[str, ...]] = ()
@@ -264,6 +266,8 @@ class SegmentationModel(nn.Module, ABC):
 
 class ImageOnlyModel(SegmentationModel):
     """A model that reads no text: every sentence gets the same answer."""
+
+    reads_text = False
 
     def reader(self, context_length: int) -> TextReader:  # noqa: ARG002
         """`NoText`: tokens are (T, 0)."""
