@@ -114,6 +114,8 @@ def main(argv: list[str]) -> int:
             app,
             host=options.host,
             port=options.port,
+            # Its own logging would close every handler that the process already has.
+            log_config=None,
             log_level="warning",
             access_log=False,
             server_header=False,
