@@ -80,6 +80,10 @@ ENCODERS: dict[str, CLIPConfig] = {
         text=TextConfig(width=768, heads=12),
         embedding=768,
     ),
+    # The ResNet-50 of the peers, for which ImageNet weights exist.
+    "ResNet50": CLIPConfig(
+        image=ResNetConfig(layers=(3, 4, 6, 3), style="imagenet"), text=TextConfig(), embedding=512
+    ),
     # The first stages of a ResNet-50 and a narrow text tower: what fits in 25 MB of fp16.
     "compact": CLIPConfig(
         image=ResNetConfig(layers=(3, 4, 4), style="imagenet", heads=8),

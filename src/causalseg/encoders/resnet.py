@@ -120,13 +120,27 @@ class ResNetTower(nn.Module):
                     pairs.append((f"{name}.downsample.0", f"{name}.downsample.1"))
         return pairs
 
-    def _stem(self, x: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(x)))
+    def stem(self, images: Tensor) -> Tensor:
+        """The first convolutions: (B, 3, H, W) -> (B, width, H / 2, W / 2), before the pool."""
+        x = self.relu(self.bn1(self.conv1(images)))
         if self.config.style == "clip":
             x = self.relu(self.bn2(self.conv2(x)))
             x = self.relu(self.bn3(self.conv3(x)))
-        pooled: Tensor = self.pool(x)
-        return pooled
+        return x  # type: ignore[no-any-return]
+
+    def pyramid(self, images: Tensor) -> list[Tensor]:
+        """The stem's map and that of every stage: the i-th at 1 / 2**(i + 1) of the image."""
+        maps = [self.stem(images)]
+        x = self.pool(maps[0])
+        for index in range(len(self.config.layers)):
+            x = self.get_submodule(f"layer{index + 1}")(x)
+            maps.append(x)
+        return maps
+
+    def pyramid_channels(self) -> list[int]:
+        """Channels of `pyramid`'s maps."""
+        width = self.config.width
+        return [width, *(EXPANSION * width * 2**i for i in range(len(self.config.layers)))]
 
     def forward(self, images: Tensor) -> dict[int, Tensor]:
         """Feature maps by stage.
@@ -138,7 +152,7 @@ class ResNetTower(nn.Module):
             `{i: (B, C_i, H / 2**(i + 1), W / 2**(i + 1))}` for stages i >= 2.
 
         """
-        x = self._stem(images)
+        x = self.pool(self.stem(images))
         maps = {}
         recompute = self.gradient_checkpointing and torch.is_grad_enabled()
         for index in range(len(self.config.layers)):

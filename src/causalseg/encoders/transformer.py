@@ -104,6 +104,25 @@ class TextTower(nn.Module):
                 elif name == "c_proj.weight":
                     nn.init.normal_(weight, std=residual)
 
+    def hidden(self, tokens: Tensor) -> Tensor:
+        """What the last layer makes of each token, normalised: (B, L) -> (B, L, width).
+
+        Attention is causal: a token's vector depends on what stands before it.
+
+        Raises:
+            InputError: L exceeds the positions there are.
+
+        """
+        length = tokens.shape[1]
+        if length > self.config.context_length:
+            raise InputError(
+                f"{length} tokens do not fit the text encoder's {self.config.context_length} "
+                "positions; tokenize with a smaller context_length."
+            )
+        x = self.token_embedding(tokens) + self.positional_embedding[:length]
+        words: Tensor = self.ln_final(self.transformer(x, causal=True))
+        return words
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Text features.
 
@@ -117,14 +136,33 @@ class TextTower(nn.Module):
             InputError: L exceeds the positions there are.
 
         """
-        length = tokens.shape[1]
-        if length > self.config.context_length:
-            raise InputError(
-                f"{length} tokens do not fit the text encoder's {self.config.context_length} "
-                "positions; tokenize with a smaller context_length."
-            )
-        x = self.token_embedding(tokens) + self.positional_embedding[:length]
-        x = self.ln_final(self.transformer(x, causal=True))
+        x = self.hidden(tokens)
         at_eos = x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
         tau: Tensor = at_eos @ self.text_projection
         return tau
+
+
+class WordTower(TextTower):
+    """The text tower for models that read words: it has no projection to the joint space."""
+
+    unused_weights = ("text_projection",)
+    """What a CLIP file holds for the sentence's feature only; ignored by name when loading."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__(config, 1)
+        del self.text_projection
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Words.
+
+        Args:
+            tokens: (B, L) int64, 0 < L <= 77.
+
+        Returns:
+            (B, L, width); what follows [EOS] in a row is meaningless.
+
+        Raises:
+            InputError: L exceeds the positions there are.
+
+        """
+        return self.hidden(tokens)

@@ -14,6 +14,12 @@ def cut_at_eos(tokens: Tensor) -> Tensor:
     return tokens[:, : int(tokens.argmax(1).max()) + 1]
 
 
+def up_to_eos(tokens: Tensor) -> Tensor:
+    """Which tokens belong to the sentence: (B, L) bool, true up to [EOS], the row's highest id."""
+    positions = torch.arange(tokens.shape[1], device=tokens.device)
+    return positions <= tokens.argmax(1, keepdim=True)
+
+
 def encode_distinct(encode: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
     """Encode each distinct caption of a batch once, up to the longest [EOS].
 

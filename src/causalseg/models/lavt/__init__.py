@@ -1,0 +1,1 @@
+"""LAVT (Yang et al., CVPR 2022)."""

@@ -1,0 +1,1 @@
+"""LViT (Li et al., IEEE TMI 2024)."""

@@ -1,0 +1,1 @@
+"""Swin-Unet (Cao et al., ECCV 2022 Workshops)."""

@@ -1,0 +1,1 @@
+"""TGANet (Tomar et al., MICCAI 2022)."""

@@ -1,0 +1,1 @@
+"""TransUNet (Chen et al., 2021)."""

@@ -1,0 +1,1 @@
+"""UCTransNet (Wang et al., AAAI 2022)."""

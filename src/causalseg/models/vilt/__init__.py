@@ -1,0 +1,1 @@
+"""ViLT (Kim et al., ICML 2021) as a segmenter."""
