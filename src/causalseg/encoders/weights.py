@@ -39,12 +39,15 @@ class WeightsReport:
         return asdict(self)
 
 
-def initialise(image_tower: nn.Module, text_tower: nn.Module, weights: str) -> WeightsReport:
+def initialise(
+    image_tower: nn.Module | None, text_tower: nn.Module | None, weights: str
+) -> WeightsReport:
     """Fill the towers.
 
     Args:
-        image_tower: with OpenAI's parameter names, below `visual.` in the file.
-        text_tower: with OpenAI's parameter names.
+        image_tower: with OpenAI's parameter names, below `visual.` in the file; None where a
+            model has none.
+        text_tower: with OpenAI's parameter names, or None.
         weights: `random`; `openai:NAME`, fetched from the hub on first use; `imagenet:FILE`, a
             ResNet's state dict whose tensors are taken where name and shape match; or a local
             file: OpenAI's TorchScript archive, a state dict, or safetensors.
@@ -53,11 +56,13 @@ def initialise(image_tower: nn.Module, text_tower: nn.Module, weights: str) -> W
         InputError: the file is absent or unreadable, does not fit, or the hub is out of reach.
 
     """
-    total = len(image_tower.state_dict()) + len(text_tower.state_dict())
+    total = sum(len(tower.state_dict()) for tower in (image_tower, text_tower) if tower)
     if weights == "random":
         return WeightsReport(weights, total=total)
     kind, _, rest = weights.partition(":")
     if kind == "imagenet":
+        if image_tower is None:
+            raise InputError(f"this model has no image tower to fill from {weights}.")
         return _load_imagenet(image_tower, Path(rest), total)
     path = _fetch(rest) if kind == "openai" else Path(weights)
     state = {k: v for k, v in read_state(path).items() if k not in _NOT_WEIGHTS}
@@ -120,12 +125,17 @@ def _fetch(name: str) -> Path:
 
 
 def _load_clip(
-    image_tower: nn.Module, text_tower: nn.Module, state: dict[str, Tensor], path: Path
+    image_tower: nn.Module | None,
+    text_tower: nn.Module | None,
+    state: dict[str, Tensor],
+    path: Path,
 ) -> int:
     visual = {k.removeprefix("visual."): v for k, v in state.items() if k.startswith("visual.")}
     text = {k: v for k, v in state.items() if not k.startswith("visual.")}
     loaded = 0
     for part, tower, given in (("image", image_tower, visual), ("text", text_tower, text)):
+        if tower is None:
+            continue
         own = tower.state_dict()
         optional = getattr(tower, "unused_weights", ("attnpool.",))
         missing = sorted(set(own) - set(given))

@@ -303,6 +303,21 @@ def pair(images: Tensor, text: Tensor) -> Tensor:
     return images.expand(len(text), *images.shape[1:]) if len(images) == 1 else images
 
 
+def check_divisible(images: Tensor, stride: int, name: str) -> None:
+    """Refuse images whose sides a network cannot halve as often as it has to.
+
+    Raises:
+        InputError: a side is no multiple of `stride`.
+
+    """
+    height, width = images.shape[2:]
+    if height % stride or width % stride:
+        raise InputError(
+            f"{name} cannot take an image of {width} x {height}; choose a size that {stride} "
+            "divides."
+        )
+
+
 def prefixed(prefix: str, pairs: Iterable[NormPair]) -> list[NormPair]:
     """Pairs of a child's names as names of its parent."""
     return [(f"{prefix}.{first}", f"{prefix}.{second}") for first, second in pairs]

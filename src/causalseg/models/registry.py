@@ -11,6 +11,22 @@ MODELS = {
     "causalclipseg": "causalseg.models.causalclipseg.model:CausalCLIPSeg",
     "mcdrl": "causalseg.models.mcdrl.model:MCDRL",
     "dynunet": "causalseg.models.dynunet.model:DynUNet",
+    "unet": "causalseg.models.unet.model:UNet",
+    "unetplusplus": "causalseg.models.unet.model:UNetPlusPlus",
+    "attentionunet": "causalseg.models.unet.model:AttentionUNet",
+    "nnunet": "causalseg.models.unet.model:NNUNet",
+    "transunet": "causalseg.models.transunet.model:TransUNet",
+    "swinunet": "causalseg.models.swinunet.model:SwinUnet",
+    "uctransnet": "causalseg.models.uctransnet.model:UCTransNet",
+    "convirt": "causalseg.models.pretrained.model:ConVIRT",
+    "convirt_caption": "causalseg.models.pretrained.model:CaptionConVIRT",
+    "tganet": "causalseg.models.tganet.model:TGANet",
+    "tganet_caption": "causalseg.models.tganet.model:CaptionTGANet",
+    "gloria": "causalseg.models.pretrained.model:GLoRIA",
+    "gloria_caption": "causalseg.models.pretrained.model:CaptionGLoRIA",
+    "vilt": "causalseg.models.vilt.model:ViLT",
+    "lavt": "causalseg.models.lavt.model:LAVT",
+    "lvit": "causalseg.models.lvit.model:LViT",
 }
 """Name -> module and class, imported when the model is asked for."""
 

@@ -82,12 +82,14 @@ class SwinBackbone(nn.Module):
 
     def __init__(self, sizes: SwinSizes) -> None:
         super().__init__()
-        self.channels = sizes.channels()
+        self.stage_channels = sizes.channels()
         self.embed = PatchEmbedding(sizes.width)
-        self.merge = nn.ModuleList(patch_merging(c) for c in self.channels[:-1])
+        self.merge = nn.ModuleList(patch_merging(c) for c in self.stage_channels[:-1])
         self.stages = nn.ModuleList(
             SwinStage(c, heads, sizes.window, drops)
-            for c, heads, drops in zip(self.channels, sizes.heads, sizes.drop_paths(), strict=True)
+            for c, heads, drops in zip(
+                self.stage_channels, sizes.heads, sizes.drop_paths(), strict=True
+            )
         )
 
     def start(self, images: Tensor) -> Tensor:
@@ -120,26 +122,18 @@ class ResNetBackbone(ResNetTower):
         return y
 
 
-class LAVTNetwork(nn.Module):
-    """Backbone with a language step after each stage, and the decoder.
+class LanguageFusion(nn.Module):
+    """A language step after each stage of a backbone, and the decoder.
 
     Args:
-        backbone: of images.
-        channels: of its stages.
+        channels: of the backbone's stages.
         word_width: channels of a word.
         width: of the decoder; 4 times the first stage's in the paper.
 
     """
 
-    def __init__(
-        self,
-        backbone: SwinBackbone | ResNetBackbone,
-        channels: Sequence[int],
-        word_width: int,
-        width: int,
-    ) -> None:
+    def __init__(self, channels: Sequence[int], word_width: int, width: int) -> None:
         super().__init__()
-        self.backbone = backbone
         last = len(channels) - 1
         self.steps = nn.ModuleList(
             LanguageStep(c, word_width, last=i == last) for i, c in enumerate(channels)
@@ -151,12 +145,14 @@ class LAVTNetwork(nn.Module):
         )
         self.head = nn.Conv2d(width, 1, 1)
 
-    def forward(self, images: Tensor, words: Tensor, valid: Tensor) -> Tensor:
+    def forward(
+        self, backbone: SwinBackbone | ResNetBackbone, images: Tensor, words: Tensor, valid: Tensor
+    ) -> Tensor:
         """Images (B, 3, H, W), words (B, L, C_w), valid (B, L) -> (B, 1, H, W)."""
-        x = self.backbone.start(images)
+        x = backbone.start(images)
         outs = []
         for index, step in enumerate(self.steps):
-            out, x = step(self.backbone.stage(index, x), words, valid)
+            out, x = step(backbone.stage(index, x), words, valid)
             outs.append(out)
         x = outs.pop()
         for convs, skip in zip(self.decoder, reversed(outs), strict=True):

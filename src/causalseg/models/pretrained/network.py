@@ -33,7 +33,9 @@ class ResNetDecoder(nn.Module):
         *skips, x = maps
         for step, skip in zip(self.steps, [*reversed(skips), None], strict=True):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = step(x if skip is None else torch.cat([x, skip], dim=1))
+            if skip is not None:  # one image's skips may serve several texts
+                x = torch.cat([x, skip.expand(len(x), -1, -1, -1)], dim=1)
+            x = step(x)
         logits: Tensor = self.head(x)
         return logits
 
@@ -78,6 +80,7 @@ class WordMaps(nn.Module):
         The two maps are the cosine to the sentence (the mean of its words) and the largest cosine
         to a word.
         """
+        x = x.expand(len(words), -1, -1, -1)  # one image's map may serve several texts
         regions = F.normalize(self.local(x), dim=1)
         cosines = torch.einsum("blc,bchw->blhw", F.normalize(words, dim=2), regions)
         seen = valid[:, :, None, None]

@@ -112,6 +112,7 @@ class DecoderBlock(nn.Module):
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """x (B, C, h / 2, w / 2), skip (B, C, h, w) -> (B, C, h, w)."""
         x = F.interpolate(x, skip.shape[2:], mode="bilinear", align_corners=True)
+        skip = skip.expand(len(x), -1, -1, -1)  # one image may be decoded for several labels
         x = self.first(torch.cat([x, skip], dim=1))
         for conv in self.rest:
             x = F.relu(x + conv(x))
@@ -177,7 +178,15 @@ class TextGuidedDecoder(nn.Module):
 
     def forward(self, maps: Sequence[Tensor], label: Tensor) -> Tensor:
         """Four maps and f0 (B, width) -> (B, 1, H, W)."""
-        *skips, x = [block(m) for block, m in zip(self.dilated, maps, strict=True)]
+        return self.decode(self.encode(maps), label)
+
+    def encode(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Four maps -> the same sizes, `width` channels each."""
+        return [block(m) for block, m in zip(self.dilated, maps, strict=True)]
+
+    def decode(self, features: Sequence[Tensor], label: Tensor) -> Tensor:
+        """What `encode` gives, of B images or of one, and f0 (T, width) -> (B or T, 1, H, W)."""
+        *skips, x = features
         outs = []
         for block, attention, skip in zip(self.blocks, self.labels, reversed(skips), strict=True):
             x, f = attention(block(x, skip), label)

@@ -43,7 +43,10 @@ class Gate(nn.Module):
         self.gate = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.BatchNorm2d(hidden))
         self.skip = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.BatchNorm2d(hidden))
         self.psi = nn.Sequential(
-            nn.ReLU(inplace=True), nn.Conv2d(hidden, 1, 1), nn.BatchNorm2d(1), nn.Sigmoid()
+            nn.ReLU(inplace=True),
+            nn.Conv2d(hidden, 1, 1, bias=False),
+            nn.BatchNorm2d(1),
+            nn.Sigmoid(),
         )
 
     def forward(self, up: Tensor, skip: Tensor) -> Tensor:
@@ -142,6 +145,7 @@ class NNUNet(nn.Module):
         ):
             halvings += 1
         self.stages = halvings + 1
+        self.stride = 2**halvings
         self.network = DynUNet(
             2,
             3,
@@ -152,7 +156,7 @@ class NNUNet(nn.Module):
             filters=[min(DEEPEST, 16 * width, width * 2**i) for i in range(self.stages)],
             norm_name="instance",
             deep_supervision=True,
-            deep_supr_num=halvings - 1,
+            deep_supr_num=halvings - 2,  # all decoder stages but the lowest
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
