@@ -6,7 +6,6 @@ stages for a fusion with text, so the stages are put together here.
 
 from dataclasses import dataclass
 
-import torch
 from monai.networks.nets.swin_unetr import PatchMergingV2, SwinTransformerBlock, compute_mask
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -33,7 +32,8 @@ class SwinSizes:
 
     def drop_paths(self) -> list[list[float]]:
         """Of each block of each stage."""
-        rates = torch.linspace(0, self.drop_path, sum(self.depths)).tolist()
+        last = sum(self.depths) - 1
+        rates = [self.drop_path * i / max(last, 1) for i in range(last + 1)]
         out, start = [], 0
         for depth in self.depths:
             out.append(rates[start : start + depth])

@@ -30,7 +30,6 @@ SWIN = {
     "swin-b": SwinSizes(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32), drop_path=0.3),
     "swin-t": SwinSizes(drop_path=0.3),
 }
-STRIDE = 32
 COMPACT_WIDTH = 64
 """Channels of the compact decoder."""
 
@@ -107,10 +106,10 @@ class LAVT(WordModel):
         """The images as they are: the words enter after the first stage.
 
         Raises:
-            InputError: a side is no multiple of 32.
+            InputError: a side is no multiple of the last stage's stride.
 
         """
-        check_divisible(images, STRIDE, "LAVT")
+        check_divisible(images, 2 ** (len(self.image_tower.stage_channels) + 1), "LAVT")
         return images
 
     def segment(self, features: Tensor, text: Text) -> SegmentationOutput:

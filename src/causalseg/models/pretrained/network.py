@@ -30,11 +30,12 @@ class ResNetDecoder(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """Maps, finest first -> (B, 1, H, W)."""
-        *skips, x = maps
+        count = max(map(len, maps))  # one image's maps may serve several texts
+        *skips, x = (m.expand(count, -1, -1, -1) for m in maps)
         for step, skip in zip(self.steps, [*reversed(skips), None], strict=True):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
-            if skip is not None:  # one image's skips may serve several texts
-                x = torch.cat([x, skip.expand(len(x), -1, -1, -1)], dim=1)
+            if skip is not None:
+                x = torch.cat([x, skip], dim=1)
             x = step(x)
         logits: Tensor = self.head(x)
         return logits

@@ -1,6 +1,7 @@
 """TransUNet: a hybrid of ResNet and ViT as encoder, a U-shaped decoder."""
 
 from dataclasses import dataclass
+from math import gcd
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,8 @@ from causalseg.layers.blocks import conv_norm_relu, double_conv
 
 DROPOUT = 0.1
 STRIDE = 16
+GROUPS = 32
+"""Of the group norms, where they divide the channels."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class ResidualUnit(nn.Module):
     def __init__(self, channels: int, planes: int, stride: int) -> None:
         super().__init__()
         out = 4 * planes
-        groups = min(32, planes)
+        groups = gcd(GROUPS, planes)
         self.convs = nn.Sequential(
             _conv_norm(channels, planes, 1, 1, groups),
             nn.ReLU(inplace=True),
@@ -79,7 +82,9 @@ class HybridResNet(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         width = sizes.width
-        self.stem = nn.Sequential(_conv_norm(3, width, 7, 2, min(32, width)), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            _conv_norm(3, width, 7, 2, gcd(GROUPS, width)), nn.ReLU(inplace=True)
+        )
         stages, channels = [], width
         for index, units in enumerate(sizes.units):
             planes = width * 2**index
