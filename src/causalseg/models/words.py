@@ -25,3 +25,7 @@ class WordModel(SegmentationModel):
             return self.text_tower(tokens), up_to_eos(tokens)
         tokens = cut_at_eos(tokens)
         return encode_distinct(self.text_tower, tokens), up_to_eos(tokens)
+
+    def export_refusal(self) -> str:
+        """Its graph is that of one number of texts."""
+        return "words of a sentence make a graph of one number of texts"

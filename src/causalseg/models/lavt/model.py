@@ -77,6 +77,7 @@ class LAVT(WordModel):
     """
 
     config_class = LAVTConfig
+    paper_parameters = 178_797_753
     normalisation = IMAGENET
     image_parts = ("image_tower",)
     config: LAVTConfig

@@ -50,6 +50,7 @@ class LViT(WordModel):
     """
 
     config_class = LViTConfig
+    paper_parameters = 92_690_921
     config: LViTConfig
 
     def __init__(self, config: LViTConfig) -> None:

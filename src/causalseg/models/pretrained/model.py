@@ -87,6 +87,7 @@ class ConVIRT(ImageOnlyModel):
     """
 
     config_class = PretrainedConfig
+    paper_parameters = 32_521_105
     normalisation = IMAGENET
     image_parts = ("image_tower",)
     config: PretrainedConfig
@@ -104,6 +105,10 @@ class ConVIRT(ImageOnlyModel):
         """Segment images (B, 3, H, W), normalised, sides that the tower's stride divides."""
         check_divisible(images, self.config.stride, type(self).__name__)
         return SegmentationOutput(self.decoder(self.image_tower.pyramid(images)))
+
+    def export_refusal(self) -> str:
+        """It has not been compared."""
+        return "its exported graph has not been compared with it"
 
     def fold_pairs(self) -> list[NormPair]:
         """Those of the tower, and the decoder's."""
@@ -128,6 +133,7 @@ class CaptionConVIRT(SegmentationModel):
     """
 
     config_class = PretrainedConfig
+    paper_parameters = 98_050_449
     normalisation = IMAGENET
     image_parts = ("image_tower",)
     text_parts = ("text_tower",)
@@ -160,6 +166,10 @@ class CaptionConVIRT(SegmentationModel):
         *skips, deepest = features
         return SegmentationOutput(self.decoder([*skips, self.film(deepest, text)]))
 
+    def export_refusal(self) -> str:
+        """It has not been compared."""
+        return "its exported graph has not been compared with it"
+
     def fold_pairs(self) -> list[NormPair]:
         """Those of the tower, and the decoder's."""
         return _pairs(self, self.image_tower)
@@ -173,6 +183,7 @@ class CaptionGLoRIA(WordModel):
     """
 
     config_class = PretrainedConfig
+    paper_parameters = 96_215_953
     normalisation = IMAGENET
     image_parts = ("image_tower",)
     config: PretrainedConfig

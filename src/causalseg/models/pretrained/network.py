@@ -9,6 +9,10 @@ from torch.nn import functional as F
 from causalseg.layers.blocks import double_conv
 
 
+SCALE = 10.0
+"""GLoRIA's third temperature: what a cosine is multiplied by."""
+
+
 class ResNetDecoder(nn.Module):
     """Upsample (nearest), concatenate the skip, two convolutions; a last step without skip.
 
@@ -88,4 +92,4 @@ class WordMaps(nn.Module):
         largest = cosines.masked_fill(~seen, -1).amax(1, keepdim=True)
         sentence = (words * valid.unsqueeze(2)).sum(1) / valid.sum(1, keepdim=True)
         whole = torch.einsum("bc,bchw->bhw", F.normalize(sentence, dim=1), regions).unsqueeze(1)
-        return torch.cat([x, whole, largest], dim=1)
+        return torch.cat([x, SCALE * whole, SCALE * largest], dim=1)

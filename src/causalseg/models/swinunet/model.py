@@ -34,6 +34,7 @@ class SwinUnet(ImageOnlyModel):
     """
 
     config_class = SwinUnetConfig
+    paper_parameters = 27_168_132
     normalisation = IMAGENET
 
     def __init__(self, config: SwinUnetConfig) -> None:
@@ -44,3 +45,7 @@ class SwinUnet(ImageOnlyModel):
         """Segment images (B, 3, H, W), normalised, sides that 32 divides."""
         check_divisible(images, STRIDE, "Swin-Unet")
         return SegmentationOutput(self.network(images))
+
+    def export_refusal(self) -> str:
+        """Its graph is that of one size."""
+        return "shifted windows make a graph of one size, which takes minutes to trace"

@@ -84,6 +84,7 @@ class TGANet(ImageOnlyModel):
     """
 
     config_class = TGANetConfig
+    paper_parameters = 19_844_299
     normalisation = IMAGENET
     image_parts = ("image_tower",)
     config: TGANetConfig
@@ -111,6 +112,10 @@ class TGANet(ImageOnlyModel):
         """The mask's loss plus that of number and size."""
         return LabelledLoss()
 
+    def export_refusal(self) -> str:
+        """It has not been compared."""
+        return "its exported graph has not been compared with it"
+
     def fold_pairs(self) -> list[NormPair]:
         """Those of the tower, and the decoder's."""
         return _pairs(self, self.image_tower)
@@ -124,6 +129,7 @@ class CaptionTGANet(SegmentationModel):
     """
 
     config_class = TGANetConfig
+    paper_parameters = 82_865_391
     normalisation = IMAGENET
     image_parts = ("image_tower",)
     text_parts = ("text_tower",)
@@ -154,6 +160,10 @@ class CaptionTGANet(SegmentationModel):
         """Segment by tau (T, E)."""
         assert isinstance(text, Tensor)
         return SegmentationOutput(self.decoder.decode(features, self.label(text)))
+
+    def export_refusal(self) -> str:
+        """It has not been compared."""
+        return "its exported graph has not been compared with it"
 
     def fold_pairs(self) -> list[NormPair]:
         """Those of the tower, and the decoder's."""

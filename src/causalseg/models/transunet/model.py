@@ -42,6 +42,7 @@ class TransUNet(ImageOnlyModel):
     """
 
     config_class = TransUNetConfig
+    paper_parameters = 105_275_921
     normalisation = UNIT
 
     def __init__(self, config: TransUNetConfig) -> None:
@@ -52,6 +53,10 @@ class TransUNet(ImageOnlyModel):
         """Segment images (B, 3, H, W), normalised, sides that 16 divides."""
         check_divisible(images, network.STRIDE, "TransUNet")
         return SegmentationOutput(self.network(images))
+
+    def export_refusal(self) -> str:
+        """It has not been compared."""
+        return "its exported graph has not been compared with it"
 
     def fold_pairs(self) -> list[NormPair]:
         """Every convolution that a batch norm follows."""

@@ -35,6 +35,7 @@ class UCTransNet(ImageOnlyModel):
     """
 
     config_class = UCTransNetConfig
+    paper_parameters = 66_430_657
 
     def __init__(self, config: UCTransNetConfig) -> None:
         super().__init__(config)
@@ -44,6 +45,10 @@ class UCTransNet(ImageOnlyModel):
         """Segment images (B, 3, H, W), normalised, sides that 16 divides."""
         check_divisible(images, network.FINEST_PATCH, "UCTransNet")
         return SegmentationOutput(self.network(images))
+
+    def export_refusal(self) -> str:
+        """It has not been compared."""
+        return "its exported graph has not been compared with it"
 
     def fold_pairs(self) -> list[NormPair]:
         """Every convolution that a batch norm follows."""

@@ -76,6 +76,7 @@ class UNet(_UNetModel):
     """
 
     config_class = UNetConfig
+    paper_parameters = 14_751_873
     widths: ClassVar[dict[str, int]] = {"paper": 64, "compact": 16}
 
     def __init__(self, config: UNetConfig) -> None:
@@ -93,6 +94,7 @@ class AttentionUNet(_UNetModel):
     """
 
     config_class = UNetConfig
+    paper_parameters = 34_878_569
     widths: ClassVar[dict[str, int]] = {"paper": 64, "compact": 12}
 
     def __init__(self, config: UNetConfig) -> None:
@@ -110,6 +112,7 @@ class UNetPlusPlus(_UNetModel):
     """
 
     config_class = UNetConfig
+    paper_parameters = 9_119_332
     widths: ClassVar[dict[str, int]] = {"paper": 32, "compact": 8}
 
     def __init__(self, config: UNetConfig) -> None:
@@ -137,6 +140,7 @@ class NNUNet(_UNetModel):
     """
 
     config_class = NNUNetConfig
+    paper_parameters = 20_602_180
     widths: ClassVar[dict[str, int]] = {"paper": 32, "compact": 12}
 
     def __init__(self, config: NNUNetConfig) -> None:

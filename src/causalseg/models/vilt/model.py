@@ -47,6 +47,7 @@ class ViLT(SegmentationModel):
     """
 
     config_class = ViLTConfig
+    paper_parameters = 127_595_761
     normalisation = UNIT
 
     def __init__(self, config: ViLTConfig) -> None:
@@ -72,6 +73,10 @@ class ViLT(SegmentationModel):
         """Segment images (B or 1, 3, H, W) by token ids (T, L)."""
         assert isinstance(text, Tensor)
         return SegmentationOutput(self.network(pair(features, text), text, up_to_eos(text)))
+
+    def export_refusal(self) -> str:
+        """It has not been compared."""
+        return "its exported graph has not been compared with it"
 
     def fold_pairs(self) -> list[NormPair]:
         """Those of the head."""
