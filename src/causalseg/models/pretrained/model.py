@@ -7,6 +7,7 @@ which differs by the weights that it starts from.
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from causalseg.encoders.config import CLIPConfig, ResNetConfig, encoder_config
@@ -15,6 +16,7 @@ from causalseg.encoders.resnet import ResNetTower
 from causalseg.encoders.transformer import TextTower, WordTower
 from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
+from causalseg.layers.blocks import upsample_to
 from causalseg.models.base import (
     ImageOnlyModel,
     ModelConfig,
@@ -178,12 +180,12 @@ class CaptionConVIRT(SegmentationModel):
 class CaptionGLoRIA(WordModel):
     """GLoRIA's U-Net with cosines between words and regions as maps: a variant of this package.
 
-    Two maps join the third stage's for the decoder: the cosine of each position to the sentence
-    and the largest to one of its words.
+    Two maps of the third stage's positions, the cosine to the sentence and the largest to one of
+    its words, are brought to the finest skip's size and join it.
     """
 
     config_class = PretrainedConfig
-    paper_parameters = 96_215_953
+    paper_parameters = 96_211_921
     normalisation = IMAGENET
     image_parts = ("image_tower",)
     config: PretrainedConfig
@@ -194,7 +196,7 @@ class CaptionGLoRIA(WordModel):
         self.text_tower = WordTower(config.towers.text)
         channels = self.image_tower.pyramid_channels()
         self.words = WordMaps(channels[LOCAL_STAGE], config.towers.text.width)
-        channels[LOCAL_STAGE] += WordMaps.MAPS
+        channels[0] += WordMaps.MAPS
         self.decoder = config.decoder(channels)
 
     def initialise(self) -> None:
@@ -209,9 +211,10 @@ class CaptionGLoRIA(WordModel):
     def segment(self, features: list[Tensor], text: Text) -> SegmentationOutput:
         """Segment by words of `encode_text`."""
         words, valid = text
-        maps = list(features)
-        maps[LOCAL_STAGE] = self.words(maps[LOCAL_STAGE], words, valid)
-        return SegmentationOutput(self.decoder(maps))
+        finest, *rest = features
+        cosines = upsample_to(self.words(features[LOCAL_STAGE], words, valid), finest)
+        finest = torch.cat([finest.expand(len(words), -1, -1, -1), cosines], dim=1)
+        return SegmentationOutput(self.decoder([finest, *rest]))
 
     def fold_pairs(self) -> list[NormPair]:
         """Those of the tower, and the decoder's."""

@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from causalseg.layers.blocks import double_conv
 
-
 SCALE = 10.0
 """GLoRIA's third temperature: what a cosine is multiplied by."""
 
@@ -65,7 +64,7 @@ class FiLM(nn.Module):
 
 
 class WordMaps(nn.Module):
-    """Cosines between words and regions, as GLoRIA compares them, as extra maps.
+    """Cosines between words and regions, as GLoRIA compares them, as two maps.
 
     Args:
         channels: of the regions' map.
@@ -80,7 +79,7 @@ class WordMaps(nn.Module):
         self.local = nn.Conv2d(channels, word_width, 1, bias=False)
 
     def forward(self, x: Tensor, words: Tensor, valid: Tensor) -> Tensor:
-        """x (B, C, h, w), words (B, L, C_w), valid (B, L) -> (B, C + 2, h, w).
+        """x (B, C, h, w), words (B, L, C_w), valid (B, L) -> (B, 2, h, w).
 
         The two maps are the cosine to the sentence (the mean of its words) and the largest cosine
         to a word.
@@ -92,4 +91,4 @@ class WordMaps(nn.Module):
         largest = cosines.masked_fill(~seen, -1).amax(1, keepdim=True)
         sentence = (words * valid.unsqueeze(2)).sum(1) / valid.sum(1, keepdim=True)
         whole = torch.einsum("bc,bchw->bhw", F.normalize(sentence, dim=1), regions).unsqueeze(1)
-        return torch.cat([x, SCALE * whole, SCALE * largest], dim=1)
+        return SCALE * torch.cat([whole, largest], dim=1)
