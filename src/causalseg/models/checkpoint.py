@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from causalseg.errors import InputError
 from causalseg.files import replacing
@@ -199,10 +200,26 @@ def _config(name: str, fields: dict[str, Any], path: Path) -> ModelConfig:
     return config
 
 
+class _NoDraws(TorchFunctionMode):
+    """Within it, nothing is drawn at random: on the meta device the first draw takes seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = kwargs or {}
+        if func in _DRAWS:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+_DRAWS = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.trunc_normal_,
+          nn.init.kaiming_normal_, nn.init.kaiming_uniform_)  # fmt: skip
+
+
 def _outline(name: str, config: ModelConfig, path: Path) -> SegmentationModel:
     """The model without memory for its tensors, where its library allows."""
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _NoDraws():
             return model_class(name)(config)
     except NotImplementedError:  # it looks at a value while it is built
         return model_class(name)(config)
