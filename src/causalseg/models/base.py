@@ -24,8 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from types import UnionType
-from typing import Any, ClassVar, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -48,35 +47,17 @@ NormPair = tuple[str, str]
 class ModelConfig:
     """What every model's config has.
 
-    A field whose type is a `Literal` takes its values only: InputError otherwise. A subclass that
-    checks more calls `super().__post_init__()` first.
+    A field whose type is a `Literal` takes its values only; `model_config` refuses others before
+    the config is made, so that `__post_init__` need not.
     """
 
     size: Literal["paper", "compact"] = "paper"
     """The published size, or a small one that trains on two cores."""
 
-    def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            choices, value = _choices(hint), getattr(self, name)
-            if choices is not None and value not in choices:
-                known = ", ".join(map(str, choices))
-                raise InputError(f"{name} must be one of {known}, not {value!r}.")
-
     @property
     def idle(self) -> tuple[str, ...]:
         """Options that have no effect given the others, so that a grid skips their values."""
         return ()
-
-
-def _choices(hint: Any) -> tuple[Any, ...] | None:
-    """The values that a type allows, where they can be counted and are not just true and false."""
-    if get_origin(hint) is Literal:
-        return get_args(hint)
-    if get_origin(hint) in (Union, UnionType):
-        parts = [(True, False) if part is bool else _choices(part) for part in get_args(hint)]
-        if all(part is not None for part in parts):
-            return tuple(value for part in parts for value in part or ())
-    return None
 
 
 class Rates(Protocol):

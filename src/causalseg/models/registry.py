@@ -2,7 +2,8 @@
 
 from dataclasses import fields
 from importlib import import_module
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from causalseg.errors import InputError
 from causalseg.models.base import SegmentationModel
@@ -79,8 +80,24 @@ def model_config(name: str, options: dict[str, Any]) -> Any:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise InputError(f"{name} has no option {unknown[0]!r}; it has {', '.join(known)}.")
+    for option, hint in get_type_hints(found).items():
+        choices = _choices(hint)
+        if choices is not None and option in options and options[option] not in choices:
+            told = ", ".join(map(str, choices))
+            raise InputError(f"{option} must be one of {told}, not {options[option]!r}.")
     # JSON and YAML have no tuples, and the configs have no lists.
     return found(**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+
+
+def _choices(hint: Any) -> tuple[Any, ...] | None:
+    """The values that a type allows, where they can be counted and are not just true and false."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)
+    if get_origin(hint) in (Union, UnionType):
+        parts = [(True, False) if part is bool else _choices(part) for part in get_args(hint)]
+        if all(part is not None for part in parts):
+            return tuple(value for part in parts for value in part or ())
+    return None
 
 
 def build_model(name: str, **options: Any) -> SegmentationModel:

@@ -51,7 +51,6 @@ class CausalCLIPSegConfig(ModelConfig):
     parameters and result, for tests and benchmarks."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.encoder:
             object.__setattr__(self, "encoder", _ENCODERS[self.size])
         if not isinstance(self.image, ResNetConfig):

@@ -25,7 +25,6 @@ class DynUNetConfig(ModelConfig):
     """Channels of each level, each at half the resolution of the one before; None: by `size`."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.filters is None:
             object.__setattr__(self, "filters", FILTERS[self.size])
         if len(self.levels) < 3:

@@ -73,7 +73,6 @@ class MCDRLConfig(ModelConfig):
     1e-3. 0 freezes them, with their batch-norm statistics."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.encoder:
             object.__setattr__(self, "encoder", "RN50" if self.size == "paper" else "compact")
         prompts = read_prompts(self.prompts)
