@@ -17,6 +17,7 @@ from causalseg.text.reading import Reading, read
 from causalseg.text.words import OTHER_SIDE
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
+BLIND = sorted(Path(__file__).parents[3].glob("docs/results/reading/blind/*.txt"))
 HEIGHTS = {"U": "upper", "M": "middle", "D": "lower"}
 SIDES = {"L": "left", "R": "right"}
 ALL = "LU LM LD RU RM RD"
@@ -32,7 +33,8 @@ class Row:
 
 def rows() -> list[Row]:
     found = []
-    for line in SENTENCES.read_text(encoding="utf-8").split("\n"):
+    texts = [path.read_text(encoding="utf-8") for path in (SENTENCES, *BLIND)]
+    for line in "\n".join(texts).split("\n"):
         if not line.strip() or line.startswith("#"):
             continue
         text, status, zones, sides, *_ = [*line.split("|"), "", ""]
@@ -120,6 +122,26 @@ def test_a_caption_reads_as_its_grammar_does() -> None:
 )
 def test_what_is_taken_one_way_is_noted(text: str, note: str) -> None:
     assert any(note in one for one in read(text).notes), read(text).notes
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("Were it not for the rotation the left base opacity would worry nobody.", "not"),
+        ("Consolidation in the left base was reported erroneously.", "erroneously"),
+        ("Until removed, the opacity at the left base was a hair braid.", "removed"),
+    ],
+)
+def test_a_word_that_could_turn_the_statement_and_decided_nothing_is_told(
+    text: str, word: str
+) -> None:
+    assert any("not used" in note and word in note for note in read(text).notes)
+
+
+def test_plain_statements_are_seldom_noted() -> None:
+    """Notes that stand beside every answer are read by nobody."""
+    found = [read(row.text) for row in rows() if row.status in ("present", "absent", "other")]
+    assert sum(bool(one.notes) for one in found) < 0.15 * len(found)
 
 
 def test_a_height_without_a_side_asks_for_both_lungs() -> None:

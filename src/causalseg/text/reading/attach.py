@@ -12,7 +12,8 @@ _PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
 # Adjectives of height that go with what follows; a noun ("base") ends a place.
 _ADJECTIVES = frozenset("upper lower mid middle superior inferior".split())
 _AFTER_BOTH = frozenset("are were have likely present possible unchanged stable".split())
-_NOT_AIR = ("costophrenic", "cp angle", "cardiophrenic")
+_FORMERLY = frozenset("previously formerly initially earlier previous".split())
+NOT_AIR = ("costophrenic", "cp angle", "cardiophrenic")
 
 
 def has_place(terms: list[Term]) -> bool:
@@ -201,6 +202,7 @@ def _place_alone(
         term = clause.of(Kind.NOT)[0]
         if not previous and last and last.status != "absent":
             last.spared.append(places)  # "The lower lobe is affected; the upper lobe is not."
+            story.used.add(term.at)
             return None
         return _clear_mention(term, [places], *position)
     if previous is not None:
@@ -229,7 +231,9 @@ def _clear(clause: Clause, number: int, sentence: int, story: Story) -> list[Men
             continue  # "a clear consolidation"
         if clause.has(Kind.DOUBTED, Kind.DOUBT):
             continue
-        angles = any(one.key.startswith(_NOT_AIR) for one in clause.terms)
+        if any(one.key in _FORMERLY for one in clause.terms[:position]):
+            continue  # "previously clear"
+        angles = any(one.key.startswith(NOT_AIR) for one in clause.terms)
         if (clause.has(Kind.NOT_LUNG) or angles) and not clause.has(Kind.LUNG):
             continue
         if term.kind is Kind.NORMAL and not (lung or clause.has(Kind.STUDY)):

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from causalseg.text.reading.attach import has_place
+from causalseg.text.reading.clauses import Clause
 from causalseg.text.reading.mentions import Mention, is_aim
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
@@ -35,16 +36,46 @@ def name_vague(terms: list[Term]) -> list[Term]:
     ]
 
 
-def mark_background(terms: list[Term], mine: list[Mention]) -> None:
+def without_quantifiers(terms: list[Term]) -> list[Term]:
+    """Take "all opacities" and "where the lungs are infected" for no place of their own."""
+    asks = any(term.key.startswith("where") for term in terms)
+    found = []
+    for number, term in enumerate(terms):
+        following = terms[number + 1] if number + 1 < len(terms) else term
+        counts = term.key in ("all", "every", "any") and following.kind is Kind.FINDING
+        if counts or (asks and term.key == "lungs"):
+            term = replace(term, kind=Kind.PLAIN)
+        found.append(term)
+    return found
+
+
+def mark_background(parts: list[Clause], mine: list[Mention]) -> None:
     """A disease without a place beside "history of" or "follow up" is not a finding."""
-    keys = {term.key for term in terms}
-    if not keys & _PAST:
-        return
-    if has_place(terms) or keys & {"unchanged", "stable"}:
+    keys = {key for part in parts for key in part.keys}
+    if not keys & _PAST or keys & {"unchanged", "stable"}:
         return
     for mention in mine:
-        if mention.infection and mention.term.key in _DISEASES:
+        if not (mention.infection and mention.term.key in _DISEASES):
+            continue
+        rest = parts[mention.clause :]
+        told = any(part.has(Kind.CLEAR, Kind.NORMAL) for part in rest[1:])
+        placed = any(has_place(part.terms) for part in parts)
+        if not placed or (told and not has_place(rest[0].terms)):
             mention.background = True
+
+
+def sums_up(mention: Mention, mentions: list[Mention]) -> bool:
+    """Whether it only names the disease whose places are given: "... , multifocal pneumonia"."""
+    terms = [term for group in mention.places for term in group]
+    if mention.term.key not in _DISEASES or any(term.place for term in terms):
+        return False
+    return any(
+        one is not mention
+        and one.infection
+        and one.status == "present"
+        and any(term.place and term.place.heights for group in one.places for term in group)
+        for one in mentions
+    )
 
 
 def look_ahead(passage: Passage, mine: list[Mention], number: int) -> None:

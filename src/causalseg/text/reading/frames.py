@@ -7,7 +7,7 @@ _SHOWN = r"(?:image|picture|screen|display|monitor|photo|photograph|frame)"
 _VIEWER = re.compile(
     rf"\b{_SIDE}(?: of| on| in)(?: the| this| my| your)? {_SHOWN}\b"
     rf"|\b{_SIDE} of(?: the| this) (?:film|radiograph|xray|scan|plate|view)\b"
-    rf"|\b{_SHOWN} {_SIDE}\b|\b(?:viewers?|observers?|readers?|onlookers?)\b"
+    rf"|\b{_SHOWN} {_SIDE}\b|\b(?:viewers?|observers?|readers?|onlookers?)\b(?: (?:left|right)\b)?"
     r"|\bas (?:displayed|viewed|shown|it appears|it is displayed|projected on|seen on) ?"
     r"|\b(?:as|when) (?:you|we|one) (?:look|see|view)s?\b|\byour (?:left|right)\b"
     rf"|\b(?:on|in)(?: the| this)? {_SHOWN}(?: the)? {_SIDE}\b"
@@ -26,6 +26,17 @@ def viewer_words(text: str) -> str:
     """The words of a lower-case text that make its sides the viewer's, or ""."""
     match = _VIEWER.search(text)
     return match.group().strip() if match else ""
+
+
+def viewer_terms(keys: list[str]) -> set[int]:
+    """Which of a clause's terms, by number, are the words that make sides the viewer's."""
+    matches = list(_VIEWER.finditer(" ".join(keys)))
+    starts = [len(" ".join(keys[:number])) + bool(number) for number in range(len(keys))]
+    return {
+        number
+        for number, (start, key) in enumerate(zip(starts, keys, strict=True))
+        if any(start < match.end() and start + len(key) > match.start() for match in matches)
+    }
 
 
 def contradicted(sentence: str) -> bool:

@@ -34,6 +34,11 @@ _BEHIND_HEART = (
     "behind the cardiac silhouette, behind the cardiac shadow"
 )
 
+_AT_HILUM = (
+    "over, overlies, overlying, overlie, projected over, at, near, around, about, beside, "
+    "adjacent to, next to, in, abutting, lateral to, inseparable from"
+)
+
 
 # Adverbs that may stand inside a phrase: "not yet completely resolved" is "not resolved".
 FILLERS = frozenset(
@@ -86,6 +91,8 @@ def _places() -> dict[str, Place]:
         for codes, zone in (("ul uz", _UPPER), ("ml mz", _MIDDLE), ("ll lz", _LOWER)):
             for code in codes.split():
                 add(f"{letter}{code}, {letter}{code}s", Place((side,), zone))
+        for near in _split(_AT_HILUM):
+            add(f"{near} {side} hilum, {near} the {side} hilum", Place((side,), _MIDDLE))
         for border in ("heart border", "cardiac border", "heart margin"):
             add(f"{side} {border}", Place((side,), _MIDDLE, weak=True))
         for name in ("hemidiaphragm", "diaphragm", "hemi diaphragm"):
@@ -141,6 +148,13 @@ def idle_words() -> frozenset[str]:
 
 
 @cache
+def turning_words() -> frozenset[str]:
+    """Words that decide nothing by themselves and may turn round what stands beside them."""
+    text = (files(__package__) / "turning.txt").read_text(encoding="utf-8")
+    return frozenset(word for line in text.splitlines() if line[:1] != "#" for word in line.split())
+
+
+@cache
 def english_words() -> frozenset[str]:
     """English words spelled so nearly like a term that they would be taken for a typing error."""
     text = (files(__package__) / "near_words.txt").read_text(encoding="utf-8")
@@ -154,6 +168,6 @@ def known(word: str) -> bool:
 
 def listed(word: str) -> bool:
     """Whether a word is one of ours, or its plural is."""
-    everything = (words(), idle_words())
+    everything = (words(), idle_words(), turning_words())
     stems = (word, word[:-1] if word.endswith("s") else word)
     return any(stem in group for group in everything for stem in stems)

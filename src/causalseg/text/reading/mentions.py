@@ -8,13 +8,9 @@ none ("no change in"), and a list carries the scope on.
 from dataclasses import dataclass, field
 
 from causalseg.text.reading.clauses import Clause
-from causalseg.text.reading.terms import Kind, Term
+from causalseg.text.reading.terms import CAUSE_WORDS, Kind, Term
 
 _SIGHT = (Kind.FINDING, Kind.CAUSE, Kind.OTHER, Kind.ABNORMAL)
-_CAUSE_WORDS = frozenset(
-    "infection infections infective infectious pneumonia pneumonic covid pneumonitis inflammatory "
-    "bronchopneumonia aspiration".split()
-)
 # A clause that begins so does not go on with a list of what is denied.
 _STARTS_ANEW = frozenset(
     "a an there some mild small minor moderate severe stable new old minimal trace patchy subtle "
@@ -43,6 +39,8 @@ class Mention:
     """Said of the past or the reason for the study, not of this image."""
     rest: bool = False
     """Of the places left over ("otherwise clear")."""
+    excepted: bool = False
+    """What lungs that are clear have nevertheless ("clear apart from haziness at the base")."""
     adjacent: bool = False
     """Beside what was named before ("overlying consolidation")."""
 
@@ -52,13 +50,13 @@ class Mention:
         return self.kind in (Kind.FINDING, Kind.CAUSE, Kind.ABNORMAL)
 
 
-def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> list[Mention]:
+def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list[Mention]:
     """The mentions of one sentence with their status; places are not attached yet.
 
     Args:
         parts: the sentence's clauses.
         sentence: its number.
-        doubted: the sentence is a question.
+        doubted_from: the clause from which on the sentence is a question.
 
     """
     found: list[Mention] = []
@@ -72,6 +70,7 @@ def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> 
         doubt = doubt if doubt and _doubt_carries(clause, doubt) else None
         places = any(term.place for term in clause.terms)
         mine: list[Mention] = []
+        doubted = number >= doubted_from
         cause_denied = False
         for position, term in enumerate(clause.terms):
             following = clause.terms[position + 1 :]
@@ -110,6 +109,8 @@ def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> 
                     _doubt([one for one in targets if one.status == "present"], term)
                 elif _sees(following):
                     doubt = term
+            elif term.kind is Kind.ABNORMAL and _of_another_part(clause):
+                continue  # "no acute bony abnormality"
             elif term.kind in _SIGHT:
                 if _goes_on(mine, term, denied, doubt or (term if doubted else None)):
                     continue
@@ -126,6 +127,7 @@ def assertions(parts: list[Clause], sentence: int, *, doubted: bool = False) -> 
                     one.key in ("overlying", "underlying", "adjacent to", "adjacent", "associated")
                     for one in before
                 )
+                mention.excepted = clause.opening == "except"
                 mention.background = cause_denied
                 cause_denied = False
                 mine.append(mention)
@@ -179,6 +181,12 @@ def _neither_has_changed(parts: list[Clause]) -> bool:
     return False
 
 
+def _of_another_part(clause: Clause) -> bool:
+    """Whether an abnormality that is not named is one of the bones, the heart or the like."""
+    lung = clause.has(Kind.LUNG, Kind.FINDING) or any(term.place for term in clause.terms)
+    return clause.has(Kind.NOT_LUNG, Kind.ELSEWHERE) and not lung
+
+
 def _sees(terms: list[Term]) -> bool:
     return any(term.kind in _SIGHT for term in terms)
 
@@ -226,7 +234,7 @@ def _goes_on(mine: list[Mention], term: Term, denied: Term | None, doubt: Term |
 def _deny_cause(before: list[Mention], following: list[Term], term: Term) -> bool:
     """Deny the cause, as in "opacity ... rather than infection": it is of another kind."""
     cause = next((one for one in following if one.kind is not Kind.PLAIN), None)
-    if cause is None or not _CAUSE_WORDS & set(cause.key.split()):
+    if cause is None or not CAUSE_WORDS & set(cause.key.split()):
         return False
     seen = [mention for mention in before if mention.infection and mention.status == "present"]
     for mention in seen:

@@ -33,7 +33,7 @@ _SHORT_FORMS = tuple(
         (r"\bwon't\b", "will not"),
         (r"n't\b", " not"),
         (r"\bcan not\b", "cannot"),
-        (r"'s\b", ""),
+        (r"'(?:s|ve|d|ll|re|m)\b", ""),
         (r"\bcovid\s?-?\s?(19|2019)\b", "covid"),
         (r"\bsars\s?-?\s?cov\s?-?\s?2\b", "covid"),
         (r"\bx\s?-?\s?rays?\b", "xray"),
@@ -41,7 +41,12 @@ _SHORT_FORMS = tuple(
         (r"\((l|r|lt|rt|left|right)\)", r" \1 "),
         (r"(?<!\w)#(?=\s|$)", " fracture "),
         (r"\b(i|e)\.\s?(e|g)\.", "such as"),
-        (r"\b(lt|rt|l|r|bilat|vs|dr|approx|poss|prob|susp)\.(?=\s+\S)", r"\1"),
+        (r"\b(lt|rt|l|r)\.(?=\s+(?!(?:lt|rt|l|r|left|right|both)\b)\S)", r"\1"),
+        (
+            r"\b(bilat|vs|dr|approx|poss|prob|susp|consol|opac|infil|eff|post|ant|lat)\."
+            r"(?=\s+\S)",
+            r"\1",
+        ),
     )
 )
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[.,;:?!/+&<>()\n]")

@@ -35,6 +35,9 @@ class Passage:
     clauses: dict[int, list[Clause]] = field(default_factory=dict)
     corrections: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    """Words that were not understood, in sentences that name a finding, a place or the like."""
+    stray: list[str] = field(default_factory=list)
+    """Those in other sentences."""
     placed: int | None = None
     """The sentence, if it is the last one, that named a place and no finding."""
 

@@ -12,7 +12,13 @@ from causalseg.text.grammar_lung import ZONES, LungFinding
 from causalseg.text.reading import frames, lexicon
 from causalseg.text.reading.attach import attach
 from causalseg.text.reading.clauses import clauses
-from causalseg.text.reading.context import look_ahead, look_back, mark_background, name_vague
+from causalseg.text.reading.context import (
+    look_ahead,
+    look_back,
+    mark_background,
+    name_vague,
+    without_quantifiers,
+)
 from causalseg.text.reading.languages import other_language
 from causalseg.text.reading.mentions import assertions
 from causalseg.text.reading.normalise import Plain, Word, plain
@@ -20,7 +26,7 @@ from causalseg.text.reading.passage import Passage, frame_of
 from causalseg.text.reading.reading import Reading, Sides, ordered
 from causalseg.text.reading.spelling import mended
 from causalseg.text.reading.summary import summary
-from causalseg.text.reading.tagger import compared_sides, spelled, tagged
+from causalseg.text.reading.tagger import compared_sides, numbered, spelled, tagged
 from causalseg.text.reading.terms import Kind, Term
 from causalseg.text.words import CaptionError
 
@@ -29,10 +35,12 @@ MAX_WORDS = 400
 _HEADINGS = frozenset(
     "indication history reason clinical technique comparison hx request referral procedure".split()
 )
+_QUESTIONS = ("is", "are", "does", "any", "could", "can", "might", "has", "have", "do")
 _DECISIVE = frozenset(
     {Kind.FINDING, Kind.OTHER, Kind.PLACE, Kind.LUNG, Kind.CLEAR, Kind.NORMAL, Kind.ABNORMAL}
     | {Kind.NOT_LUNG, Kind.STUDY, Kind.CAUSE, Kind.GONE}
 )
+_TELLING = _DECISIVE - {Kind.NOT_LUNG, Kind.STUDY}
 
 
 @lru_cache(maxsize=4096)
@@ -101,11 +109,14 @@ def _language(words: Plain) -> str | None:
 
 def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> None:
     words, corrected = spelled(sentence)
-    terms = compared_sides(tagged(words))
+    terms = numbered(compared_sides(tagged(words)), start=len(passage.terms))
     unknown = [term.text for term in terms if term.kind is Kind.UNKNOWN]
     decisive = sum(term.kind in _DECISIVE for term in terms)
-    passage.unknown += unknown
+    near = any(term.kind in _TELLING for term in terms)
+    (passage.unknown if near else passage.stray).extend(unknown)
     passage.sentences[number] = terms
+    if not near and len(unknown) > 1:
+        return
     if _is_nonsense(len(unknown), decisive):
         passage.story.note(f"these words make no sense together: {' '.join(unknown)}.")
         return
@@ -116,21 +127,29 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
     if _elsewhere(terms):
         passage.story.note("a sentence about another part of the body was passed over.")
         return
-    terms = name_vague(terms)
+    terms = name_vague(without_quantifiers(terms))
     parts = clauses(terms)
     if passage.frame.mixed:
         for part in parts:
-            if frames.viewer_words(" ".join(part.keys)):
-                part.terms = [term for term in part.terms if not _is_side(term)]
+            theirs = frames.viewer_terms(part.keys)
+            if theirs:
+                part.terms = [
+                    term
+                    for at, term in enumerate(part.terms)
+                    if not (at in theirs and _is_side(term))
+                ]
                 passage.story.note(
                     "both the patient's and the viewer's side are said: the patient's is taken."
                 )
     passage.clauses[number] = parts
     question = _asks(words)
-    mine = assertions(parts, number, doubted=question)
+    # "Bilateral infiltrates, PCP?" asks for the cause only.
+    states = words[-1].key == "?" and any(part.has(Kind.FINDING) for part in parts[:-1])
+    asked = len(parts) - 1 if states and words[0].key not in _QUESTIONS else 0
+    mine = assertions(parts, number, doubted_from=asked if question else len(parts))
     if question and mine:
         passage.story.note("the text asks: what it asks for was read as uncertain.")
-    mark_background(terms, mine)
+    mark_background(parts, mine)
     before = len(passage.story.mentions)
     attach(parts, mine, passage.story, number)
     look_ahead(passage, mine, number)
@@ -149,7 +168,9 @@ def _is_nonsense(unknown: int, decisive: int) -> bool:
 def _asks(words: Sequence[Word]) -> bool:
     """Whether a sentence asks if there is something ("where is it" takes it for granted)."""
     keys = [word.key for word in words]
-    asks = keys[0] in ("is", "are", "does", "any")
+    if len(keys) > 1 and keys[0] in ("can", "could", "will", "would") and keys[1] == "you":
+        return False  # a polite request
+    asks = keys[0] in _QUESTIONS[:4]
     return (asks or keys[-1] == "?") and "where" not in keys
 
 

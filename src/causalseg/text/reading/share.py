@@ -20,8 +20,11 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
         before = mine[number - 1] if number else None
         after = mine[number + 1] if number + 1 < len(mine) else None
         opening = parts[mention.clause].opening
+        if before and before.infection and before.places and opening in ("join", "with"):
+            mention.places = list(before.places)  # it adds no zone, so that nothing need be told
+            continue
         if before and before.places and opening in ("join", "with"):
-            if before.kind is Kind.OTHER or before.infection:
+            if before.kind is Kind.OTHER:
                 mention.places = list(before.places)
         elif after and after.places and after.kind is Kind.OTHER:
             clause = parts[after.clause]
@@ -50,7 +53,7 @@ def side_from_before(mention: Mention, mentions: list[Mention]) -> list[list[Ter
         near = before.sentence == mention.sentence or (
             mention.adjacent and before.sentence == mention.sentence - 1
         )
-        if near and before.kind is not Kind.CLEAR:
+        if near and (before.kind is not Kind.CLEAR or mention.excepted):
             sides = [
                 replace(term, place=replace(term.place, heights=(), both=False, default=None))
                 for group in before.places

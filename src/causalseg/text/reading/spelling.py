@@ -20,6 +20,11 @@ _PARTS = (
     "fields hemithorax patchy lungs sided"
 ).split()
 
+_JOINED = frozenset(
+    "left right upper lower mid middle both bilateral lung lobe lobes zone zones base bases apex "
+    "the patchy hazy no clear".split()
+)
+
 
 @cache
 def _targets() -> list[str]:
@@ -29,6 +34,18 @@ def _targets() -> list[str]:
             by_kind[phrase[0]] = _KINDS.index(term.kind)
     by_kind |= {word: len(_KINDS) for word in _PARTS if word not in by_kind}
     return sorted(by_kind, key=lambda word: (by_kind[word], word))
+
+
+@cache
+def parted(word: str) -> tuple[str, str] | None:
+    """The two words that were written as one ("lowerlobe", "leftbase"), or None."""
+    if listed(word) or word in english_words():
+        return None
+    for cut in range(3, len(word) - 2):
+        first, second = word[:cut], word[cut:]
+        if first in _JOINED and (second in _JOINED or ((second,) in terms() and len(second) > 3)):
+            return first, second
+    return None
 
 
 @cache

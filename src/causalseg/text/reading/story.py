@@ -17,6 +17,8 @@ class Story:
     """Places that belong to no finding."""
     excepted: list[list[Term]] = field(default_factory=list)
     """Places left out of a finding that is named only later."""
+    used: set[int] = field(default_factory=set)
+    """Numbers of terms that decided something and belong to no mention."""
     notes: dict[str, None] = field(default_factory=dict)
 
     def note(self, sentence: str) -> None:

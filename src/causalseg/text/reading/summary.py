@@ -1,6 +1,8 @@
 """From the mentions of a text to its reading."""
 
 from causalseg.text.grammar_lung import ZONES
+from causalseg.text.reading.context import sums_up
+from causalseg.text.reading.leftovers import tell_leftovers
 from causalseg.text.reading.mentions import Mention
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
@@ -44,24 +46,8 @@ def summary(passage: Passage) -> Reading:
         return _rest(passage, limited)
     if status == "uncertain":
         passage.story.note("the text is not sure that there is a finding.")
-    if status == "present":
-        _tell_leftovers(passage, chosen)
+    tell_leftovers(passage)
     return _result(passage, status, chosen, other)
-
-
-def _tell_leftovers(passage: Passage, present: list[Mention]) -> None:
-    """Tell of a negation beside a finding, and of places, that were read as not concerning it."""
-    used = {term for mention in passage.story.mentions for term in mention.why}
-    for mention in present:
-        clause = passage.clauses[mention.sentence][mention.clause]
-        for term in clause.of(Kind.NOT, Kind.GONE, Kind.GONE_OF, Kind.RATHER):
-            if term not in used:
-                passage.story.note(
-                    f"{term.text!r} was read as not concerning {mention.term.text!r}."
-                )
-    places = [term.text for group in passage.story.alone for term in group if term.place]
-    if places:
-        passage.story.note(f"a place without a finding was left out: {' '.join(places)}.")
 
 
 def _artefacts(passage: Passage) -> None:
@@ -122,6 +108,8 @@ def _result(
 
 
 def _region(passage: Passage, mention: Mention) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
+    if sums_up(mention, passage.story.mentions):
+        return set(), ()
     groups = side_from_before(mention, passage.story.mentions)
     if groups is not mention.places:
         passage.story.note("the side is that of the finding named before.")
@@ -212,6 +200,9 @@ def _make(
     for wrong, right in passage.corrections.items():
         passage.story.note(f"{wrong!r} was read as {right!r}.")
     unread = list(dict.fromkeys(passage.unknown))
+    if status != "present":
+        # A strange word far from the finding that is stated changes nothing; here it could.
+        unread = list(dict.fromkeys([*passage.unknown, *passage.stray]))
     if status == "unread":
         unread = unread or [term.text for term in passage.terms if term.kind is not Kind.PAUSE]
     elif unread:

@@ -6,9 +6,14 @@ from itertools import pairwise
 
 from causalseg.text.reading import lexicon
 from causalseg.text.reading.normalise import Word
-from causalseg.text.reading.spelling import mended
-from causalseg.text.reading.terms import BOTH, Kind, Place, Term
+from causalseg.text.reading.spelling import mended, parted
+from causalseg.text.reading.terms import BOTH, CAUSE_WORDS, Kind, Place, Term
 
+_PREFERS = frozenset("favour favours favoured favor favors favored prefer preferred".split())
+_LIKELY = frozenset(
+    "likely keeping suggestive typical consistent compatible suggests suggest represent represents "
+    "probable probably likelier like".split()
+)
 _PAUSES = frozenset(",:()")
 
 
@@ -17,6 +22,11 @@ def spelled(sentence: Sequence[Word]) -> tuple[list[Word], dict[str, str]]:
     corrections: dict[str, str] = {}
     found: list[Word] = []
     for word in sentence:
+        two = parted(word.key)
+        if two:
+            corrections[word.text] = " ".join(two)
+            found += [Word(part, part) for part in two]
+            continue
         better = mended(word.key)
         if better is not None:
             corrections[word.text] = better
@@ -37,7 +47,30 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
     for number, (term, following) in enumerate(pairwise(terms)):
         if term.key == "non" and following.kind is Kind.FINDING:
             terms[number] = replace(term, kind=Kind.NOT)
+        if term.kind is Kind.SPARED and following.key in ("neither", "no", "none"):
+            terms[number] = replace(term, kind=Kind.AFFECTED)  # "spares neither lobe"
+            terms[number + 1] = replace(following, kind=Kind.PLAIN)
+    return _preferred(terms)
+
+
+def _preferred(terms: list[Term]) -> list[Term]:
+    """Deny the cause in "favours oedema over infection", "more likely collapse than infection"."""
+    for number, term in enumerate(terms):
+        if term.key not in ("over", "than"):
+            continue
+        following = [one.key.split()[-1] for one in terms[number + 1 : number + 3]]
+        before = {word for one in terms[max(0, number - 6) : number] for word in one.key.split()}
+        prefers = (
+            before & _PREFERS if term.key == "over" else before & {"more", "rather", "likelier"}
+        )
+        if prefers and before & (_PREFERS | _LIKELY) and set(following) & CAUSE_WORDS:
+            terms[number] = replace(term, kind=Kind.RATHER)
     return terms
+
+
+def numbered(terms: Sequence[Term], start: int) -> list[Term]:
+    """The terms with their numbers in the text."""
+    return [replace(term, at=start + number) for number, term in enumerate(terms)]
 
 
 def _longest(sentence: Sequence[Word], start: int) -> tuple[Term, int]:

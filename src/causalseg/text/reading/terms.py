@@ -7,6 +7,11 @@ from causalseg.text.grammar_lung import ZONES
 from causalseg.text.words import SIDES
 
 BOTH = SIDES
+CAUSE_WORDS = frozenset(
+    "infection infections infective infectious pneumonia pneumonic covid pneumonitis inflammatory "
+    "bronchopneumonia aspiration".split()
+)
+"""Words for an infection as the cause of what is seen."""
 
 
 class Kind(Enum):
@@ -116,6 +121,8 @@ class Term:
     place: Place | None = None
     key: str = ""
     """Lower case."""
+    at: int = -1
+    """Its number in the text: two like terms are told apart by it."""
 
 
 def heights(*names: str) -> tuple[str, ...]:
