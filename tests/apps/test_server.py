@@ -135,7 +135,7 @@ def test_a_body_that_finds_no_place_is_not_read(segmenter):
         await app({**scope}, read, keep)
         slow.cancel()
         await asyncio.gather(slow, return_exceptions=True)
-        return app.state.service.in_work
+        return app.state.service.admission.in_work
 
     assert asyncio.run(run()) == 0
     app.state.service.close()
@@ -429,7 +429,7 @@ def test_beyond_the_queue_comes_429_and_nothing_admitted_is_lost(held, png):
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             admitted = [asyncio.create_task(ask(client, png)) for _ in range(2)]
-            while app.state.service.in_work < 2:
+            while app.state.service.admission.in_work < 2:
                 await asyncio.sleep(0.01)
             refused = await ask(client, png)
             alive = await client.get("/health")
@@ -448,7 +448,7 @@ def test_an_answer_that_takes_too_long_is_503_and_frees_its_place(held, png):
     app = create_app(held, Limits(queue=1, timeout_s=0.5))
     with TestClient(app) as client:
         assert ask(client, png).status_code == 503
-        assert app.state.service.in_work == 0
+        assert app.state.service.admission.in_work == 0
         held.go.set()
     assert not app.state.service.batcher.alive
 

@@ -38,15 +38,19 @@ class Batcher:
         model: used from one thread only.
         size: images that go to the model at once.
         wait_s: how long a first job waits for others to share its batch.
-        observe: is told the size of every batch.
+        observe: is told the size of every batch and the seconds that it took.
 
     """
 
     def __init__(
-        self, model: Model, size: int, wait_s: float, observe: Callable[[int], None] | None = None
+        self,
+        model: Model,
+        size: int,
+        wait_s: float,
+        observe: Callable[[int, float], None] | None = None,
     ) -> None:
         self._model, self._size, self._wait = model, size, wait_s
-        self._observe = observe or (lambda _: None)
+        self._observe = observe or (lambda _size, _seconds: None)
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -86,8 +90,9 @@ class Batcher:
             jobs, more = self._collect()
             running = [job for job in jobs if job.future.set_running_or_notify_cancel()]
             if running:
-                self._observe(len(running))
+                start = time.monotonic()
                 self._answer(running)
+                self._observe(len(running), time.monotonic() - start)
 
     def _collect(self) -> tuple[list[_Job], bool]:
         """The jobs of the next batch, and whether the thread goes on after it."""

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from causalseg.apps.admission import Visit
 from causalseg.apps.limits import Limits
 
 OPEN = frozenset({"/health", "/ready", "/openapi.json"})
@@ -23,11 +24,12 @@ class Guard:
 
     Args:
         app: the application.
-        limits: `max_bytes` of a body and `timeout_s` for it to arrive.
+        limits: `max_bytes` of a body.
         token: bearer token asked for outside `OPEN`; None asks for none.
         observe: is told path, status and seconds of every answer.
-        admit: a place among the requests in work, for as long as its context lasts; raises
-            HTTPException where there is none. Asked before a byte of the body is taken.
+        admit: is told how long the body will be, before a byte of it is taken; gives a place
+            among the requests in work for as long as its context lasts, which the application
+            finds as `request.state.visit`; raises HTTPException where there is none.
         record: is told SHA-256 of the body, as far as it was taken, and status of every POST.
 
     """
@@ -39,7 +41,7 @@ class Guard:
         limits: Limits,
         token: str | None,
         observe: Callable[[str, int, float], None],
-        admit: Callable[[], AbstractContextManager[None]],
+        admit: Callable[[int], AbstractContextManager[Visit]],
         record: Callable[[str, int], None] | None = None,
     ) -> None:
         self.record = record
@@ -63,8 +65,15 @@ class Guard:
             refusal = self._refusal(scope)
             with ExitStack() as place:
                 if refusal is None and scope["method"] == "POST":
-                    refusal = self._enter(place)
-                await (refusal or self.app)(scope, self._bounded(receive, digest.update), watched)
+                    try:
+                        visit = place.enter_context(self.admit(self._announced(scope)))
+                        scope.setdefault("state", {})["visit"] = visit
+                        receive = self._bounded(receive, visit, digest.update)
+                    except HTTPException as error:
+                        refusal = JSONResponse(
+                            {"detail": error.detail}, error.status_code, error.headers
+                        )
+                await (refusal or self.app)(scope, receive, watched)
         finally:
             self.observe(scope["path"], status, time.monotonic() - start)
             if self.record is not None and scope["method"] == "POST":
@@ -82,37 +91,37 @@ class Guard:
                     401,
                     {"WWW-Authenticate": "Bearer"},
                 )
-        length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length[:20]) > self.limits.max_bytes:
+        if self._announced(scope) > self.limits.max_bytes:
             return JSONResponse({"detail": self._too_large()}, 413)
         return None
 
-    def _enter(self, place: ExitStack) -> JSONResponse | None:
-        try:
-            place.enter_context(self.admit())
-        except HTTPException as error:
-            return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
-        return None
+    def _announced(self, scope: Scope) -> int:
+        """Bytes of the body; the most that may come where its headers do not say."""
+        length = Headers(scope=scope).get("content-length", "")
+        return int(length[:20]) if length.isdecimal() else self.limits.max_bytes
 
     def _bounded(
-        self, receive: Receive, seen: Callable[[bytes], None]
+        self, receive: Receive, visit: Visit, seen: Callable[[bytes], None]
     ) -> Callable[[], Awaitable[Message]]:
         """`receive`, until the body has had its size or its time; `seen` gets what comes."""
-        end, total, complete = time.monotonic() + self.limits.timeout_s, 0, False
+        complete = False
 
         async def bounded() -> Message:
-            nonlocal total, complete
+            nonlocal complete
             if complete:  # What follows the body is the client going away: that may take long.
                 return await receive()
             try:
-                async with asyncio.timeout(max(0.0, end - time.monotonic())):
+                async with asyncio.timeout_at(visit.deadline) as visit.timer:
                     message = await receive()
             except TimeoutError:
-                raise HTTPException(408, "the request's body did not arrive in time.") from None
+                said = "came too slowly" if visit.turned_away else "did not arrive in time"
+                raise HTTPException(408, f"the request's body {said}: try again.") from None
+            finally:
+                visit.timer = None
             seen(message.get("body", b""))
-            total += len(message.get("body", b""))
+            visit.received += len(message.get("body", b""))
             complete = not message.get("more_body", False)
-            if total > self.limits.max_bytes:
+            if visit.received > self.limits.max_bytes:
                 raise HTTPException(413, self._too_large())
             return message
 

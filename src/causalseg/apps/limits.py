@@ -2,8 +2,11 @@
 
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from causalseg.data.images import FORMATS, check_size, decode_picture
 from causalseg.errors import InputError
@@ -16,6 +19,7 @@ NAME = "the image"
 # The DICOM reader silences its parser, which would quote patients, by settings of the whole
 # process: two at once would switch each other's silence off.
 _ONE_DICOM = threading.Lock()
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,15 @@ class Limits:
     """Of a whole request body, and of an upload to the page."""
     max_pixels: int = 40_000_000
     """Width times height that a header may claim; more is refused unread."""
-    queue: int = 64
+    queue: int = 256
     """Requests that may be in work or waiting; the next one is answered 429."""
     batch: int = 8
     """Images that the model takes at once."""
     wait_ms: float = 4.0
     """How long the first request of a batch waits for others."""
     timeout_s: float = 30.0
-    """For a body to arrive, and again for its answer to be made."""
+    """For a body to arrive, and again for its answer to be made. Who would have to wait for longer
+    than that is answered 503 at once."""
 
     def __post_init__(self) -> None:
         low = {"max_bytes": 1024, "max_pixels": 4096, "queue": 1, "batch": 1}
@@ -48,6 +53,17 @@ class TooLargeError(InputError):
     """An upload that is refused for its size alone."""
 
 
+def check_upload(content: bytes, limits: Limits) -> int:
+    """The pixels that an uploaded image's header claims; what `read_upload` takes otherwise.
+
+    Raises:
+        TooLargeError, InputError: as `read_upload` does, as far as the header tells.
+
+    """
+    with _private_file(content) as path:
+        return _guarded(_check, path, limits)
+
+
 def read_upload(content: bytes, limits: Limits) -> Study:
     """Decode an uploaded image; nothing about its name is known or needed.
 
@@ -60,19 +76,29 @@ def read_upload(content: bytes, limits: Limits) -> Study:
         InputError: empty, damaged, of another kind, or of several frames.
 
     """
-    if not content:
-        raise InputError(f"{NAME} is empty (0 bytes): choose a file again.")
-    # Readers of DICOM need a file; it is private, has a name of ours and is gone afterwards.
-    with tempfile.TemporaryDirectory(prefix="causalseg-") as folder:
-        path = Path(folder) / "upload"
-        path.write_bytes(content)
+    with _private_file(content) as path:
         return read_file(path, limits)
 
 
 def read_file(path: Path, limits: Limits) -> Study:
     """As `read_upload`, for a file that the caller keeps; messages do not name it."""
+    return _guarded(_read, path, limits)
+
+
+@contextmanager
+def _private_file(content: bytes) -> Iterator[Path]:
+    """Readers of DICOM need a file; it is private, has a name of ours and is gone afterwards."""
+    if not content:
+        raise InputError(f"{NAME} is empty (0 bytes): choose a file again.")
+    with tempfile.TemporaryDirectory(prefix="causalseg-") as folder:
+        path = Path(folder) / "upload"
+        path.write_bytes(content)
+        yield path
+
+
+def _guarded(read: Callable[[Path, Limits], _T], path: Path, limits: Limits) -> _T:
     try:
-        return _read(path, limits)
+        return read(path, limits)
     except InputError:
         raise
     except Exception as error:
@@ -82,32 +108,33 @@ def read_file(path: Path, limits: Limits) -> Study:
         ) from None
 
 
-def _read(path: Path, limits: Limits) -> Study:
+def _check(path: Path, limits: Limits) -> int:
     if path.stat().st_size > limits.max_bytes:
         raise TooLargeError(f"{NAME} has more than {limits.max_bytes} bytes: shrink it.")
     kind = kind_of(path)
     if kind == "raster":
-        return _read_raster(path, limits)
+        width, height = _raster_size(path) or (0, 0)
+        if width or height:
+            _check_pixels(width, height, limits)
+        return width * height
     if kind == "dicom":
         with _ONE_DICOM:
-            _check_dicom(path, limits)
-            return read_study(path)
+            return _check_dicom(path, limits)
     if kind == "nifti":
         raise InputError("a NIfTI volume is segmented by 'causalseg predict', not here.")
     raise InputError(f"{NAME} is none of PNG, JPEG, TIFF, BMP and DICOM.")
 
 
-def _read_raster(path: Path, limits: Limits) -> Study:
-    content = path.read_bytes()
-    size = _raster_size(content)
-    if size is not None:
-        _check_pixels(*size, limits)
-    return picture_study(decode_picture(content, NAME))
+def _read(path: Path, limits: Limits) -> Study:
+    _check(path, limits)
+    if kind_of(path) == "raster":
+        return picture_study(decode_picture(path.read_bytes(), NAME))
+    with _ONE_DICOM:
+        return read_study(path)
 
 
-def _raster_size(content: bytes) -> tuple[int, int] | None:
+def _raster_size(path: Path) -> tuple[int, int] | None:
     """(width, height) as the header claims; None where it cannot be read."""
-    import io
     import warnings
 
     from PIL import Image
@@ -115,7 +142,7 @@ def _raster_size(content: bytes) -> tuple[int, int] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 return image.size
     except Image.DecompressionBombError as error:
         raise TooLargeError(f"{NAME} claims far too many pixels: shrink it.") from error
@@ -123,7 +150,7 @@ def _raster_size(content: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _check_dicom(path: Path, limits: Limits) -> None:
+def _check_dicom(path: Path, limits: Limits) -> int:
     from causalseg.inference.formats.dicom import read_dicom_header
 
     header = read_dicom_header(path)
@@ -138,6 +165,7 @@ def _check_dicom(path: Path, limits: Limits) -> None:
         )
     if rows and columns:  # Else the reader says what is missing.
         _check_pixels(columns, rows, limits)
+    return max(0, rows * columns)
 
 
 def _check_pixels(width: int, height: int, limits: Limits) -> None:

@@ -3,114 +3,35 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import uvicorn
 from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import Field
 
-from causalseg.apps.answers import Answer, Identity, answer, seg_bytes
+from causalseg.apps.answers import Identity, seg_bytes
 from causalseg.apps.audit import Audit
-from causalseg.apps.batching import Batcher
+from causalseg.apps.connections import MOST_IDLE, TimedProtocol
 from causalseg.apps.guard import Guard
 from causalseg.apps.hosts import SameHost
-from causalseg.apps.limits import Limits, TooLargeError, read_upload
-from causalseg.apps.metrics import Metrics
+from causalseg.apps.limits import Limits, TooLargeError
 from causalseg.apps.schema import DESCRIPTION, PROBLEMS, SEGMENT, MaskAnswer, State, describe
+from causalseg.apps.service import Asked, Found, Service, unless_gone
 from causalseg.errors import InputError
-from causalseg.inference.formats import Study
 from causalseg.inference.outputs import mask_pixels, probability_pixels
-from causalseg.inference.requests import MAX_TEXT, clean_prompt
-from causalseg.inference.segmenter import Segmentation, Segmenter
+from causalseg.inference.requests import MAX_TEXT
+from causalseg.inference.segmenter import Segmenter
 from causalseg.text.reading import Sides
 from causalseg.version import __version__
 
-# Decoding holds a picture several times over, so only so many are decoded at once.
-_DECODERS = 2
 MAX_TEXTS = 16
 """Texts that one request may ask of its image."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What one request was answered: a result and an answer for each of its texts."""
-
-    study: Study
-    results: tuple[Segmentation, ...]
-    answers: tuple[Answer, ...]
-
-
-class Service:
-    """A model, its queue and its counters."""
-
-    def __init__(self, segmenter: Segmenter, limits: Limits, model: Identity) -> None:
-        self.segmenter, self.limits, self.model = segmenter, limits, model
-        self.metrics = Metrics(limits.queue)
-        self.batcher = Batcher(
-            segmenter, limits.batch, limits.wait_ms / 1000, self.metrics.batches.observe
-        )
-        self.decoders = ThreadPoolExecutor(_DECODERS, "causalseg-decoder")
-        self.in_work = 0
-
-    @contextmanager
-    def admitted(self) -> Iterator[None]:
-        """A place among the requests in work, else 429 or 503. Called on the event loop only."""
-        if not self.batcher.alive:
-            raise HTTPException(503, "the model takes no requests.", {"Retry-After": "5"})
-        if self.in_work >= self.limits.queue:
-            raise HTTPException(
-                429, "too many requests are in work: try again.", {"Retry-After": "1"}
-            )
-        self.in_work += 1
-        self.metrics.waiting.set(self.in_work)
-        try:
-            yield
-        finally:
-            self.in_work -= 1
-            self.metrics.waiting.set(self.in_work)
-
-    async def segment(
-        self,
-        content: bytes,
-        texts: Sequence[str],
-        threshold: float | None,
-        sides: Sides | None = None,
-        *,
-        strict: bool = False,
-    ) -> Found:
-        """Read the texts, decode, wait for the model, draw the line.
-
-        Raises:
-            InputError: the image or a text cannot be used, or `strict` refuses a text.
-
-        """
-        loop = asyncio.get_running_loop()
-        sentences = [
-            self.segmenter.sentence(clean_prompt(text), sides, strict=strict) for text in texts
-        ]
-        study = await loop.run_in_executor(self.decoders, read_upload, content, self.limits)
-        # What is awaited is cancelled with the request, and the batcher skips what is cancelled.
-        waiting = [
-            asyncio.wrap_future(self.batcher.submit(study.frames[0], one)) for one in sentences
-        ]
-        results = await asyncio.gather(*waiting)
-        answers = await loop.run_in_executor(
-            self.decoders,
-            lambda: tuple(answer(study, one, self.segmenter, threshold) for one in results),
-        )
-        return Found(study, tuple(results), answers)
-
-    def close(self) -> None:
-        """Answer what was admitted, then stop the threads."""
-        self.batcher.close()
-        self.decoders.shutdown()
 
 
 def create_app(
@@ -168,6 +89,25 @@ def create_app(
     return app
 
 
+def uvicorn_config(app: FastAPI) -> uvicorn.Config:
+    """How the application is run: with time-outs, and without logging of its own."""
+    limits: Limits = app.state.service.limits
+    return uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        loop="asyncio",
+        # Its own logging would close every handler that the process already has.
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=int(limits.timeout_s) + 1,
+        # Beyond the queue there is room for those that are being turned away.
+        limit_concurrency=MOST_IDLE + 2 * limits.queue + 64,
+    )
+
+
 def _add_routes(app: FastAPI, service: Service) -> None:
     @app.post("/segment", response_model=MaskAnswer, responses=SEGMENT, summary="Segment an image")
     async def segment(
@@ -210,9 +150,14 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             raise HTTPException(422, f"output: {output} holds one mask, and several texts came.")
         try:
             async with asyncio.timeout(service.limits.timeout_s):
-                content = await image.read()
-                found = await service.segment(content, text, threshold, sides, strict=strict)
-                return await asyncio.to_thread(_render, found, output, service.model)
+                ask = Asked(text, threshold, sides, strict)
+                work = service.segment(
+                    request.state.visit,
+                    await image.read(),
+                    ask,
+                    lambda found: _render(found, output, service.model),
+                )
+                return await unless_gone(request, work)
         except TimeoutError:
             raise HTTPException(
                 503, "the answer was not ready in time: try again.", {"Retry-After": "5"}

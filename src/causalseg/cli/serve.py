@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
     limits.add_argument("--max-pixels", type=int, help="of an image (default: 40000000)")
-    limits.add_argument("--queue", type=int, help="requests in work before 429 (default: 64)")
+    limits.add_argument("--queue", type=int, help="requests in work before 429 (default: 256)")
     limits.add_argument("--batch", type=int, help="images per batch (default: 8)")
     limits.add_argument("--wait-ms", type=float, help="wait for a batch to fill (default: 4)")
     limits.add_argument("--timeout-s", type=float, help="for a body, and an answer (default: 30)")
@@ -81,12 +81,13 @@ def main(argv: list[str]) -> int:
     options = _parser().parse_args(argv)
     limits, token = _limits(options), _token(options.token_file)
     try:
+        import numpy as np
         import uvicorn
 
         from causalseg.apps import hosts
         from causalseg.apps.answers import Identity
         from causalseg.apps.audit import Audit
-        from causalseg.apps.server import create_app
+        from causalseg.apps.server import create_app, uvicorn_config
     except ImportError as error:
         raise InputError(
             f"serving needs an extra ({error}): pip install 'causalseg[app]'."
@@ -100,8 +101,11 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
     model = Identity.of(options.model)
+    segmenter = Segmenter.load(options.model, device=options.device)
+    # The first pass takes far longer than all others, which are predicted from those before them.
+    segmenter(np.zeros((64, 64), np.uint8), "left lung")
     app = create_app(
-        Segmenter.load(options.model, device=options.device),
+        segmenter,
         limits,
         token,
         model=model,
@@ -109,22 +113,7 @@ def main(argv: list[str]) -> int:
         names=hosts.allowed(options.host, options.allow_host),
         root_path=options.root_path,
     )
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            host=options.host,
-            port=options.port,
-            # Its own logging would close every handler that the process already has.
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=5,
-            timeout_graceful_shutdown=int(limits.timeout_s) + 1,
-            # Beyond the queue there is room for those that are being turned away or send slowly.
-            limit_concurrency=4 * limits.queue + 64,
-        )
-    )
+    server = uvicorn.Server(uvicorn_config(app))
     # uvicorn raises the signal again once it has shut down; that is no reason to die of it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return _run(server, options)

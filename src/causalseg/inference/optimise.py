@@ -102,6 +102,15 @@ def fold_batch_norms(model: SegmentationModel) -> int:
     return len(pairs)
 
 
+_Key = tuple[tuple[int, int], bytes]
+_OVERHEAD = 400
+"""Bytes of Python's objects around an entry and around each of its tensors, about."""
+
+
+def _size(key: _Key, encoded: tuple[Tensor, ...]) -> int:
+    return len(key[1]) + _OVERHEAD + sum(part.nbytes + _OVERHEAD for part in encoded)
+
+
 class TextCache:
     """Encoded texts by content, computed once for each distinct text.
 
@@ -110,30 +119,34 @@ class TextCache:
 
     Args:
         model: whose `encode_text` is asked.
-        capacity: most texts kept.
+        most_bytes: of keys and features together. The texts of one call are kept in any case.
 
     """
 
-    def __init__(self, model: SegmentationModel, capacity: int = 4096) -> None:
+    def __init__(self, model: SegmentationModel, most_bytes: int = 32 * 2**20) -> None:
         self.model = model
-        self.capacity = capacity
-        self._encoded: OrderedDict[tuple[object, ...], tuple[Tensor, ...]] = OrderedDict()
+        self.most_bytes = most_bytes
+        self.bytes = 0
+        self._encoded: OrderedDict[_Key, tuple[Tensor, ...]] = OrderedDict()
 
     def __call__(self, tokens: Tensor) -> Text:
         """(B, L) token ids -> what `encode_text` makes of them, B in the first dimension."""
         state = self._weights()
-        keys = [(state, tuple(row)) for row in tokens.tolist()]
+        keys: list[_Key] = [(state, row.tobytes()) for row in tokens.cpu().numpy()]
         missing = {key: i for i, key in enumerate(keys) if key not in self._encoded}
         found = {key: self._encoded[key] for key in keys if key not in missing}
         if missing:
             fresh = self.model.encode_text(tokens[list(missing.values())])
             parts = fresh if isinstance(fresh, tuple) else (fresh,)
-            found.update(zip(missing, zip(*parts, strict=True), strict=True))
-        for key, encoded in found.items():
-            self._encoded[key] = encoded
+            # Copies, for a row that is a view would keep the whole batch.
+            rows = (tuple(part.clone() for part in row) for row in zip(*parts, strict=True))
+            for key, encoded in zip(missing, rows, strict=True):
+                found[key] = self._encoded[key] = encoded
+                self.bytes += _size(key, encoded)
+        for key in found:
             self._encoded.move_to_end(key)
-        while len(self._encoded) > self.capacity:
-            self._encoded.popitem(last=False)
+        while self.bytes > self.most_bytes and len(self._encoded) > len(found):
+            self.bytes -= _size(*self._encoded.popitem(last=False))
         stacked = tuple(torch.stack(rows) for rows in zip(*(found[k] for k in keys), strict=True))
         return stacked if len(stacked) > 1 else stacked[0]
 

@@ -87,10 +87,23 @@ def _check_length(context_length: int) -> None:
         )
 
 
-# A data set repeats few captions over many images, so that most calls are answered from here.
-@lru_cache(maxsize=1 << 14)
 def _encode(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Token ids without [SOS] and [EOS], and where each starts in the cleaned text."""
+    often = not isinstance(text, str) or len(text) <= _OFTEN  # What is no text is refused there.
+    return _encode_often(text) if often else _encode_once(text)
+
+
+# A data set repeats few captions over many images, so that most calls are answered from here. Long
+# texts are strangers' texts, which would fill memory and not come again.
+_OFTEN = 256
+
+
+@lru_cache(maxsize=1 << 13)
+def _encode_often(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return _encode_once(text)
+
+
+def _encode_once(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     encoding = _tokenizer().encode(clean(text), add_special_tokens=False)
     return tuple(encoding.ids), tuple(start for start, _ in encoding.offsets)
 

@@ -173,16 +173,27 @@ def test_text_features_are_computed_once_for_each_content_and_state_of_the_weigh
     assert model.rows == 6
 
 
-def test_the_text_cache_is_bounded():
+def test_the_text_cache_is_bounded_by_bytes():
     model = Counting(randomised().eval())
-    cache = TextCache(model, capacity=2)
+    cache = TextCache(model)
     with torch.no_grad():
-        cache(tokenize(TEXTS))
-        assert len(cache) == 2
-        cache(tokenize(TEXTS[1:]))
-        assert model.rows == 3
         cache(tokenize(TEXTS[:1]))
-        assert model.rows == 4
+        one = cache.bytes
+        assert one > model.text_tower(tokenize(TEXTS[:1])).nbytes
+        cache.most_bytes = 2 * one
+        model.rows = 0
+        for text in TEXTS[1:]:
+            cache(tokenize([text]))
+        assert len(cache) == 2
+        assert cache.bytes == 2 * one
+        cache(tokenize(TEXTS[1:]))
+        assert model.rows == 2
+        cache(tokenize(TEXTS[:1]))
+        assert model.rows == 3
+        cache(tokenize(TEXTS))  # More than may be kept: one call's texts are, all the same.
+        assert len(cache) == 3
+        cache(tokenize(TEXTS[:1]))
+        assert cache.bytes == 2 * one
 
 
 def test_reduced_precision_stays_near_and_text_stays_in_full(tiny_checkpoint):
