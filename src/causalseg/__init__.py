@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from causalseg.version import __version__
 
 if TYPE_CHECKING:
-    from causalseg.inference.segmenter import Segmentation, Segmenter
+    from causalseg.inference.segmentation import Segmentation
+    from causalseg.inference.segmenter import Segmenter
     from causalseg.models.registry import build_model
     from causalseg.text.tokenizer import tokenize
 
 __all__ = ["Segmentation", "Segmenter", "__version__", "build_model", "tokenize"]
 
 _HOMES = {
-    "Segmentation": "causalseg.inference.segmenter",
+    "Segmentation": "causalseg.inference.segmentation",
     "Segmenter": "causalseg.inference.segmenter",
     "build_model": "causalseg.models.registry",
     "tokenize": "causalseg.text.tokenizer",

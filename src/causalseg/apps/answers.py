@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,8 +16,10 @@ from causalseg.inference.default import DEFAULT, default_checkpoint
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study
 from causalseg.inference.maps import foreground
-from causalseg.inference.segmenter import Segmentation, Segmenter
+from causalseg.inference.segmentation import Segmentation
+from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.sentences import segment_notes
+from causalseg.models.checks import Expected
 from causalseg.version import __version__
 
 NOTE = "Research software, not a medical device."
@@ -69,6 +71,8 @@ class Answer:
     """The sentence that the text was read as; "" where it was taken as written."""
     meant: str = ""
     """Which lungs that is, in words."""
+    expected: Expected | None = None
+    """Dice to be expected of the mask at the model's own threshold; None where it is not known."""
     corrected: bool = False
     """Whether a person has painted on the mask."""
 
@@ -87,6 +91,7 @@ class Answer:
             "highest_probability": self.highest,
             "pixels": int(self.mask.sum()),
             "area_mm2": self.area_mm2,
+            "expected_dice": asdict(self.expected) if self.expected else None,
             "mask": rle.encode(self.mask),
             "warnings": list(self.warnings),
         }
@@ -121,6 +126,7 @@ def answer(
         warnings=warnings_of(study, result, segmenter, int(mask.sum())),
         read_as=result.read_as,
         meant=result.meant,
+        expected=result.expected if painted is None and line == result.threshold else None,
         corrected=painted is not None,
     )
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from causalseg.inference.segmenter import Segmentation
+from causalseg.inference.segmentation import Segmentation
 from causalseg.inference.sentences import Sentence
 
 

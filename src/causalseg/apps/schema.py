@@ -39,6 +39,15 @@ class ModelName(BaseModel):
     sha256: str
 
 
+class ExpectedDice(BaseModel):
+    """Dice that such masks had on validation images."""
+
+    dice: float
+    low: float
+    high: float
+    coverage: float = Field(description="Share of validation images between low and high")
+
+
 class Mask(BaseModel):
     """A mask of the source's own rows and columns."""
 
@@ -56,6 +65,9 @@ class Mask(BaseModel):
     highest_probability: float = Field(ge=0, le=1, description="Of any pixel")
     pixels: int = Field(ge=0, description="Inside the mask")
     area_mm2: float | None = Field(description="Where the file gives its pixel spacing")
+    expected_dice: ExpectedDice | None = Field(
+        description="Where the checkpoint knows it, at the model's own threshold"
+    )
     mask: Runs
     warnings: list[str] = Field(description="What must be known before the mask is trusted")
 
@@ -77,6 +89,7 @@ EXAMPLE = {
     "highest_probability": 0.91,
     "pixels": 2,
     "area_mm2": None,
+    "expected_dice": None,
     "mask": {"size": [4, 3], "counts": [5, 2, 5]},
     "warnings": [],
 }

@@ -11,7 +11,8 @@ from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
 from causalseg.inference.formats import Study
 from causalseg.inference.requests import clean_prompt
-from causalseg.inference.segmenter import Segmentation, Segmenter
+from causalseg.inference.segmentation import Segmentation
+from causalseg.inference.segmenter import Segmenter
 from causalseg.text.reading import Sides
 
 MAX_IMAGES = 30

@@ -85,8 +85,14 @@ def figures(answer: Answer) -> str:
     by_hand = " <b>Corrected by hand.</b>" if answer.corrected else ""
     return (
         f"<div class='figures'><span class='sentence'>“{escape(answer.text)}”</span><br>"
-        f"{_read_as(answer)}{size}{by_hand}</div>"
+        f"{_read_as(answer)}{size}{_expected(answer)}{by_hand}</div>"
     )
+
+
+def _expected(answer: Answer) -> str:
+    if answer.expected is None:
+        return ""
+    return f"<br>expected Dice with a reader's mask: {escape(str(answer.expected))}"
 
 
 def _read_as(answer: Answer) -> str:

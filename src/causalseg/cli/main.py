@@ -16,6 +16,8 @@ COMMANDS = {
     "data": "check a data set, make phantoms, make corrupted copies",
     "caption": "parse captions, derive them from masks, edit them",
     "fit": "train a model from a YAML config",
+    "distil-text": "teach a trained model other wordings of its captions",
+    "calibrate": "measure when a model's answers can be believed, and keep it with the model",
     "evaluate": "score a checkpoint on a data set, with intervals",
     "predict": "segment images from text",
     "score": "score a folder of anybody's masks or probabilities",
@@ -74,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 2
     try:
-        code: int = import_module(f"causalseg.cli.{name}").main(with_dashes(rest))
+        code: int = import_module(f"causalseg.cli.{name.replace('-', '_')}").main(with_dashes(rest))
     except InputError as error:
         print(f"causalseg {name}: error: {error}", file=sys.stderr)
         return 2

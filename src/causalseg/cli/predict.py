@@ -45,6 +45,13 @@ def _parser() -> argparse.ArgumentParser:
     add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
     add("--text", action="append", default=[], help="what to segment; may be given several times")
     sentence_options.add_options(parser)
+    parser.add_argument(
+        "--min-quality",
+        type=float,
+        metavar="DICE",
+        help="set images aside for a reader where a mask's expected Dice lies below this or is not "
+        "known, in place of an answer",
+    )
     add(
         "--prompts",
         "--input",
@@ -167,6 +174,9 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
         math.isfinite(arguments.window[0]) and 0 < arguments.window[1] < math.inf
     ):
         raise InputError("--window: the center must be a number and the width be above 0.")
+    least = arguments.min_quality
+    if least is not None and not 0 <= least <= 1:
+        raise InputError(f"--min-quality is a Dice from 0 to 1, not {least:g}.")
     checkpoint = default_checkpoint() if arguments.model == DEFAULT else Path(arguments.model)
     options = PredictOptions(
         format=arguments.format,
@@ -178,6 +188,7 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
         model=sha256_of(checkpoint),
         sides=arguments.sides,
         strict=arguments.strict,
+        min_quality=arguments.min_quality,
         resume=arguments.resume,
     )
     return options, checkpoint
@@ -250,8 +261,12 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
             f"causalseg predict: {len(failed) - _SHOWN} more: {out / 'index.csv'}", file=sys.stderr
         )
     kept = f", {counts['kept']} kept from before" if counts["kept"] else ""
+    aside = [record for record in records if record["status"] == "set aside"]
+    for record in aside[:_SHOWN]:
+        print(f"causalseg predict: set aside: {record['name']}: {record['reason']}")
+    kept += f", {len(aside)} set aside" if aside else ""
     print(f"{counts['done']} segmented{kept}, {len(failed)} failed; results in {out}")
-    if not counts["done"] and not counts["kept"]:
+    if not counts["done"] and not counts["kept"] and not aside:
         return 2
     return 1 if failed else 0
 

@@ -16,6 +16,7 @@ from causalseg.models.base import ModelConfig, SegmentationModel, Text, pair
 from causalseg.models.checkpoint import Checkpoint
 from causalseg.models.metadata import read_metadata
 from causalseg.models.output import SegmentationOutput
+from causalseg.models.trust import Trust
 from causalseg.text.readers.none import NoText
 
 EXPORT_FORMAT = "causalseg-export-1"
@@ -101,6 +102,7 @@ def load_exported(
         header["preprocessing"],
         header["threshold"],
         header["provenance"],
+        Trust.unpack(header["trust"], {}, path),
     )
 
 

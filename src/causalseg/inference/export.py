@@ -151,6 +151,7 @@ def _header(saved: Checkpoint) -> str:
         "preprocessing": Preprocessing.from_dict(saved.preprocessing, "the checkpoint").to_dict(),
         "threshold": saved.threshold,
         "provenance": saved.provenance,
+        "trust": saved.trust.to_json(),
     }
     return json.dumps(header)
 

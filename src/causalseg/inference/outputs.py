@@ -19,7 +19,7 @@ from causalseg.inference.pictures import (
 
 
 class Result(Protocol):
-    """What is drawn of a `causalseg.inference.segmenter.Segmentation`."""
+    """What is drawn of a `causalseg.inference.segmentation.Segmentation`."""
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from causalseg.files import remove_leftovers, replacing_folder, write_json
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study, read_study
 from causalseg.inference.requests import Item
-from causalseg.inference.tracks import PredictOptions, segment_study, tracks_of
+from causalseg.inference.tracks import PredictOptions, TrackAnswer, segment_study, tracks_of
 from causalseg.inference.writers import write_answers
 from causalseg.inputs import read_json
 from causalseg.version import __version__
@@ -51,6 +51,10 @@ def is_done(folder: Path, digest: str) -> bool:
     return isinstance(record, dict) and record.get("request") == digest
 
 
+class SetAsideError(InputError):
+    """An answer that is too doubtful to be given."""
+
+
 def predict_one(
     segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions
 ) -> dict[str, Any]:
@@ -67,9 +71,9 @@ def predict_one(
         options: see `PredictOptions`.
 
     Returns:
-        row, name, status ("done", "kept" from an earlier run, or "failed"), reason (of a
-        failure, without patient data), warnings (of the image and of every mask), sentences (text,
-        read_as and meant of each mask), seconds.
+        row, name, status ("done", "kept" from an earlier run, "set aside" for a reader, or
+        "failed"), reason (of the latter two, without patient data), warnings (of the image and of
+        every mask), sentences (text, read_as and meant of each mask), seconds.
 
     """
     start = time.monotonic()
@@ -78,6 +82,8 @@ def predict_one(
     told: list[dict[str, str]] = []
     try:
         status, notes, told = _predict(segmenter, item, out, options)
+    except SetAsideError as error:
+        status, reason = "set aside", str(error)
     except (InputError, OSError) as error:
         refused = error if isinstance(error, OSError) else error.__cause__
         reason = str(error)
@@ -119,6 +125,7 @@ def _predict(
     study = _study(item, options)
     tracks = tracks_of(item.prompts, len(study.frames))
     answers = segment_study(segmenter, study, tracks, options.sides, strict=options.strict)
+    _check_quality(answers, options.min_quality)
     general = [*study.warnings, *domain_warnings(study, segmenter.provenance)]
     remove_leftovers(folder)
     with replacing_folder(folder) as part:
@@ -137,6 +144,21 @@ def _predict(
         }
         write_json(part / RESULT, record)
     return ("done", *_said(record))
+
+
+def _check_quality(answers: Sequence[TrackAnswer], least: float | None) -> None:
+    """Raise SetAsideError where a mask can be expected to be worse than a user accepts."""
+    if least is None:
+        return
+    for answer in answers:
+        about = f"the mask of {answer.track.description!r}"
+        if answer.expected is not None and answer.expected.dice < least:
+            raise SetAsideError(
+                f"{about} has an expected Dice of {answer.expected}, below {least:g}: look at the "
+                "image."
+            )
+        if answer.expected is None and any(not s.empty for s in answer.sentences.values()):
+            raise SetAsideError(f"how good {about} is cannot be told: look at the image.")
 
 
 def _said(record: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:

@@ -1,76 +1,35 @@
 """From an image and a sentence to a mask: the one door to a trained model's forward pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
-from causalseg.data.images import Picture, decode_picture, picture_of, read_image_bytes
+from causalseg.data.images import Picture
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.inference.backends import is_exported, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
-from causalseg.inference.formats import kind_of, read_study
+from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
-from causalseg.inference.sentences import Sentence, read_for, unread_sentence
+from causalseg.inference.segmentation import Segmentation
+from causalseg.inference.sentences import Sentence, named_halves, read_for, unread_sentence
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
+from causalseg.models.checks import half_of
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
+from causalseg.models.trust import Trust
 from causalseg.text.reading import Sides
 
-ImageLike = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
-"""A path of any format, the bytes or binary file of a picture, a Pillow image, or an array."""
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """A mask and how it came about. All arrays but `attention` have the source's (H, W)."""
-
-    image: NDArray[np.uint8]
-    """(H, W) or (H, W, 3): the source's pixels."""
-    text: str
-    """As written."""
-    mask: NDArray[np.uint8]
-    """(H, W) in {0, 1}: where the probability reaches the threshold."""
-    probability: NDArray[np.float32]
-    """(H, W) in [0, 1]."""
-    threshold: float
-    attention: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    """"stage2", ... -> causal mask M at that stage's own size, in [0, 1]; a mask per channel is
-    averaged over channels. The confounding mask is `1 - M`."""
-    warnings: tuple[str, ...] = ()
-    """What must be known before the mask is trusted, one sentence each."""
-    sentence: Sentence | None = None
-    """How the text was read."""
-
-    @property
-    def read_as(self) -> str:
-        """The sentence that the text was read as; "" where it was taken as written."""
-        return self.sentence.read_as if self.sentence else ""
-
-    @property
-    def meant(self) -> str:
-        """Which lungs that is, by the picture and by the patient, in words."""
-        return self.sentence.meant if self.sentence else ""
-
-    def save(self, folder: str | Path, name: str) -> list[Path]:
-        """Write mask, probability, overlay and heat maps as PNG files named `NAME_*.png`.
-
-        Returns:
-            The files written.
-
-        """
-        from causalseg.inference.outputs import save_pictures
-
-        return save_pictures(self, Path(folder), name)
+NO_FINDING = -20.0
+"""Logit of a place that is known to hold nothing."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +40,10 @@ class EncodedImages:
     """Of the model's `encode_image`."""
     count: int
     """Images."""
+    summaries: NDArray[np.float32] | None = None
+    """(B, D): what tells an image of the training's kind from another."""
+    unlocated: NDArray[np.float32] | None = None
+    """(B, S, S): probabilities of the answer to a sentence that names no place."""
 
 
 class Segmenter:
@@ -101,12 +64,14 @@ class Segmenter:
         *,
         device: str = "cpu",
         provenance: dict[str, Any] | None = None,
+        trust: Trust | None = None,
     ) -> None:
         self.device = usable_device(device)
         self.model = model.eval().to(self.device)
         self.preprocessing = preprocessing
         self.threshold = check_threshold(threshold, "this segmenter")
         self.provenance = provenance or {}
+        self.trust = trust or Trust()
         self._encode_text = TextCache(self.model)
 
     @classmethod
@@ -151,6 +116,7 @@ class Segmenter:
             saved.threshold,
             device=device,
             provenance=saved.provenance,
+            trust=saved.trust,
         )
 
     def sentence(
@@ -205,7 +171,7 @@ class Segmenter:
         encoded = self.encode([picture.pixels for picture in pictures])
         output = self.answer(encoded, [sentence.given for sentence in sentences])
         return [
-            self._result(p, s, output, i)
+            self._result(p, s, encoded, output, i)
             for i, (p, s) in enumerate(zip(pictures, sentences, strict=True))
         ]
 
@@ -222,10 +188,9 @@ class Segmenter:
             return []
         sentences = [self.sentence(text, sides, strict=strict) for text in texts]
         picture = as_picture(image)
-        output = self.answer(
-            self.encode([picture.pixels]), [sentence.given for sentence in sentences]
-        )
-        return [self._result(picture, one, output, i) for i, one in enumerate(sentences)]
+        encoded = self.encode([picture.pixels])
+        output = self.answer(encoded, [sentence.given for sentence in sentences])
+        return [self._result(picture, one, encoded, output, i) for i, one in enumerate(sentences)]
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> EncodedImages:
@@ -236,11 +201,25 @@ class Segmenter:
 
         """
         batch = torch.stack([self.preprocessing.image(image) for image in images])
-        return EncodedImages(self.model.encode_image(batch.to(self.device)), len(images))
+        features = self.model.encode_image(batch.to(self.device))
+        summary = self.model.summarise(features)
+        presence, unlocated = self.trust.presence, None
+        if presence is not None:
+            tokens = self.preprocessing.tokens([presence.text] * len(images)).to(self.device)
+            unlocated = probabilities(self.model.segment(features, self._encode_text(tokens)))
+        return EncodedImages(
+            features,
+            len(images),
+            None if summary is None else summary.float().cpu().numpy(),
+            unlocated,
+        )
 
     @torch.inference_mode()
     def answer(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
         """What the model says at its own size S x S: logits (T, 1, S, S), and all it has besides.
+
+        A lung that a text names and in which the image shows nothing is left empty (see
+        `PresenceCheck`), where the checkpoint knows how to tell.
 
         Args:
             images: of `encode`: T images, or one that is shared by all texts.
@@ -250,7 +229,22 @@ class Segmenter:
         if images.count not in (1, len(texts)):
             raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
         tokens = self.preprocessing.tokens(texts).to(self.device)
-        return self.model.segment(images.features, self._encode_text(tokens))
+        output = self.model.segment(images.features, self._encode_text(tokens))
+        healthy = [self._healthy(images, i, text) for i, text in enumerate(texts)]
+        if any(healthy):
+            logits = output.logits.clone()
+            for one, sides in zip(logits, healthy, strict=True):
+                for side in sides:
+                    one[half_of(one.shape[-1], side)] = NO_FINDING
+            output = replace(output, logits=logits)
+        return output
+
+    def _healthy(self, images: EncodedImages, index: int, text: str) -> list[str]:
+        """Sides of the picture that a caption names and in which the image shows nothing."""
+        if self.trust.presence is None or images.unlocated is None:
+            return []
+        unlocated = images.unlocated[min(index, images.count - 1)]
+        return self.trust.presence.healthy(unlocated, named_halves(text, self.provenance))
 
     def probabilities(
         self, images: EncodedImages | Sequence[NDArray[np.uint8]], texts: Sequence[str]
@@ -266,7 +260,12 @@ class Segmenter:
         return probabilities(self.answer(encoded, texts))
 
     def _result(
-        self, picture: Picture, sentence: Sentence, output: SegmentationOutput, index: int
+        self,
+        picture: Picture,
+        sentence: Sentence,
+        encoded: EncodedImages,
+        output: SegmentationOutput,
+        index: int,
     ) -> Segmentation:
         # The model saw the picture upright; the answer lies as the file does.
         undo, pixels = picture.display.undo, picture.pixels
@@ -276,19 +275,30 @@ class Segmenter:
             for stage, m in output.attention.items()
         }
         shape = (pixels.shape[0], pixels.shape[1])
-        probability = undo(resize_map(probabilities(output)[index], shape))
+        probability = resize_map(probabilities(output)[index], shape)
         if sentence.empty:
             probability = np.zeros_like(probability)
         mask = foreground(probability, self.threshold).astype(np.uint8)
+        healthy = [] if sentence.empty else self._healthy(encoded, index, sentence.given)
+        summary = None
+        if encoded.summaries is not None:
+            summary = encoded.summaries[min(index, encoded.count - 1)]
+        warnings = (
+            *picture.warnings,
+            *self.trust.warnings(summary, mask, healthy),
+            *sentence.about(pixels=int(mask.sum())),
+        )
+        expected = self.trust.overlap(probability, mask) if self.trust.overlap else None
         return Segmentation(
             undo(pixels),
             sentence.text,
-            mask,
-            probability,
+            undo(mask),
+            undo(probability),
             self.threshold,
             maps,
-            (*picture.warnings, *sentence.about(pixels=int(mask.sum()))),
+            warnings,
             sentence,
+            expected,
         )
 
 
@@ -314,24 +324,3 @@ def usable_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError):
         raise InputError(f"there is no device {name!r} here: use cpu, or a GPU's name.") from None
     return device
-
-
-def as_picture(image: ImageLike) -> Picture:
-    """Read or convert to upright uint8 pixels, (H, W) or (H, W, 3), by the rules of `data.images`.
-
-    Raises:
-        InputError: unreadable, of several frames, of another shape, empty, or not finite.
-
-    """
-    if not isinstance(image, str | Path):
-        return picture_of(image)
-    path = Path(image)
-    if kind_of(path) not in ("dicom", "nifti"):
-        return decode_picture(read_image_bytes(path), str(path))
-    study = read_study(path)
-    if len(study.frames) != 1:
-        raise InputError(
-            f"the file holds {len(study.frames)} frames where one image is wanted: use "
-            "'causalseg predict', or give one frame as an array."
-        )
-    return Picture(study.frames[0], study.display, study.warnings)

@@ -191,6 +191,19 @@ def read_for(
     )
 
 
+def named_halves(given: str, provenance: Mapping[str, Any]) -> frozenset[str]:
+    """Halves of the picture ("left", "right") whose lung a caption for the model names."""
+    kind = caption_kind(provenance)
+    try:
+        finding = parse(given)
+    except CaptionError:
+        return frozenset()
+    if kind is None or not isinstance(finding, LungFinding):
+        return frozenset()
+    named = {side for side, _ in finding.zones}
+    return frozenset(named if kind.sides == "viewer" else (OTHER_SIDE[side] for side in named))
+
+
 def unread_sentence(text: "str | Sentence", *, strict: bool = False) -> Sentence:
     """A text for a model that reads none.
 

@@ -1,7 +1,7 @@
 """What is asked of one image, and the model's answer to it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
-from causalseg.inference.outputs import Result
 from causalseg.inference.requests import Prompt
+from causalseg.inference.segmentation import Segmentation
 from causalseg.inference.sentences import Sentence
+from causalseg.models.checks import Expected
 from causalseg.text.reading import Sides
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class PredictOptions:
     """Whose left the texts mean where they do not say so; None: see `read_for`."""
     strict: bool = False
     """Refuse texts that are not understood."""
+    min_quality: float | None = None
+    """Set masks aside whose expected Dice lies below this, for a reader to look at."""
     resume: bool = False
     """Leave results alone that the same request has made already."""
 
@@ -63,8 +66,10 @@ class TrackAnswer:
     probability: npt.NDArray[np.float32]
     sentences: Mapping[int, Sentence]
     """The track's texts as they were read."""
-    result: Result | None = None
+    result: Segmentation | None = None
     """Of the only frame, for pictures; None for volumes."""
+    told_of_frames: list[str] = field(default_factory=list)
+    """What the model's answers to the frames of a volume must be trusted with."""
 
     def told(self) -> dict[str, str]:
         """What the texts were read as, and which lungs that is, in words."""
@@ -77,11 +82,17 @@ class TrackAnswer:
                 found[name] = "; ".join(f"slice {n}: {text}" for n, text in words.items() if text)
         return found
 
+    @property
+    def expected(self) -> Expected | None:
+        """Dice to be expected of a picture's mask; None where that is not known."""
+        return self.result.expected if self.result else None
+
     def warnings(self) -> tuple[str, ...]:
         """What must be said about the sentences and the mask, each once."""
         pixels = int(self.mask.sum())
         notes = [note for one in self.sentences.values() for note in one.about(pixels=pixels)]
-        return tuple(dict.fromkeys([*(self.result.warnings if self.result else ()), *notes]))
+        about = self.result.warnings if self.result else self.told_of_frames
+        return tuple(dict.fromkeys([*about, *notes]))
 
 
 def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
@@ -153,5 +164,10 @@ def segment_study(
                     raise InputError("the model's output is not finite: is the checkpoint sound?")
                 answer.mask[number] = result.mask
                 answer.probability[number] = result.probability
-                answer.result = result if len(study.frames) == 1 else None
+                if len(study.frames) == 1:
+                    answer.result = result
+                    continue
+                said = result.sentence.about(pixels=0) if result.sentence else ()
+                notes = [note for note in result.warnings if note not in said]
+                answer.told_of_frames += [f"slice {number}: {note}" for note in notes]
     return answers

@@ -1,6 +1,7 @@
 """The files of one result folder, in the format of the source or the one asked for."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,8 @@ def _measures(study: Study, answer: TrackAnswer) -> dict[str, Any]:
             found["volume_mm3"] = area * study.thickness
         elif len(study.frames) == 1:
             found["area_mm2"] = area
+    if answer.expected is not None:
+        found["expected_dice"] = asdict(answer.expected)
     return found
 
 

@@ -23,8 +23,11 @@ from causalseg.inputs import one_line
 from causalseg.models.base import ModelConfig, SegmentationModel
 from causalseg.models.metadata import read_metadata
 from causalseg.models.registry import model_class, model_config, model_name
+from causalseg.models.trust import Trust
 
 CHECKPOINT_FORMAT = "causalseg-1"
+TRUST = "trust."
+"""Begins the names of tensors that are not the model's."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Checkpoint:
     """A pixel is in the mask where its probability is at least this."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data fingerprint, versions, initial weights, scores: whatever the run recorded."""
+    trust: Trust = field(default_factory=Trust)
+    """What is known of when to believe its answers."""
 
 
 def save_checkpoint(
@@ -49,6 +54,7 @@ def save_checkpoint(
     preprocessing: Mapping[str, Any],
     threshold: float,
     provenance: Mapping[str, Any],
+    trust: Trust | None = None,
     half: bool = False,
 ) -> None:
     """Write a checkpoint, whole or not at all.
@@ -61,9 +67,11 @@ def save_checkpoint(
         preprocessing: fields of `Preprocessing`.
         threshold: on the probability, in (0, 1).
         provenance: JSON-serialisable record of how the weights came about.
+        trust: what `causalseg calibrate` measured.
         half: store floating-point tensors as float16 (half the size; loaded as float32).
 
     """
+    checks, arrays = (trust or Trust()).pack()
     header = {
         "format": CHECKPOINT_FORMAT,
         "architecture": model_name(model),
@@ -71,12 +79,34 @@ def save_checkpoint(
         "preprocessing": dict(preprocessing),
         "threshold": threshold,
         "provenance": dict(provenance),
+        "trust": checks,
     }
     state = {
         name: (_halved(t) if half else t).detach().cpu().contiguous()
         for name, t in _distinct(model.state_dict(keep_vars=True)).items()
     }
+    state |= {f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()}
     with replacing(path) as part:
+        save_file(state, part, metadata={"causalseg": json.dumps(header)})
+
+
+def add_trust(path: Path, out: Path, trust: Trust) -> None:
+    """Copy a checkpoint, its tensors byte for byte, with other checks of its answers.
+
+    Raises:
+        InputError: as `read_header`.
+
+    """
+    checks, arrays = trust.pack()
+    header = read_header(path) | {"trust": checks}
+    with safe_open(path, framework="pt") as file:
+        state = {
+            key: file.get_tensor(key)
+            for key in file.keys()  # noqa: SIM118
+            if not key.startswith(TRUST)
+        }
+    state |= {f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()}
+    with replacing(out) as part:
         save_file(state, part, metadata={"causalseg": json.dumps(header)})
 
 
@@ -116,7 +146,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
     name = header["architecture"]
     unfit = InputError(f"the weights in {path} do not fit the model that its metadata describes.")
     with safe_open(path, framework="pt") as file:
-        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        keys = [key for key in file.keys() if not key.startswith(TRUST)]  # noqa: SIM118
+        arrays = {
+            key.removeprefix(TRUST): file.get_tensor(key).numpy()
+            for key in file.keys()  # noqa: SIM118
+            if key.startswith(TRUST)
+        }
+        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
         config = _config(name, header["config"], path)
         expected = _distinct(_outline(name, config, path).state_dict(keep_vars=True))
         free = model_class(name).free_length
@@ -141,7 +177,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"the weights in {path} are not finite ({bad[0]}): train or fetch it again."
         )
     return Checkpoint(
-        model.eval(), name, header["preprocessing"], header["threshold"], header["provenance"]
+        model.eval(),
+        name,
+        header["preprocessing"],
+        header["threshold"],
+        header["provenance"],
+        Trust.unpack(header["trust"], arrays, path),
     )
 
 

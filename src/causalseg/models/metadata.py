@@ -18,14 +18,14 @@ def read_metadata(text: str, name: object, known: str) -> dict[str, Any]:
     Returns:
         format, architecture (text), config (fields of the model's config; empty in exported files,
         which hold a graph), preprocessing (fields of `Preprocessing`, which checks them itself),
-        threshold in (0, 1], and provenance.
+        threshold in (0, 1], provenance and trust (fields of `Trust`, which checks them itself).
 
     Raises:
         InputError: no JSON object, another format, or a field that is absent or of another kind.
 
     """
     # What a run recorded may hold NaN, such as the score of an empty set.
-    header = {"config": {}, "provenance": {}} | parse_json(text, name, finite=False)
+    header = {"config": {}, "provenance": {}, "trust": {}} | parse_json(text, name, finite=False)
     if header.get("format") != known:
         raise InputError(
             f"{name} has format {header.get('format')!r}, and this version reads {known!r}."
@@ -36,6 +36,7 @@ def read_metadata(text: str, name: object, known: str) -> dict[str, Any]:
         ("preprocessing", dict),
         ("threshold", int | float),
         ("provenance", dict),
+        ("trust", dict),
     ):
         value = header.get(field)
         if not isinstance(value, kind) or isinstance(value, bool):

@@ -43,6 +43,8 @@ class ImageFeatures:
     """(H, W) of the image, in pixels."""
     attention: dict[int, Tensor]
     """Stage -> causal mask M."""
+    summary: Tensor
+    """(B, C): the deepest stage's features, averaged over places."""
 
 
 class Branch(nn.Module):
@@ -125,7 +127,12 @@ class CausalCLIPSeg(SegmentationModel):
         if confounder and self.confounding is not None:
             confounding = self.confounding(self._confounding(features, masks), size)
         attention = {} if additive else masks  # what is added is not a mask
-        return ImageFeatures(self.causal(causal, size), confounding, size, attention)
+        summary = features[max(features)].mean((2, 3))
+        return ImageFeatures(self.causal(causal, size), confounding, size, attention, summary)
+
+    def summarise(self, features: ImageFeatures) -> Tensor:
+        """The deepest stage's features, averaged over places."""
+        return features.summary
 
     def _masks(self, features: Features) -> dict[int, Tensor]:
         """M_i of each stage."""

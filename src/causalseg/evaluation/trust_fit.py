@@ -1,0 +1,222 @@
+"""From what validation images tell to the thresholds and scales of a checkpoint's checks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+from scipy.stats import rankdata, spearmanr
+
+from causalseg.data.rewrites import UNLOCATED
+from causalseg.errors import InputError
+from causalseg.evaluation.metrics import dice_from_counts
+from causalseg.evaluation.risk import risk_coverage
+from causalseg.models.checks import ImageCheck, OverlapEstimate, PlaceCheck, PresenceCheck
+
+TEMPERATURES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+COMPONENTS = 32
+FALSE_ALARMS = 0.01
+MOST_LOST = 0.004
+"""Largest mean Dice that leaving healthy lungs empty may cost on validation."""
+COVERAGE = 0.8
+GRID = 32
+RARE = 3
+"""A cell that fewer training masks touch is taken to lie outside the lungs."""
+
+
+@dataclass(frozen=True)
+class Half:
+    """One half of a picture under the image's own caption."""
+
+    evidence: float
+    named: bool
+    truth: int
+    """Pixels of the true mask."""
+    found: int
+    """Pixels of the model's mask."""
+    common: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a validation image tells."""
+
+    subject: str
+    halves: tuple[Half, Half]
+    scores: tuple[float, ...]
+    """Expected overlap at each of `TEMPERATURES`; nan where the mask is empty."""
+    other_empty: bool | None
+    """Of one lung's finding: whether the other, healthy lung's mask was empty; else None."""
+    summary: NDArray[np.float32] | None
+    cells: NDArray[np.bool_]
+    """(GRID, GRID): cells that the mask touches."""
+
+    def dice(self, threshold: float = 0.0) -> float:
+        """Of the mask without the named halves whose evidence lies below the threshold."""
+        kept = [not (h.named and h.evidence < threshold) for h in self.halves]
+        common = sum(h.common for h, keep in zip(self.halves, kept, strict=True) if keep)
+        found = sum(h.found for h, keep in zip(self.halves, kept, strict=True) if keep)
+        truth = sum(h.truth for h in self.halves)
+        return float(dice_from_counts(common, found - common, truth - common))
+
+    @property
+    def healthy(self) -> Half | None:
+        """The half without a finding, where just one lung has one and the caption says so."""
+        empty = [h for h in self.halves if not h.named and h.truth == 0]
+        return empty[0] if len(empty) == 1 else None
+
+
+@dataclass(frozen=True)
+class TrustReport:
+    """What the checks do on the validation images that set them."""
+
+    images: int
+    null_accuracy_before: float
+    """Share of healthy lungs, named where only the other has a finding, whose mask was empty."""
+    null_accuracy: float
+    auroc: float
+    """Of the evidence: named lungs with a finding against healthy ones."""
+    wrongly_empty: float
+    """Share of named lungs with a finding that are left empty."""
+    dice_before: float
+    dice: float
+    spearman: float
+    """Between expected and true Dice, each half of the subjects judged by the other."""
+    expected_error: float
+    """Mean absolute difference of expected and true Dice, likewise."""
+    covered: float
+    """Share of true Dice between the bounds, likewise."""
+    aurc: float
+    aurc_optimal: float
+
+
+def set_image(summaries: NDArray[np.float32], seen: Sequence[Seen]) -> ImageCheck:
+    """Components of training features (N, D), and the distance that few validation images pass."""
+    mean, scale = summaries.mean(0), summaries.std(0) + 1e-6
+    _, _, directions = np.linalg.svd((summaries - mean) / scale, full_matrices=False)
+    check = ImageCheck(mean, scale, directions[:COMPONENTS].copy(), 1.0, FALSE_ALARMS)
+    distances = [check.distance(one.summary) for one in seen if one.summary is not None]
+    threshold = float(np.quantile(distances, 1 - FALSE_ALARMS))
+    return ImageCheck(mean, scale, check.components, threshold, FALSE_ALARMS)
+
+
+def set_presence(seen: Sequence[Seen]) -> PresenceCheck:
+    """The highest threshold that costs at most `MOST_LOST` of mean Dice."""
+    ill, healthy = lungs(seen)
+    if not ill or not healthy:
+        raise InputError(
+            "to tell healthy lungs, captions must name one lung in some images and the masks "
+            "agree: there are none such in the validation split."
+        )
+    before = np.mean([one.dice() for one in seen])
+    best = 0.0
+    for threshold in np.quantile(ill, np.linspace(0, 0.3, 61)):
+        if before - np.mean([one.dice(float(threshold)) for one in seen]) <= MOST_LOST:
+            best = float(threshold)
+    return PresenceCheck(UNLOCATED, best, float(np.mean(np.array(ill) >= best)))
+
+
+def set_overlap(seen: Sequence[Seen], threshold: float) -> OverlapEstimate:
+    """The temperature whose scores rank best, and the Dice that goes with each score."""
+    dice = np.array([one.dice(threshold) for one in seen])
+    scores = np.array([one.scores for one in seen])
+    drawn = ~np.isnan(scores[:, 0])
+    ranks = [spearmanr(column[drawn], dice[drawn]).statistic for column in scores.T]
+    best = int(np.argmax(ranks))
+    knots = _knots(scores[drawn, best], dice[drawn])
+    return OverlapEstimate(TEMPERATURES[best], knots, COVERAGE)
+
+
+def set_place(places: NDArray[np.int64], seen: Sequence[Seen]) -> PlaceCheck:
+    """Cells that training masks touch, and how far ordinary masks leave them."""
+    support = (places >= RARE).astype(np.float32)
+    shares = [
+        float((one.cells & (support == 0)).sum() / one.cells.sum())
+        for one in seen
+        if one.cells.any()
+    ]
+    return PlaceCheck(support, max(float(np.quantile(shares, 0.99)), 0.02))
+
+
+def lungs(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
+    """Evidence of named lungs with a finding, and of healthy lungs."""
+    ill = [h.evidence for one in seen for h in one.halves if h.named and h.truth]
+    healthy = [one.healthy.evidence for one in seen if one.healthy is not None]
+    return ill, healthy
+
+
+def report(seen: Sequence[Seen], presence: PresenceCheck) -> TrustReport:
+    """What the checks do on these images."""
+    ill, healthy = lungs(seen)
+    threshold = presence.threshold
+    asked = [one for one in seen if one.other_empty is not None and one.healthy is not None]
+    emptied = [
+        bool(one.other_empty) or (one.healthy is not None and one.healthy.evidence < threshold)
+        for one in asked
+    ]
+    dice = np.array([one.dice(threshold) for one in seen])
+    expected, low, high = _by_the_other_half(seen, threshold)
+    drawn = ~np.isnan(expected)
+    curve = risk_coverage(np.where(drawn, expected, 0.0), 1 - dice)
+    return TrustReport(
+        images=len(seen),
+        null_accuracy_before=float(np.mean([bool(one.other_empty) for one in asked])),
+        null_accuracy=float(np.mean(emptied)),
+        auroc=auroc(ill, healthy),
+        wrongly_empty=float(np.mean(np.array(ill) < threshold)),
+        dice_before=float(np.mean([one.dice() for one in seen])),
+        dice=float(dice.mean()),
+        spearman=float(spearmanr(expected[drawn], dice[drawn]).statistic),
+        expected_error=float(np.abs(expected - dice)[drawn].mean()),
+        covered=float(((low <= dice) & (dice <= high))[drawn].mean()),
+        aurc=curve.aurc,
+        aurc_optimal=curve.optimal_aurc,
+    )
+
+
+def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """Probability that a positive ranks above a negative, ties counted half."""
+    ranks = rankdata([*positive, *negative])[: len(positive)]
+    return float((ranks.mean() - (len(positive) + 1) / 2) / len(negative))
+
+
+def _by_the_other_half(
+    seen: Sequence[Seen], threshold: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Expected Dice and its bounds, each half of the subjects judged by the other half's scale."""
+    subjects = sorted({one.subject for one in seen})
+    first = np.array([subjects.index(one.subject) % 2 == 0 for one in seen])
+    out = np.full((3, len(seen)), np.nan)
+    for part in (first, ~first):
+        judge = set_overlap(
+            [one for one, here in zip(seen, part, strict=True) if not here], threshold
+        )
+        column = TEMPERATURES.index(judge.temperature)
+        scores, *curves = judge.knots
+        mine = np.array([one.scores[column] for one in seen])
+        for row, curve in zip(out, curves, strict=True):
+            row[part] = np.interp(mine, scores, curve)[part]
+    out[:, np.isnan([one.scores[0] for one in seen])] = np.nan
+    return out[0], out[1], out[2]
+
+
+def _knots(scores: NDArray[np.float64], dice: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(4, N): ascending scores, the mean Dice there, and the quantiles that hold `COVERAGE`."""
+    order = np.argsort(scores)
+    groups = np.array_split(order, max(2, min(20, len(order) // 25)))
+    tail = (1 - COVERAGE) / 2
+    rows = [
+        [
+            scores[g].mean(),
+            dice[g].mean(),
+            np.quantile(dice[g], tail),
+            np.quantile(dice[g], 1 - tail),
+        ]
+        for g in groups
+    ]
+    table = np.array(rows).T
+    for i in (1, 2, 3):
+        table[i] = isotonic_regression(table[i]).x
+    found: NDArray[np.float32] = table.astype(np.float32)
+    return found

@@ -1,0 +1,171 @@
+"""What a checkpoint knows of its limits: each check by hand, and its way through the file."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from causalseg.errors import InputError
+from causalseg.inference.segmenter import Segmenter
+from causalseg.models.checkpoint import add_trust, load_checkpoint
+from causalseg.models.checks import (
+    ImageCheck,
+    OverlapEstimate,
+    PlaceCheck,
+    PresenceCheck,
+    expected_overlap,
+    strongest,
+)
+from causalseg.models.trust import NOT_CHECKED, Trust
+
+RNG = np.random.default_rng(0)
+TEXT = "unilateral pulmonary infection, one infected area, lower left lung."
+
+
+def image_check(threshold: float = 1.0, size: int = 6) -> ImageCheck:
+    directions = np.linalg.qr(RNG.normal(size=(size, 2)))[0].T
+    return ImageCheck(
+        RNG.normal(size=size).astype(np.float32),
+        np.full(size, 2, np.float32),
+        directions.astype(np.float32),
+        threshold,
+        0.01,
+    )
+
+
+def trust_of(presence: float = 0.5, size: int = 6) -> Trust:
+    knots = np.array([[0.2, 0.9], [0.1, 0.8], [0.0, 0.6], [0.3, 0.9]], np.float32)
+    support = np.zeros((4, 4), np.float32)
+    support[:, :2] = 1
+    return Trust(
+        image_check(size=size),
+        PresenceCheck("pulmonary infection.", presence, 0.95),
+        OverlapEstimate(2.0, knots, 0.8),
+        PlaceCheck(support, 0.25),
+    )
+
+
+def test_an_image_is_as_far_as_what_no_component_explains() -> None:
+    check = image_check()
+    inside = check.mean + check.scale * (3 * check.components[0] - 2 * check.components[1])
+    assert check.distance(inside) == pytest.approx(0, abs=1e-6)
+    assert check.warning(inside) is None
+    away = np.linalg.svd(check.components)[2][-1]  # at right angles to both components
+    assert check.distance(inside + check.scale * 1.5 * away) == pytest.approx(1.5**2, rel=1e-4)
+    assert "unlike those" in (check.warning(inside + check.scale * 1.5 * away) or "")
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1.0, 2.0]))
+def test_expected_overlap_is_the_formula_over_pixels(seed: int, temperature: float) -> None:
+    rng = np.random.default_rng(seed)
+    probability = rng.uniform(0.01, 0.99, (5, 4))
+    mask = probability > 0.5
+    mask[0, 0] = True
+    above = below = 0.0
+    for p, inside in zip(probability.flat, mask.flat, strict=True):
+        soft = 1 / (1 + np.exp(-np.log(p / (1 - p)) / temperature))
+        above += 2 * soft * inside
+        below += soft + inside
+    assert expected_overlap(probability, mask, temperature) == pytest.approx(above / below)
+
+
+def test_an_empty_mask_has_no_expected_dice() -> None:
+    overlap = trust_of().overlap
+    assert overlap is not None
+    assert overlap(np.full((4, 4), 0.001), np.zeros((4, 4))) is None
+    found = overlap(np.ones((4, 4)), np.ones((4, 4)))
+    assert found is not None
+    assert (found.dice, found.low, found.high) == pytest.approx((0.8, 0.6, 0.9))
+    assert str(found) == "0.80 (80 % interval 0.60 to 0.90)"
+
+
+def test_evidence_is_of_each_half_and_a_lung_below_the_threshold_is_healthy() -> None:
+    unlocated = np.zeros((10, 10))
+    unlocated[:, 8:] = 0.9
+    check = PresenceCheck("pulmonary infection.", 0.5, 0.95)
+    assert check.evidence(unlocated) == {"left": 0.0, "right": pytest.approx(0.9)}
+    assert check.healthy(unlocated, {"left", "right"}) == ["left"]
+    assert check.healthy(unlocated, {"right"}) == []
+    values = RNG.uniform(size=(20, 20))
+    assert strongest(values) == pytest.approx(np.sort(values, axis=None)[-8:].mean())
+
+
+def test_a_mask_outside_the_places_is_told() -> None:
+    place = trust_of().place
+    assert place is not None
+    mask = np.zeros((8, 8), np.uint8)
+    assert place.warning(mask) is None
+    mask[:, :4] = 1
+    assert place.warning(mask) is None
+    mask[:, 4:] = 1
+    assert "50 % of the mask" in (place.warning(mask) or "")
+
+
+@pytest.fixture
+def trusted(tiny_checkpoint: Path, tmp_path: Path) -> tuple[Path, Trust]:
+    width = load_checkpoint(tiny_checkpoint).model.image_tower.channels[4]  # type: ignore[union-attr, operator, index]
+    trust = trust_of(presence=1.01, size=width)
+    add_trust(tiny_checkpoint, tmp_path / "trusted.safetensors", trust)
+    return tmp_path / "trusted.safetensors", trust
+
+
+def same(a: Trust, b: Trust) -> bool:
+    (one, arrays), (two, others) = a.pack(), b.pack()
+    return one == two and all(np.array_equal(arrays[key], others[key]) for key in arrays | others)
+
+
+def test_checks_come_back_from_the_file(trusted: tuple[Path, Trust], tiny_checkpoint: Path) -> None:
+    path, trust = trusted
+    back = load_checkpoint(path)
+    assert same(back.trust, trust)
+    plain = load_checkpoint(tiny_checkpoint)
+    assert same(plain.trust, Trust())
+    own = plain.model.state_dict()
+    assert all((own[key] == value).all() for key, value in back.model.state_dict().items())
+
+
+def test_a_file_of_text_holds_all_but_the_image_check() -> None:
+    trust = trust_of()
+    back = Trust.unpack(trust.to_json(), {}, "file")
+    assert same(Trust(None, back.presence, back.overlap, back.place), Trust(
+        None, trust.presence, trust.overlap, trust.place
+    ))  # fmt: skip
+    assert NOT_CHECKED in back.warnings(None, np.zeros((4, 4)), [])
+    assert Trust.unpack(Trust().to_json(), {}, "file").warnings(None, np.zeros((4, 4)), []) == ()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"presence": {"text": "x", "threshold": float("nan"), "kept": 1.0}},
+        {"presence": {"text": "x", "threshold": 0.5}},
+        {"presence": 3},
+        {"overlap": {"temperature": 2.0, "coverage": 0.8, "knots": [["a"]]}},
+    ],
+)
+def test_damaged_checks_are_refused(damage: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="is damaged"):
+        Trust.unpack(damage, {}, "file")
+
+
+def test_an_answer_tells_what_the_checks_found(trusted: tuple[Path, Trust]) -> None:
+    segmenter = Segmenter.load(trusted[0])
+    segmenter.provenance = {"card": {"trained on": "QaTa-COV19"}}
+    segmenter.threshold = 0.01
+    image = RNG.integers(0, 256, (64, 64)).astype(np.uint8)
+    result = segmenter(image, TEXT)
+    told = " ".join(result.warnings)
+    assert "unlike those" in told
+    # No half reaches a threshold above 1: the named lung is left empty, the other is not touched.
+    assert "the lung on the left of the picture" in told
+    assert not result.mask[:, :32].any()
+    assert result.probability[:, :32].max() < 1e-6
+    assert result.probability[:, 32:].max() > 1e-3
+    plain = Segmenter.load(trusted[0])
+    plain.trust = Trust()
+    plain.provenance, plain.threshold = segmenter.provenance, 0.01
+    right = plain(image, TEXT).probability[:, 34:]
+    np.testing.assert_allclose(result.probability[:, 34:], right, atol=1e-5)
+    assert result.expected is not None or not result.mask.any()
