@@ -85,7 +85,9 @@ def save_checkpoint(
         name: (_halved(t) if half else t).detach().cpu().contiguous()
         for name, t in _distinct(model.state_dict(keep_vars=True)).items()
     }
-    state |= {f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()}
+    state |= {
+        f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()
+    }
     with replacing(path) as part:
         save_file(state, part, metadata={"causalseg": json.dumps(header)})
 
@@ -105,7 +107,9 @@ def add_trust(path: Path, out: Path, trust: Trust) -> None:
             for key in file.keys()  # noqa: SIM118
             if not key.startswith(TRUST)
         }
-    state |= {f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()}
+    state |= {
+        f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()
+    }
     with replacing(out) as part:
         save_file(state, part, metadata={"causalseg": json.dumps(header)})
 
