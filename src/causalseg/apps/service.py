@@ -17,7 +17,8 @@ from causalseg.apps.limits import Limits, check_upload, read_upload
 from causalseg.apps.metrics import Metrics
 from causalseg.inference.formats import Study
 from causalseg.inference.requests import clean_prompt
-from causalseg.inference.segmenter import Segmentation, Segmenter
+from causalseg.inference.segmentation import Segmentation
+from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.sentences import Sentence
 from causalseg.text.reading import Sides
 
