@@ -11,9 +11,17 @@ from causalseg.data.phantom import describe_zones
 from causalseg.errors import InputError
 from causalseg.evaluation.faithfulness.adapter import SegmenterAdapter, load_adapter
 from causalseg.evaluation.faithfulness.measures import TESTS, half, measure
-from causalseg.evaluation.faithfulness.probes import Others, Probe, others_of, probes_of
+from causalseg.evaluation.faithfulness.probes import (
+    Case,
+    Others,
+    Probe,
+    named_but_absent,
+    others_of,
+    probes_of,
+)
 from causalseg.evaluation.faithfulness.report import verdict
 from causalseg.evaluation.faithfulness.suite import phantom_suite, run_suite, summarise_suite
+from causalseg.text.captions import parse
 
 COUNT, SIZE = 24, 64
 MIRROR = {"left": "right", "right": "left"}
@@ -134,6 +142,30 @@ def test_probes_apply_where_they_make_sense():
     assert "absent finding" not in kinds[polyp]
     (swap,) = [p for p in probes_of(one, others, 0) if p.test == "side swap"]
     assert (swap.gone_side, "right lung" in swap.edited) == ("left", True)
+
+
+def test_the_other_lung_is_asked_for_only_where_it_is_healthy():
+    left = np.zeros((4, 8), bool)
+    left[:, :4] = True
+    image = np.zeros((4, 8), np.uint8)
+    one = "Unilateral pulmonary infection, one infected area, upper left lung."
+    (probe,) = named_but_absent(Case("x", None, image, one, left))
+    assert probe.empty
+    assert "right lung" in probe.edited
+    assert not named_but_absent(Case("x", None, image, one, ~left))
+    assert not named_but_absent(Case("x", None, image, one, left, lambda _: left))
+    both = (
+        "Bilateral pulmonary infection, two infected areas, upper left lung and upper right lung."
+    )
+    assert not named_but_absent(Case("x", None, image, both, left))
+
+
+def test_every_absent_wording_asks_for_an_empty_mask():
+    one = "Unilateral pulmonary infection, one infected area, upper left lung."
+    asked = [p for p in probes_of(one, Others(None, None, None, "x"), 0) if p.empty]
+    assert {p.test for p in asked} == {"absent finding"}
+    assert len({p.edited for p in asked}) == len(asked) == 3
+    assert all(parse(p.edited).absent for p in asked[:1])
 
 
 def test_borrowed_captions_always_read_differently():

@@ -32,7 +32,7 @@ MEASURE_WORDS = {
     "agreement": "Dice of the masks before and after",
     "centroid_error": "distance of the masks' centres, in image widths",
     "gone": "share of the area that left the side no longer named",
-    "arrived": "share of the new mask that lies on the side now named",
+    "arrived": "share of the new mask that lies on the side now named, healthy or not",
     "left_over": "share of the area that stayed on the side no longer named",
     "kept": "Dice before and after on the side still named",
     "empty": "share of masks that are empty",
@@ -76,6 +76,12 @@ TESTS: dict[str, Test] = {
     ),
     "zone move": Test(
         "Another height of the same lung is named: does the mask change?", "agreement", None, 1.0
+    ),
+    "named but absent": Test(
+        "The text names a lung, and the true mask has nothing there: is the mask empty?",
+        "empty",
+        1.0,
+        0.0,
     ),
     "absent finding": Test(
         "The text says that there is no finding: is the mask empty?", "empty", 1.0, 0.0

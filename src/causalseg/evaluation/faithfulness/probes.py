@@ -126,9 +126,24 @@ def _same_meaning(caption: str, seed: int) -> list[Probe]:
     return probes
 
 
+def named_but_absent(case: Case) -> list[Probe]:
+    """The other lung of a caption of one lung, where nothing is to be seen there."""
+    caption = case.caption
+    finding, swapped = _lungs(caption), mirror_caption(caption)
+    if finding is None or swapped is None or (finding.left is None) == (finding.right is None):
+        return []
+    middle = case.truth.shape[1] // 2
+    other = case.truth[:, middle:] if finding.left else case.truth[:, :middle]
+    found = other if case.truth_for is None else case.truth_for(swapped)
+    return [] if found.any() else [Probe("named but absent", swapped, empty=True)]
+
+
 def _absent(caption: str) -> list[Probe]:
     negated = edits.negate(caption)
-    return [] if negated is None else [Probe("absent finding", negated.caption, empty=True)]
+    if negated is None:
+        return []
+    ways = [negated.caption, *paraphrases(parse(negated.caption))]
+    return [Probe("absent finding", way, empty=True) for way in dict.fromkeys(ways)]
 
 
 def _unrelated(caption: str, others: Others, seed: int) -> list[Probe]:

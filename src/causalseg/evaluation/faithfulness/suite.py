@@ -13,7 +13,14 @@ from causalseg.data.phantom import PHANTOM_ZONES, describe_zones, draw_caption, 
 from causalseg.errors import InputError
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
 from causalseg.evaluation.faithfulness.measures import MEASURE_WORDS, TESTS, Measures, measure
-from causalseg.evaluation.faithfulness.probes import Case, Others, Probe, others_of, probes_of
+from causalseg.evaluation.faithfulness.probes import (
+    Case,
+    Others,
+    Probe,
+    named_but_absent,
+    others_of,
+    probes_of,
+)
 from causalseg.evaluation.metrics import BoolArray
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.statistics import cluster_bootstrap, cluster_codes
@@ -121,8 +128,9 @@ def _edited_truth(case: Case, probe: Probe, shape: tuple[int, int]) -> BoolArray
 
 
 def probes_for(case: Case, others: Others, seed: int) -> list[Probe]:
-    """The caption's probes and, of a phantom, one that names only zones that hold nothing."""
+    """The caption's probes, and those that name what the image does not have."""
     probes = probes_of(case.caption, others, seed)
+    probes += named_but_absent(case)
     if case.truth_for is not None:
         free = [zone for zone in PHANTOM_ZONES if not case.truth_for(describe_zones([zone])).any()]
         if free:
