@@ -56,3 +56,7 @@ def test_soft_dice_confidence():
     assert soft_dice_confidence(np.zeros((3, 3)), 0.5) == 1
     assert soft_dice_confidence(np.array([[1.0, 0.0]]), 0.5) == 1
     assert soft_dice_confidence(np.array([[0.6, 0.4]]), 0.5) == pytest.approx(1.2 / 2)
+    faint = np.full((10, 10), 0.001)
+    assert soft_dice_confidence(faint, 0.5) == pytest.approx(0.999)
+    faint[:2, 0] = 0.4  # two of a hundred pixels: all of the strongest
+    assert soft_dice_confidence(faint, 0.5) == pytest.approx(0.6)

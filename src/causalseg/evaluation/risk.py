@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from causalseg.evaluation.metrics import FloatArray
+from causalseg.models.checks import strongest
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,14 @@ class RiskCoverage:
 def soft_dice_confidence(probability: NDArray[np.floating], threshold: float) -> float:
     """Confidence of an image: the Dice a model may expect of its own mask.
 
-    2 sum(p m) / (sum p + sum m) with m = p >= threshold (Borges et al. 2024). An all-zero map is
-    fully sure of an empty mask, hence 1.
+    2 sum(p m) / (sum p + sum m) with m = p >= threshold (Borges et al. 2024). That is 0 for every
+    empty mask, however sure; an empty mask is as sure here as its strongest pixels are weak.
     """
     p = np.asarray(probability, np.float64)
     mask = p >= threshold
-    total = p.sum() + mask.sum()
-    return 1.0 if total == 0 else float(2 * p[mask].sum() / total)
+    if not mask.any():
+        return 1 - strongest(p)
+    return float(2 * p[mask].sum() / (p.sum() + mask.sum()))
 
 
 def risk_coverage(confidence: ArrayLike, risk: ArrayLike) -> RiskCoverage:

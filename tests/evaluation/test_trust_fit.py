@@ -1,0 +1,117 @@
+"""Thresholds and scales from what validation images tell, against slow forms and known answers."""
+
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from causalseg.data.lvit import read_lvit
+from causalseg.data.phantom import make_phantoms
+from causalseg.errors import InputError
+from causalseg.evaluation.trust import calibrate
+from causalseg.evaluation.trust_fit import (
+    GRID,
+    MOST_LOST,
+    TEMPERATURES,
+    Half,
+    Seen,
+    auroc,
+    lungs,
+    report,
+    set_image,
+    set_overlap,
+    set_presence,
+)
+from causalseg.inference.segmenter import Segmenter
+
+
+def seen(rng: np.random.Generator, number: int) -> Seen:
+    """One lung with a finding and strong evidence, one healthy with weak evidence, by chance."""
+    ill = Half(float(rng.uniform(0.3, 1)), True, 100, 90, int(rng.integers(10, 90)))
+    healthy = Half(float(rng.uniform(0, 0.5)), False, 0, 0, 0)
+    scores = tuple(ill.common / 90 + 0.01 * rng.normal() for _ in TEMPERATURES)
+    cells = np.zeros((GRID, GRID), bool)
+    cells[3, 3] = True
+    summary = rng.normal(size=8).astype(np.float32)
+    return Seen(f"s{number // 2}", (ill, healthy), scores, False, summary, cells)
+
+
+CASES = [seen(np.random.default_rng((0, i)), i) for i in range(300)]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1), st.lists(st.integers(0, 5), min_size=1))
+def test_auroc_counts_pairs(positive: list[float], negative: list[float]) -> None:
+    pairs = [(p > n) + 0.5 * (p == n) for p, n in product(positive, negative)]
+    assert auroc(positive, negative) == pytest.approx(np.mean(pairs))
+
+
+def test_dice_without_the_halves_that_show_nothing() -> None:
+    one = CASES[0]
+    ill = one.halves[0]
+    assert one.dice() == pytest.approx(2 * ill.common / 190)
+    assert one.dice(ill.evidence + 0.01) == 0
+    assert one.healthy is one.halves[1]
+    both = replace(one, halves=(ill, replace(ill, named=True)))
+    assert both.healthy is None
+
+
+def test_the_presence_threshold_empties_as_much_as_the_dice_allows() -> None:
+    check = set_presence(CASES)
+    before = np.mean([one.dice() for one in CASES])
+    assert before - np.mean([one.dice(check.threshold) for one in CASES]) <= MOST_LOST
+    assert check.threshold > 0.3  # no finding has less evidence
+    assert check.kept == np.mean([one.halves[0].evidence >= check.threshold for one in CASES])
+    found = report(CASES, check)
+    healthy = [one.halves[1].evidence < check.threshold for one in CASES]
+    assert found.null_accuracy == np.mean(healthy)
+    assert found.null_accuracy_before == 0
+    assert found.auroc == pytest.approx(auroc(*lungs(CASES)))
+    nobody_healthy = [replace(one, halves=(one.halves[0],) * 2) for one in CASES]
+    with pytest.raises(InputError, match="name one lung"):
+        set_presence(nobody_healthy)
+
+
+def test_expected_dice_is_right_on_the_whole_and_its_bounds_hold() -> None:
+    estimate = set_overlap(CASES, 0.0)
+    scores, dice, low, high = estimate.knots
+    assert (np.diff(scores) > 0).all()
+    for curve in (dice, low, high):
+        assert (np.diff(curve) >= -1e-6).all()
+    assert (low <= high).all()
+    true = np.array([one.dice() for one in CASES])
+    column = TEMPERATURES.index(estimate.temperature)
+    expected = np.interp([one.scores[column] for one in CASES], scores, dice)
+    assert expected.mean() == pytest.approx(true.mean(), abs=0.01)
+    found = report(CASES, set_presence(CASES))
+    assert found.spearman > 0.9
+    assert 0.65 < found.covered < 0.95
+    assert found.aurc_optimal <= found.aurc < 1 - true.mean()
+
+
+def test_one_image_in_a_hundred_is_called_unlike() -> None:
+    rng = np.random.default_rng(1)
+    check = set_image(rng.normal(size=(200, 40)).astype(np.float32), [
+        replace(one, summary=rng.normal(size=40).astype(np.float32)) for one in CASES
+    ])  # fmt: skip
+    alarms = [check.warning(rng.normal(size=40)) is not None for _ in range(1000)]
+    assert np.mean(alarms) < 0.05
+    assert check.warning(np.full(40, 6.0)) is not None
+
+
+def test_a_model_is_calibrated_on_a_data_set(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    make_phantoms(tmp_path / "set", 100, seed=0, size=64)
+    segmenter = Segmenter.load(tiny_checkpoint)
+    segmenter.provenance = {"card": {"trained on": "QaTa-COV19"}}
+    train, val = (read_lvit(tmp_path / "set", split) for split in ("train", "val"))
+    steps: list[int] = []
+    trust, found = calibrate(segmenter, train, val, sample=40, tick=lambda: steps.append(1))
+    assert len(steps) == min(40, len(train)) + len(val)
+    assert trust.image is not None
+    assert trust.place is not None
+    assert found.images == len(val)
+    assert found.dice >= found.dice_before - MOST_LOST
+    assert segmenter.trust.presence is None  # the model that was asked is left as it was
