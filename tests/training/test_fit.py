@@ -213,7 +213,7 @@ def test_init_starts_from_a_checkpoint(phantoms: Path, tmp_path: Path) -> None:
         (["--config", "absent.yaml"], "absent.yaml"),
         (["--data.root", "nowhere"], "nowhere"),
         (["--model.lamda", "1"], "lamda"),
-        (["--architecture", "unet"], "no model 'unet'"),
+        (["--architecture", "unett"], "no model 'unett'"),
     ],
 )
 def test_wrong_options_end_in_a_sentence(
