@@ -22,7 +22,7 @@ bench: $(VENV)/.installed-dev
 
 # The paper's Table 2 on real data; resumes where it was stopped: make table2 DATA=path/QaTa-COV19 [ARGS="--seeds 0"]
 table2: $(VENV)/.installed-base
-	$(BIN)/causalseg ablate --config configs/causalclipseg/table2.yaml --data.root "$(DATA)" --out runs/table2 $(ARGS)
+	$(BIN)/causalseg ablate --config causalclipseg/table2.yaml --data.root "$(DATA)" --out runs/table2 $(ARGS)
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/pip install -q -e '.[docs]'

@@ -204,7 +204,9 @@ def configuration() -> str:
         "# Configuration\n\nOptions come from the YAML file given by `--config` and from the "
         "command line, which takes precedence. YAML keys have underscores (`max_epochs: 3` under "
         "`trainer:`), the command line dashes (`--trainer.max-epochs 3`). Each run writes the "
-        "complete config that it used into `run.json`. Configs to start from are in `configs/`.\n"
+        "complete config that it used into `run.json`. The package brings "
+        "configs to start from, which `--config causalclipseg/qata.yaml` finds wherever it is "
+        "installed; a file of that path comes first.\n"
     ]
     for title, module, name, prefix in CONFIGS:
         cls = getattr(import_module(module), name)

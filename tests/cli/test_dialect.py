@@ -56,3 +56,22 @@ def test_a_checkpoint_may_be_named_or_placed_but_not_twice(
     both = [*given, "--model", "default", str(tiny_checkpoint), "--out", str(tmp_path / "c")]
     assert main(both) == 2
     assert "give one checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (["fit", "--data.root", "x", "--trainer.max-epoch5", "3"], "--trainer.max-epochs"),
+        (["fit", "--data.root", "x", "--modle.encoder=RN50"], "--model.encoder"),
+        (["predict", "a.png", "--out", "o", "--txet", "left lung"], "--text"),
+        (["serve", "--prot", "80"], "--port"),
+    ],
+)
+def test_a_mistyped_option_is_told_in_one_line_with_what_may_be_meant(words, meant, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"causalseg {words[0]}: error: unrecognized arguments: ")
+    assert f"did you mean {meant}?" in told
+    assert told.count("\n") == 1

@@ -79,6 +79,6 @@ def test_the_command_copies_a_data_set_and_keeps_masks_and_texts(tmp_path, capsy
 def test_shipped_configs_name_rows_that_exist():
     from causalseg.experiments.mcdrl_rows import MCDRL_ROWS
 
-    folder = Path(__file__).parents[2] / "configs" / "mcdrl"
+    folder = Path(__file__).parents[2] / "src/causalseg/configs/mcdrl"
     for path in folder.glob("*.yaml"):
         assert set(yaml.safe_load(path.read_text())["rows"]) <= set(MCDRL_ROWS)

@@ -20,6 +20,7 @@ from causalseg.cli.main import COMMANDS
 from causalseg.cli.main import main as causalseg
 
 ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "src" / "causalseg" / "configs"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
@@ -102,8 +103,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Pa
     (folder / "slices.csv").write_text('image,text,slice\nvolume.nii.gz,"left lung",1\n')
     (folder / "runs" / "qata").mkdir(parents=True)
     shutil.copy(tiny_checkpoint, folder / "runs" / "qata" / "best.safetensors")
-    (folder / "configs").symlink_to(ROOT / "configs")
-    shutil.copy(ROOT / "configs" / "causalclipseg" / "qata.yaml", folder / "config.yaml")
+    shutil.copy(CONFIGS / "causalclipseg" / "qata.yaml", folder / "config.yaml")
     write_scans(folder)
     return folder
 
@@ -187,7 +187,7 @@ def test_the_commands_of_a_page_work(
 
 @pytest.mark.parametrize(
     "page",
-    [*PAGES, *sorted((ROOT / "configs").rglob("*.yaml"))],
+    [*PAGES, *sorted(CONFIGS.rglob("*.yaml"))],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_every_command_that_is_named_exists(page: Path) -> None:
@@ -196,10 +196,10 @@ def test_every_command_that_is_named_exists(page: Path) -> None:
 
 def test_the_commands_of_configs_parse() -> None:
     found = 0
-    for config in sorted((ROOT / "configs").rglob("*.yaml")):
+    for config in sorted(CONFIGS.rglob("*.yaml")):
         text = re.sub(r"\\\n#\s*", " ", config.read_text())
         for line in re.findall(r"^#  +causalseg (.+)$", text, flags=re.MULTILINE):
-            parse_only(shlex.split(line.replace("configs/", f"{ROOT}/configs/")))
+            parse_only(shlex.split(line))
             found += 1
     assert found
 

@@ -164,7 +164,7 @@ def _yaml() -> dict[str, bytes]:
 
 
 def _configs() -> dict[str, bytes]:
-    folder = Path(__file__).parents[2] / "configs"
+    folder = Path(__file__).parents[2] / "src/causalseg/configs"
     return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.yaml"))[:3]}
 
 

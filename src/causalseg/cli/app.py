@@ -6,11 +6,12 @@ import sys
 import threading
 from importlib.util import find_spec
 
+from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg app",
         description="Open the web page on this machine. Nothing leaves it. Research software, not "
         "a medical device.",

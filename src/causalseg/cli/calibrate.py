@@ -1,16 +1,15 @@
 """`causalseg calibrate`: measure when a model's answers can be believed."""
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from causalseg.cli.dialect import add_model, model_of
+from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.errors import InputError
 
 
 def main(argv: list[str]) -> int:
     """Set the checks on training and validation images and write them into a checkpoint."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg calibrate",
         description="Let a chest model know its limits: whether a picture is of the kind that it "
         "was trained on, whether the image shows anything in a lung that a sentence names, which "

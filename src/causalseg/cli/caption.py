@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalseg.cli import caption_read
+from causalseg.cli import caption_read, dialect
 from causalseg.errors import InputError
 from causalseg.progress import track
 
@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="causalseg caption", description=__doc__)
+    parser = dialect.Parser(prog="causalseg caption", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     parse = commands.add_parser(
         "parse",

@@ -1,9 +1,9 @@
 """`causalseg compare`: paired comparison of scored runs."""
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     """Compare all pairs, print what may be claimed, and write the report."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg compare",
         description="Compare runs scored by 'evaluate' or 'score' on the same images.",
         epilog="To compare methods over several training seeds, join their folders with commas: "

@@ -1,11 +1,15 @@
 """The parser of commands whose options are the fields of dataclasses."""
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from causalseg.cli.dialect import OPTION, respelled
+import causalseg
+from causalseg.cli.dialect import OPTION, explained, respelled
+
+_PACKAGE = Path(causalseg.__file__).parent
 
 
 class ConfigParser(ArgumentParser):
@@ -14,10 +18,39 @@ class ConfigParser(ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, *more: Any, **options: Any
     ) -> Any:
-        """As the parent's, with dashes in the names of options."""
-        given = None if args is None else respelled(args, "-", "_")
+        """As the parent's, with dashes in the names of options, and configs of the package."""
+        given = None if args is None else with_configs(respelled(args, "-", "_"))
         return super().parse_args(given, *more, **options)
 
     def format_help(self, formatter: Any = None) -> str:
         """As the parent's, with dashes in the names of options."""
         return OPTION.sub(lambda m: m[0].replace("_", "-"), super().format_help(formatter))
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Exit with code 2 and the message, without pages of usage."""
+        del ex
+        known = [name.replace("_", "-") for name in self._option_string_actions]
+        self.exit(2, explained(self.prog, message, known))
+
+
+def find_config(name: str) -> str:
+    """A config's path: the file of that name, or else the one that the package brings.
+
+    The package's are named by their place in `causalseg/configs`, as `causalclipseg/qata.yaml`
+    (or `configs/causalclipseg/qata.yaml`, as in a copy of the repository of earlier versions).
+    """
+    for place in (Path(name), _PACKAGE / "configs" / name, _PACKAGE / name):
+        if "\0" not in name and place.is_file():
+            return str(place)
+    return name
+
+
+def with_configs(words: Sequence[str]) -> list[str]:
+    """Words of a command line with the package's configs by their paths."""
+    found = list(words)
+    for i, word in enumerate(found):
+        if word.startswith("--config="):
+            found[i] = "--config=" + find_config(word.partition("=")[2])
+        elif word == "--config" and i + 1 < len(found):
+            found[i + 1] = find_config(found[i + 1])
+    return found

@@ -3,10 +3,12 @@
 import argparse
 from pathlib import Path
 
+from causalseg.cli.dialect import Parser
+
 
 def main(argv: list[str]) -> int:
     """Run `causalseg confounders build` or `show`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg confounders",
         description="The confounder dictionary: domain prompts through CLIP's text encoder, as "
         "readable JSON (prompt -> vector) with the encoder's fingerprint.",

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
 from causalseg.files import write_json
 from causalseg.progress import progress
@@ -22,7 +23,7 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="causalseg data", description=__doc__)
+    parser = Parser(prog="causalseg data", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",

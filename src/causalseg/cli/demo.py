@@ -1,10 +1,10 @@
 """`causalseg demo`: the whole tour in a few minutes, on phantoms, with nothing downloaded."""
 
-import argparse
 import shutil
 from pathlib import Path
 from time import perf_counter
 
+from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
 
 COUNT, SEED, SIZE = 1000, 0, 128
@@ -22,7 +22,7 @@ TRAINING = (
 
 def main(argv: list[str]) -> int:
     """Make phantoms, train, evaluate, segment from own and edited text, draw."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg demo",
         description="Make a phantom data set, train a small CausalCLIPSeg on it, evaluate it, and "
         "segment held-out images from their text and from an edited text.",

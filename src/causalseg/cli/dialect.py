@@ -5,8 +5,10 @@ taken too, and so is a checkpoint given by its place alone, as versions before d
 """
 
 import argparse
+import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 from causalseg.errors import InputError
 
@@ -25,6 +27,26 @@ def respelled(words: Sequence[str], old: str, new: str) -> list[str]:
         return "--" + match[0][2:].replace(old, new)
 
     return [OPTION.sub(option, word, count=1) if OPTION.match(word) else word for word in words]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, whose errors are a sentence and name what a mistyped option may mean."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with code 2 and the message, without the usage."""
+        self.exit(2, explained(self.prog, message, self._option_string_actions))
+
+
+def explained(prog: str, message: str, known: Iterable[str]) -> str:
+    """What a parser's message is to the user: one line, with the options that may be meant."""
+    hints = []
+    _, unknown, words = message.partition("unrecognized arguments: ")
+    for word in words.split() if unknown else ():
+        given = "--" + word.lstrip("-").partition("=")[0].replace("_", "-")
+        close = difflib.get_close_matches(given, [*known], 1) if word.startswith("-") else []
+        hints += [f"did you mean {close[0]}?"] if close and close[0] != word else []
+    reason = "; ".join(" ".join(line.split()).rstrip(".:") for line in message.splitlines() if line)
+    return " ".join([f"{prog}: error: {reason}.", *hints, f"'{prog} --help' lists the options.\n"])
 
 
 def add_model(parser: argparse.ArgumentParser, words: str = "a .safetensors file") -> None:

@@ -1,16 +1,15 @@
 """`causalseg distil-text`: teach a trained model other wordings of its captions."""
 
-import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from causalseg.cli.dialect import add_model, model_of
+from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.errors import InputError
 
 
 def main(argv: list[str]) -> int:
     """Teach the text tower of a checkpoint, from sentences alone."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg distil-text",
         description="Teach the text tower of a chest model what radiology wordings mean: drawn "
         "sentences learn to give the encoding of the caption of the same meaning. No image is "

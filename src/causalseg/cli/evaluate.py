@@ -1,10 +1,9 @@
 """`causalseg evaluate`: score a checkpoint on a data set, with intervals."""
 
-import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalseg.cli.dialect import add_model, model_of
+from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.cli.scoring_options import (
     add_data_options,
     add_scoring_options,
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     """Run the model over the split and write metrics.json, per_image.csv and report.html."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg evaluate",
         description="Score a checkpoint: macro and micro Dice and IoU, NSD, HD95, lesion F1, "
         "calibration, with intervals by subject, controls, and pictures of the best and worst.",

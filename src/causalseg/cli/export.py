@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from causalseg.cli.dialect import add_model, model_of
+from causalseg.cli.dialect import Parser, add_model, model_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +15,7 @@ TEXTS = ("one infected area, lower left lung.", "bilateral pulmonary infection."
 
 def main(argv: list[str]) -> int:
     """Run the command; 0 if a file was written."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg export",
         description="Write a checkpoint as one ONNX or OpenVINO graph: image and tokens to "
         "logits. The file is run on real images and refused if it differs from PyTorch.",

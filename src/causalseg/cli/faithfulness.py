@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalseg.cli.dialect import add_model, model_of
+from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.errors import InputError
 from causalseg.progress import progress
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     """Run the suite and write faithfulness.json, answers.csv and report.html."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg faithfulness",
         description="Edit the captions and see what the masks do: mirrored, side swapped, clause "
         "dropped, absent, paraphrased, shuffled, empty, gibberish.",

@@ -56,8 +56,10 @@ def parse_run(
 
 def _architecture(argv: list[str]) -> str:
     """The model's name, which decides what options `model` has: last of command line and YAML."""
+    from causalseg.cli.config_parser import with_configs
     from causalseg.inputs import read_yaml
 
+    argv = with_configs(argv)
     name = "causalclipseg"
     for i, word in enumerate(argv):
         option, equals, value = word.partition("=")

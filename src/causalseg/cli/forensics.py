@@ -1,7 +1,8 @@
 """`causalseg forensics`: is a published Dice and IoU macro or micro?"""
 
-import argparse
 from typing import TYPE_CHECKING
+
+from causalseg.cli.dialect import Parser
 
 if TYPE_CHECKING:
     from causalseg.evaluation.forensics import Verdict
@@ -9,7 +10,7 @@ if TYPE_CHECKING:
 
 def main(argv: list[str]) -> int:
     """Judge one pair, or print the published rows with their verdicts."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg forensics",
         description="Tell whether a published pair of Dice and IoU is macro (mean of images) or "
         "micro (pixels summed over the set), by IoU = D / (2 - D).",

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from causalseg.cli import sentence_options
+from causalseg.cli import dialect, sentence_options
 
 _EPILOG = """\
 The node takes C-ECHO and C-STORE of CR, DX and secondary capture images, one sentence for each by
@@ -19,7 +19,7 @@ listen on a loopback or clinical network only. Research software, not a medical 
 def _parser() -> argparse.ArgumentParser:
     from causalseg.apps.listen import TEXTS
 
-    parser = argparse.ArgumentParser(
+    parser = dialect.Parser(
         prog="causalseg listen",
         description="Take radiographs by C-STORE, segment them, store the DICOM SEG back.",
         epilog=_EPILOG,

@@ -1,15 +1,14 @@
 """`causalseg lodo mechanism`: what the intervention does to images corrupted by a known cause."""
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from causalseg.cli.dialect import add_model, model_of
+from causalseg.cli.dialect import Parser, add_model, model_of
 
 
 def main(argv: list[str]) -> int:
     """Measure drift and attention on clean and corrupted copies, print and write a table."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg lodo mechanism",
         description="For each corruption, on the same images clean and corrupted: Dice, drift of "
         "the features before and after the intervention, and the attention on the prompt that "

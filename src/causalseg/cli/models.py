@@ -1,12 +1,13 @@
 """`causalseg models`: the packaged checkpoint, and the models and encoders to train with."""
 
-import argparse
 import json
+
+from causalseg.cli.dialect import Parser
 
 
 def main(argv: list[str]) -> int:
     """Print the packaged checkpoint's card, then what there is to train."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg models",
         description="Describe the checkpoint that comes with the package, and list the models that "
         "can be trained. Wherever a command takes a checkpoint, the name 'default' means the "

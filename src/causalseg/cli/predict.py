@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from causalseg.cli import predict_dicomweb, predict_ray, sentence_options
+from causalseg.cli import dialect, predict_dicomweb, predict_ray, sentence_options
 from causalseg.errors import InputError
 from causalseg.files import sha256_of, write_bytes
 from causalseg.progress import track
@@ -35,7 +35,7 @@ _SHOWN = 20
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = dialect.Parser(
         prog="causalseg predict",
         description="Segment what a sentence names, in PNG, JPEG, TIFF, BMP, DICOM or NIfTI.",
         epilog=_EPILOG,

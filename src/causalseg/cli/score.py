@@ -1,8 +1,8 @@
 """`causalseg score`: score a folder of anybody's masks or probabilities."""
 
-import argparse
 from pathlib import Path
 
+from causalseg.cli.dialect import Parser
 from causalseg.cli.scoring_options import (
     add_data_options,
     add_scoring_options,
@@ -16,7 +16,7 @@ from causalseg.progress import progress
 
 def main(argv: list[str]) -> int:
     """Score every prediction; a missing one is an error."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg score",
         description="Score a folder of masks or probability maps of any model against a data set: "
         "Dice, IoU, NSD, HD95, lesion F1, calibration, with intervals by subject and controls.",

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="causalseg serve",
         description="Serve a model over HTTP: POST /segment, /health, /ready, /metrics, "
         "/openapi.json. Research software, not a medical device.",
