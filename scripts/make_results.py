@@ -46,6 +46,7 @@ FILES = {
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NOTE = "<!-- Written by scripts/make_results.py from docs/results/; edit neither by hand. -->"
 TEXT_TESTS = (
+    "named but absent",
     "joint flip",
     "side swap",
     "clause drop",
