@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from causalseg.apps.admission import Visit
-from causalseg.apps.limits import Limits
 
 OPEN = frozenset({"/health", "/ready", "/openapi.json"})
 """What may be asked without a token."""
@@ -24,12 +23,12 @@ class Guard:
 
     Args:
         app: the application.
-        limits: `max_bytes` of a body.
+        most_bytes: of a body, by its path.
         token: bearer token asked for outside `OPEN`; None asks for none.
         observe: is told path, status and seconds of every answer.
-        admit: is told how long the body will be, before a byte of it is taken; gives a place
-            among the requests in work for as long as its context lasts, which the application
-            finds as `request.state.visit`; raises HTTPException where there is none.
+        admit: is told the path and how long the body will be, before a byte of it is taken; gives
+            a place among the requests in work for as long as its context lasts, which the
+            application finds as `request.state.visit`; raises HTTPException where there is none.
         record: is told SHA-256 of the body, as far as it was taken, and status of every POST.
 
     """
@@ -38,14 +37,14 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        limits: Limits,
+        most_bytes: Callable[[str], int],
         token: str | None,
         observe: Callable[[str, int, float], None],
-        admit: Callable[[int], AbstractContextManager[Visit]],
+        admit: Callable[[str, int], AbstractContextManager[Visit]],
         record: Callable[[str, int], None] | None = None,
     ) -> None:
         self.record = record
-        self.app, self.limits, self.observe, self.admit = app, limits, observe, admit
+        self.app, self.most_bytes, self.observe, self.admit = app, most_bytes, observe, admit
         self.token = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,9 +65,12 @@ class Guard:
             with ExitStack() as place:
                 if refusal is None and scope["method"] == "POST":
                     try:
-                        visit = place.enter_context(self.admit(self._announced(scope)))
+                        visit = place.enter_context(
+                            self.admit(scope["path"], self._announced(scope))
+                        )
                         scope.setdefault("state", {})["visit"] = visit
-                        receive = self._bounded(receive, visit, digest.update)
+                        most = self.most_bytes(scope["path"])
+                        receive = _bounded(receive, visit, most, digest.update)
                     except HTTPException as error:
                         refusal = JSONResponse(
                             {"detail": error.detail}, error.status_code, error.headers
@@ -91,41 +93,44 @@ class Guard:
                     401,
                     {"WWW-Authenticate": "Bearer"},
                 )
-        if self._announced(scope) > self.limits.max_bytes:
-            return JSONResponse({"detail": self._too_large()}, 413)
+        most = self.most_bytes(scope["path"])
+        if self._announced(scope) > most:
+            return JSONResponse({"detail": _too_large(most)}, 413)
         return None
 
     def _announced(self, scope: Scope) -> int:
         """Bytes of the body; the most that may come where its headers do not say."""
         length = Headers(scope=scope).get("content-length", "")
-        return int(length[:20]) if length.isdecimal() else self.limits.max_bytes
+        return int(length[:20]) if length.isdecimal() else self.most_bytes(scope["path"])
 
-    def _bounded(
-        self, receive: Receive, visit: Visit, seen: Callable[[bytes], None]
-    ) -> Callable[[], Awaitable[Message]]:
-        """`receive`, until the body has had its size or its time; `seen` gets what comes."""
-        complete = False
 
-        async def bounded() -> Message:
-            nonlocal complete
-            if complete:  # What follows the body is the client going away: that may take long.
-                return await receive()
-            try:
-                async with asyncio.timeout_at(visit.deadline) as visit.timer:
-                    message = await receive()
-            except TimeoutError:
-                said = "came too slowly" if visit.turned_away else "did not arrive in time"
-                raise HTTPException(408, f"the request's body {said}: try again.") from None
-            finally:
-                visit.timer = None
-            seen(message.get("body", b""))
-            visit.received += len(message.get("body", b""))
-            complete = not message.get("more_body", False)
-            if visit.received > self.limits.max_bytes:
-                raise HTTPException(413, self._too_large())
-            return message
+def _bounded(
+    receive: Receive, visit: Visit, most: int, seen: Callable[[bytes], None]
+) -> Callable[[], Awaitable[Message]]:
+    """`receive`, until the body has had its size or its time; `seen` gets what comes."""
+    complete = False
 
-        return bounded
+    async def bounded() -> Message:
+        nonlocal complete
+        if complete:  # What follows the body is the client going away: that may take long.
+            return await receive()
+        try:
+            async with asyncio.timeout_at(visit.deadline) as visit.timer:
+                message = await receive()
+        except TimeoutError:
+            said = "came too slowly" if visit.turned_away else "did not arrive in time"
+            raise HTTPException(408, f"the request's body {said}: try again.") from None
+        finally:
+            visit.timer = None
+        seen(message.get("body", b""))
+        visit.received += len(message.get("body", b""))
+        complete = not message.get("more_body", False)
+        if visit.received > most:
+            raise HTTPException(413, _too_large(most))
+        return message
 
-    def _too_large(self) -> str:
-        return f"the request has more than {self.limits.max_bytes} bytes: send a smaller image."
+    return bounded
+
+
+def _too_large(most: int) -> str:
+    return f"the request has more than {most} bytes: send less."

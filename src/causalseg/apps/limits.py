@@ -61,7 +61,12 @@ def check_upload(content: bytes, limits: Limits) -> int:
 
     """
     with _private_file(content) as path:
-        return _guarded(_check, path, limits)
+        return check_file(path, limits)
+
+
+def check_file(path: Path, limits: Limits) -> int:
+    """As `check_upload`, for a file that the caller keeps; messages do not name it."""
+    return _guarded(_check, path, limits)
 
 
 def read_upload(content: bytes, limits: Limits) -> Study:

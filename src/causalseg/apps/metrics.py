@@ -6,7 +6,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_PATHS = frozenset({"/segment", "/health", "/ready", "/metrics", "/openapi.json"})
+_PATHS = frozenset({"/segment", "/health", "/ready", "/metrics", "/openapi.json", "/jobs"})
 
 
 class Metrics:
@@ -42,7 +42,7 @@ class Metrics:
 
     def observe(self, path: str, status: int, seconds: float) -> None:
         """Count an answer. Unknown paths share one label, so that nobody can make labels up."""
-        path = path if path in _PATHS else "other"
+        path = "/jobs/ID" if path.startswith("/jobs/") else path if path in _PATHS else "other"
         self.requests.labels(path, str(status)).inc()
         self.seconds.labels(path).observe(seconds)
 

@@ -1,5 +1,6 @@
 """What the server's OpenAPI says beyond the signatures: answers, errors, examples."""
 
+from collections.abc import Collection
 from typing import Any
 
 from fastapi import FastAPI
@@ -110,7 +111,9 @@ def _problem(description: str, detail: str, *, retry: bool = False) -> dict[str,
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     400: _problem("The body is no form data", "There was an error parsing the body"),
+    404: _problem("There is no such job", "there is no such job: it may have been removed."),
     408: _problem("The body came too slowly", "the request's body did not arrive in time."),
+    409: _problem("The job is not done", "the job is not done yet: poll it.", retry=True),
     413: _problem(
         "The body or the image is too large",
         "the image is 20000 x 20000 pixels, more than the 40000000 that are taken here: shrink it.",
@@ -149,25 +152,33 @@ SEGMENT: dict[int | str, dict[str, Any]] = {
             },
         },
     },
-    **PROBLEMS,
+    **{number: PROBLEMS[number] for number in (400, 408, 413, 422, 429, 503)},
 }
 
 
 UPLOADS = ("image/png", "image/jpeg", "image/tiff", "image/bmp", "application/dicom")
 
 
-def describe(app: FastAPI, *, with_token: bool) -> None:
-    """Add to the schema what no signature says: the kinds of upload, and the guard's token."""
+def describe(app: FastAPI, *, open_paths: Collection[str] | None) -> None:
+    """Add to the schema what no signature says: the kinds of upload, and the guard's token.
+
+    Args:
+        app: with all its routes.
+        open_paths: what may be asked without a token; None where none is asked for.
+
+    """
     schema = app.openapi()
-    form = schema["paths"]["/segment"]["post"]["requestBody"]["content"]["multipart/form-data"]
-    form["encoding"] = {"image": {"contentType": ", ".join(UPLOADS)}}
-    if with_token:
+    for path in ("/segment", "/jobs"):
+        for operation in schema["paths"].get(path, {}).values():
+            form = operation["requestBody"]["content"]["multipart/form-data"]
+            form["encoding"] = {"image": {"contentType": ", ".join(UPLOADS)}}
+    if open_paths is not None:
         schema["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-        for path, method in (("/segment", "post"), ("/metrics", "get")):
-            operation = schema["paths"][path][method]
-            operation["security"] = [{"bearer": []}]
-            operation["responses"]["401"] = {
-                "description": "The token is missing or wrong",
-                "content": {"application/json": {"schema": Problem.model_json_schema()}},
-            }
+        for path, operations in schema["paths"].items():
+            for operation in operations.values() if path not in open_paths else ():
+                operation["security"] = [{"bearer": []}]
+                operation["responses"]["401"] = {
+                    "description": "The token is missing or wrong",
+                    "content": {"application/json": {"schema": Problem.model_json_schema()}},
+                }
     app.openapi_schema = schema

@@ -18,8 +18,10 @@ from pydantic import Field
 from causalseg.apps.answers import Identity, seg_bytes
 from causalseg.apps.audit import Audit
 from causalseg.apps.connections import MOST_IDLE, TimedProtocol
-from causalseg.apps.guard import Guard
+from causalseg.apps.guard import OPEN, Guard
 from causalseg.apps.hosts import SameHost
+from causalseg.apps.job_routes import MOST_TEXTS, add_job_routes
+from causalseg.apps.jobs import Store
 from causalseg.apps.limits import Limits, TooLargeError
 from causalseg.apps.schema import DESCRIPTION, PROBLEMS, SEGMENT, MaskAnswer, State, describe
 from causalseg.apps.service import Asked, Found, Service, unless_gone
@@ -29,9 +31,6 @@ from causalseg.inference.requests import MAX_TEXT
 from causalseg.inference.segmenter import Segmenter
 from causalseg.text.reading import Sides
 from causalseg.version import __version__
-
-MAX_TEXTS = 16
-"""Texts that one request may ask of its image."""
 
 
 def create_app(
@@ -43,6 +42,7 @@ def create_app(
     names: Sequence[str] = (),
     root_path: str = "",
     audit: Audit | None = None,
+    jobs: Store | None = None,
 ) -> FastAPI:
     """The ASGI application.
 
@@ -53,10 +53,11 @@ def create_app(
         model: which every answer names.
         names: by which this server may be called, as from `hosts.allowed`; empty: by any.
         root_path: path under which a proxy serves it, such as `/causalseg`.
-        audit: gets a line for every request for a mask.
+        audit: gets a line for every request for a mask or a job.
+        jobs: where jobs are kept; None takes none.
 
     """
-    service = Service(segmenter, limits or Limits(), model or Identity("unnamed", ""))
+    service = Service(segmenter, limits or Limits(), model or Identity("unnamed", ""), jobs)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -75,7 +76,7 @@ def create_app(
     app.state.service = service
     app.add_middleware(
         Guard,
-        limits=service.limits,
+        most_bytes=service.most_bytes,
         token=token,
         observe=service.metrics.observe,
         admit=service.admitted,
@@ -85,7 +86,9 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(InputError, _unusable)
     _add_routes(app, service)
-    describe(app, with_token=token is not None)
+    if service.jobs is not None:
+        add_job_routes(app, service.jobs)
+    describe(app, open_paths=OPEN if token is not None else None)
     return app
 
 
@@ -117,7 +120,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             list[Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]],
             Form(
                 min_length=1,
-                max_length=MAX_TEXTS,
+                max_length=MOST_TEXTS,
                 description="What to segment, in words; repeat the field for several masks",
                 examples=[["Unilateral pulmonary infection, one infected area, lower left lung."]],
             ),

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request, Response
 
-from causalseg.apps.admission import Admission, Visit
+from causalseg.apps.admission import BODIES, Admission, Visit
 from causalseg.apps.answers import Answer, Identity, answer
 from causalseg.apps.batching import Batcher
+from causalseg.apps.jobs import MOST_JOBS, Store
 from causalseg.apps.limits import Limits, check_upload, read_upload
 from causalseg.apps.metrics import Metrics
+from causalseg.apps.worker import Worker
 from causalseg.inference.formats import Study
 from causalseg.inference.requests import clean_prompt
 from causalseg.inference.segmentation import Segmentation
@@ -24,6 +26,7 @@ from causalseg.text.reading import Sides
 
 # Decoding holds a picture several times over, so only so many are decoded at once.
 _DECODERS = 2
+JOBS = "/jobs"
 _T = TypeVar("_T")
 
 
@@ -48,26 +51,48 @@ class Found:
 
 
 class Service:
-    """A model, its queue and its counters."""
+    """A model, its queue and its counters; and the jobs, where there is a folder for them."""
 
-    def __init__(self, segmenter: Segmenter, limits: Limits, model: Identity) -> None:
+    def __init__(
+        self, segmenter: Segmenter, limits: Limits, model: Identity, jobs: Store | None = None
+    ) -> None:
         self.segmenter, self.limits, self.model = segmenter, limits, model
         self.metrics = Metrics(limits.queue)
         self.admission = Admission(limits)
         self.metrics.waiting.set_function(lambda: self.admission.in_work)
         self.batcher = Batcher(segmenter, limits.batch, limits.wait_ms / 1000, self._batch_done)
         self.decoders = ThreadPoolExecutor(_DECODERS, "causalseg-decoder")
+        self.jobs = Worker(jobs, segmenter, limits, model.sha256) if jobs else None
+        # One job is taken at a time, of as many bytes as requests may hold together.
+        self._job_limits = replace(
+            limits,
+            queue=1,
+            max_bytes=BODIES * limits.max_bytes,
+            timeout_s=BODIES * limits.timeout_s,
+        )
+        self._job_door = Admission(self._job_limits)
 
     def _batch_done(self, size: int, seconds: float) -> None:
         self.metrics.batches.observe(size)
         self.admission.model.add(seconds, size)
 
+    def most_bytes(self, path: str) -> int:
+        """Of a body that is sent to a path."""
+        return (self._job_limits if path == JOBS else self.limits).max_bytes
+
     @contextmanager
-    def admitted(self, announced: int) -> Iterator[Visit]:
+    def admitted(self, path: str, announced: int) -> Iterator[Visit]:
         """A place among the requests in work, else 429 or 503: see `Admission.enter`."""
         if not self.batcher.alive:
             raise HTTPException(503, "the model takes no requests.", {"Retry-After": "5"})
-        with self.admission.enter(announced) as visit:
+        if self.jobs is not None and path == JOBS:
+            if len(self.jobs.store.all()) >= MOST_JOBS:
+                said = f"{MOST_JOBS} jobs are kept: fetch and remove one."
+                raise HTTPException(429, said, {"Retry-After": "60"})
+            door = self._job_door
+        else:
+            door = self.admission
+        with door.enter(announced) as visit:
             yield visit
 
     async def segment(
@@ -117,7 +142,9 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self.decoders, work, *arguments)
 
     def close(self) -> None:
-        """Answer what was admitted, then stop the threads."""
+        """Answer what was admitted, then stop the threads. Jobs go on when the server does."""
+        if self.jobs is not None:
+            self.jobs.close()
         self.batcher.close()
         self.decoders.shutdown()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="causalseg serve",
-        description="Serve a model over HTTP: POST /segment, /health, /ready, /metrics, "
+        description="Serve a model over HTTP: POST /segment, /jobs, /health, /ready, /metrics, "
         "/openapi.json. Research software, not a medical device.",
     )
     parser.add_argument(
@@ -45,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="add a JSON line for each request: time, hashes of request and model, status",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=Path,
+        metavar="DIR",
+        help="take jobs (POST /jobs: many images, answered later), kept in this folder",
     )
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
@@ -88,6 +94,7 @@ def main(argv: list[str]) -> int:
         from causalseg.apps import hosts
         from causalseg.apps.answers import Identity
         from causalseg.apps.audit import Audit
+        from causalseg.apps.jobs import Store
         from causalseg.apps.server import create_app, uvicorn_config
     except ImportError as error:
         raise InputError(
@@ -102,6 +109,7 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
     model = Identity.of(options.model)
+    jobs = Store(options.jobs) if options.jobs else None
     segmenter = Segmenter.load(options.model, device=options.device)
     # The first pass takes far longer than all others, which are predicted from those before them.
     segmenter(np.zeros((64, 64), np.uint8), "left lung")
@@ -113,6 +121,7 @@ def main(argv: list[str]) -> int:
         audit=Audit(options.audit, model.sha256) if options.audit else None,
         names=hosts.allowed(options.host, options.allow_host),
         root_path=options.root_path,
+        jobs=jobs,
     )
     server = uvicorn.Server(uvicorn_config(app))
     # uvicorn raises the signal again once it has shut down; that is no reason to die of it.

@@ -1,0 +1,284 @@
+"""Jobs: a folder's or a study's images, kept on the disk, segmented one after another.
+
+A job is a folder that appears whole: `job.json` (what was asked), `images/0001`, ... as they were
+sent, `results/0001/`, ... as `causalseg predict` writes them, and in the end `report.json` and
+`results.zip`. What a folder holds is all that is known of its job, so that a process that is
+killed at any moment goes on with the same job, and keeps the results that were whole.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import time
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from causalseg.apps.limits import NAME, Limits, check_file
+from causalseg.errors import InputError
+from causalseg.files import replacing, replacing_folder, write_json
+from causalseg.inference.predict import RESULT, predict_one
+from causalseg.inference.requests import Item, plan_images
+from causalseg.inference.segmenter import Segmenter
+from causalseg.inference.tracks import PredictOptions
+from causalseg.inputs import read_json
+from causalseg.text.reading import Sides
+
+MOST_JOBS = 32
+"""Jobs that are kept, finished or not."""
+KEPT_S = 24 * 3600.0
+"""How long a finished job is kept."""
+MOST_IMAGES = 1000
+"""Images of one job."""
+MOST_VOXELS = 4
+"""Pixels of one study times its texts, in `max_pixels`: they are held in memory together."""
+ZIP, REPORT = "results.zip", "report.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a job was asked."""
+
+    texts: tuple[str, ...]
+    names: tuple[str, ...]
+    """Of its images, as the client calls them."""
+    created: float
+    """Seconds since 1970."""
+    sides: Sides | None = None
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """A folder with a job in it."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """Its name, which nobody can guess."""
+        return self.folder.name
+
+    @property
+    def request(self) -> Request:
+        """What was asked."""
+        found = read_json(self.folder / "job.json")
+        found["texts"], found["names"] = tuple(found["texts"]), tuple(found["names"])
+        return Request(**found)
+
+    @property
+    def done(self) -> bool:
+        """Whether its results are whole."""
+        return (self.folder / ZIP).is_file()
+
+    def report(self) -> list[dict[str, Any]]:
+        """A record for each image or study that was worked on."""
+        path = self.folder / REPORT
+        return read_json(path)["results"] if path.is_file() else []
+
+
+class Store:
+    """The folder of all jobs, of which only its owner may read a thing.
+
+    Raises:
+        InputError: it cannot be used, or another process uses it.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        import fcntl
+
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.chmod(folder, 0o700)
+            self._lock = open(folder / ".lock", "w")  # noqa: SIM115 - held for the process' life
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"--jobs {folder} is used by another server: name another.") from None
+        except OSError as error:
+            raise InputError(f"--jobs {folder} cannot be used: {error.strerror}.") from None
+        for left in folder.glob(".*.part"):  # Of a job that was being sent.
+            shutil.rmtree(left, ignore_errors=True)
+
+    def all(self) -> list[Job]:
+        """Every job, the oldest first."""
+        found = []
+        for path in self.folder.glob("[!.]*/job.json"):
+            with suppress(InputError):  # Removed at this moment, or damaged.
+                found.append((Job(path.parent).request.created, path.parent))
+        return [Job(folder) for _, folder in sorted(found)]
+
+    def find(self, name: str) -> Job | None:
+        """The job of that id."""
+        job = Job(self.folder / name)
+        return job if (job.folder / "job.json").is_file() else None
+
+    def add(self, images: Sequence[BinaryIO], request: Request) -> Job:
+        """Keep a job; it is on the disk, whole, when this returns.
+
+        Raises:
+            InputError: it cannot be written.
+
+        """
+        job = Job(self.folder / secrets.token_hex(16))
+        with replacing_folder(job.folder) as part:
+            (part / "images").mkdir()
+            for number, content in enumerate(images, start=1):
+                with (part / "images" / f"{number:04d}").open("xb") as file:
+                    shutil.copyfileobj(content, file)
+            write_json(part / "job.json", asdict(request))
+        return job
+
+    def remove(self, job: Job) -> None:
+        """Forget it, and all that belongs to it."""
+        (job.folder / "job.json").unlink(missing_ok=True)  # From here on it is no job.
+        shutil.rmtree(job.folder, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what was finished long ago, and what was half removed."""
+        for path in self.folder.iterdir():
+            half = path.is_dir() and not (path / "job.json").is_file()
+            if half and not path.name.startswith("."):  # A hidden one is being sent.
+                shutil.rmtree(path, ignore_errors=True)
+        for job in self.all():
+            if job.done and time.time() - (job.folder / ZIP).stat().st_mtime > KEPT_S:
+                self.remove(job)
+
+
+def work(job: Job, segmenter: Segmenter, limits: Limits, model: str) -> None:
+    """Do what is left of a job.
+
+    Args:
+        job: of a store.
+        segmenter: for this thread alone.
+        limits: of each image.
+        model: SHA-256 of the checkpoint: another model's results are not kept.
+
+    Raises:
+        InputError, OSError: the results cannot be written; it can be tried again.
+
+    """
+    request, results = job.request, job.folder / "results"
+    results.mkdir(exist_ok=True)
+    options = PredictOptions(model=model, sides=request.sides, strict=request.strict, resume=True)
+    records, usable = _check(job, request, limits)
+    told = 0.0
+    for item in _items(list(usable), request.texts):
+        files = [Path(path) for path in item.files or (item.image,)]
+        pixels = sum(usable[path] for path in files) * len(request.texts)
+        if pixels > MOST_VOXELS * limits.max_pixels:
+            reason = f"{pixels} pixels, counted for each text, are too many: send fewer together."
+            record: dict[str, Any] = {"status": "failed", "reason": reason}
+        else:
+            record = predict_one(segmenter, item, results, options)
+            record["reason"] = _without(job.folder, record["reason"])
+        records.append(_told(request, files, record))
+        if time.monotonic() - told > 1:
+            told = time.monotonic()
+            write_json(job.folder / REPORT, {"results": records})
+    finish(job, records)
+
+
+def _check(
+    job: Job, request: Request, limits: Limits
+) -> tuple[list[dict[str, Any]], dict[Path, int]]:
+    """Records of what cannot be used, and the pixels of what can."""
+    records, usable = [], {}
+    for number in range(1, len(request.names) + 1):
+        path = job.folder / "images" / f"{number:04d}"
+        try:
+            usable[path] = check_file(path, limits)
+        except InputError as error:
+            record = {"status": "failed", "reason": str(error)}
+            records.append(_told(request, [path], record))
+    return records, usable
+
+
+def _items(files: Sequence[Path], texts: Sequence[str]) -> list[Item]:
+    """The images, with the slices of a DICOM series together, each named by its first number."""
+    if not files:
+        return []
+    plan = plan_images([str(path) for path in files], texts)
+    return [replace(item, name=Path(item.image).name) for item in plan.items]
+
+
+def _told(request: Request, files: Sequence[Path], record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "images": [request.names[int(path.name) - 1] for path in files],
+        "folder": record.get("name", ""),
+        "status": "failed" if record["status"] == "failed" else "done",
+        "reason": record["reason"],
+        "warnings": record.get("warnings", []),
+        "sentences": record.get("sentences", []),
+    }
+
+
+def _without(folder: Path, sentence: str) -> str:
+    """A sentence without this machine's paths."""
+    words = [NAME if str(folder) in word else word for word in sentence.split(" ")]
+    return " ".join(words)
+
+
+def give_up(job: Job, reason: str) -> None:
+    """End a job that cannot be worked on."""
+    failed = {"status": "failed", "reason": reason}
+    request = job.request
+    paths = [Path(f"{number:04d}") for number in range(1, len(request.names) + 1)]
+    finish(job, [_told(request, paths, failed)])
+
+
+def finish(job: Job, records: Sequence[dict[str, Any]]) -> None:
+    """Write the report, and all results as one archive, which is there whole or not at all."""
+    write_json(job.folder / REPORT, {"results": records})
+    with replacing(job.folder / ZIP) as part, zipfile.ZipFile(part, "w") as archive:
+        archive.writestr(REPORT, json.dumps({"results": records}, indent=2))
+        for record in records:
+            if record["status"] == "failed":
+                continue
+            folder = job.folder / "results" / record["folder"]
+            for path in sorted(folder.iterdir()):
+                name = f"{record['folder']}/{path.name}"
+                if path.name == RESULT:
+                    # It names the source by where it lay on this machine.
+                    found = {**read_json(path), "image": record["images"][0]}
+                    found.pop("files", None)
+                    archive.writestr(name, json.dumps(found, indent=2))
+                else:
+                    archive.write(path, name)
+
+
+class Stopped(BaseException):
+    """The work at hand is not wanted any more; no Exception, so that nothing takes it for one."""
+
+
+class Interruptible(Segmenter):
+    """A segmenter of the same weights for another thread, which can be stopped between frames."""
+
+    stopped: bool = False
+
+    @classmethod
+    def like(cls, other: Segmenter) -> Self:
+        """The same model, with a cache of its own."""
+        return cls(
+            other.model,
+            other.preprocessing,
+            other.threshold,
+            device=str(other.device),
+            provenance=other.provenance,
+        )
+
+    def prompts(self, *arguments: Any, **options: Any) -> Any:
+        """As `Segmenter.prompts`.
+
+        Raises:
+            Stopped: it was stopped.
+
+        """
+        if self.stopped:
+            raise Stopped
+        return super().prompts(*arguments, **options)
