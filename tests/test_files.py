@@ -1,3 +1,4 @@
+import csv
 import json
 import os
 import subprocess
@@ -113,3 +114,52 @@ def test_tables_come_back(tmp_path: Path) -> None:
         r"| x\|y | 1 |",
         r"| x\|y | two lines |",
     ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it takes two steps")
+def test_a_folder_that_is_replaced_is_there_at_every_moment(tmp_path: Path) -> None:
+    path = tmp_path / "result"
+    with replacing_folder(path) as part:
+        (part / "whole").touch()
+    looking, missed = threading.Event(), []
+
+    def look() -> None:
+        while not looking.is_set():
+            if not (path / "whole").exists():
+                missed.append(1)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for _ in range(300):
+        with replacing_folder(path) as part:
+            (part / "whole").touch()
+    looking.set()
+    thread.join()
+    assert not missed
+    assert [p.name for p in tmp_path.iterdir()] == ["result"]
+
+
+def test_a_folder_put_aside_by_a_killed_process_comes_back(tmp_path: Path) -> None:
+    for name in (".result.01234567.old", ".result.01234567.part"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "from").write_text(name)
+    remove_leftovers(tmp_path / "result")
+    assert [p.name for p in tmp_path.iterdir()] == ["result"]
+    assert (tmp_path / "result" / "from").read_text().endswith(".old")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=HYPERLINK(A1)", "'=HYPERLINK(A1)"), ("@SUM(1)", "'@SUM(1)"), ("+1+cmd", "'+1+cmd"),
+        ("-1.5e-3", "-1.5e-3"), ("-inf", "-inf"), ("left\nlung", "left\nlung"),
+        ("red\x1b[31m", "red\\x1b[31m"), ("a\u202eb", "a\\u202eb"), ("né", "né"),
+    ],
+)  # fmt: skip
+def test_a_cell_is_no_formula_and_no_command_of_a_terminal(
+    tmp_path: Path, text: str, written: str
+) -> None:
+    path = tmp_path / "t.csv"
+    write_csv(path, [{"a": text, "b": -1}])
+    with path.open(newline="", encoding="utf-8") as file:
+        assert list(csv.DictReader(file)) == [{"a": written, "b": "-1"}]

@@ -6,10 +6,12 @@ most such a hidden file.
 """
 
 import csv
+import ctypes
 import hashlib
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +67,8 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Write a folder whole: gives a new folder beside `path`, and renames it at the end.
 
-    A folder that stood at `path` gives way, and what killed processes left beside it is removed.
+    A folder that stood at `path` stays until the new one takes its name, in one step on Linux.
+    Elsewhere it is put aside for that moment, and `remove_leftovers` brings it back after a kill.
     The files are not synced one by one, so this holds for a killed process and not for a power
     failure.
 
@@ -78,13 +81,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         part.mkdir(parents=True)
         yield part
-        if path.exists():
-            old = _beside(path)
+        if not path.exists():
+            os.replace(part, path)
+        elif not _exchange(part, path):
+            old = _beside(path, _OLD)
             os.replace(path, old)
             os.replace(part, path)
             shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(part, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
@@ -92,19 +95,38 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of writing `path`, which no other process may be doing."""
-    for left in path.parent.glob(f".{_escaped(path.name)}.*{_PART}"):
+    """Remove what killed processes left of writing `path`, which no other process may be doing.
+
+    A folder that was put aside, with no new one in its place, gets its name back.
+    """
+    beside = f".{_escaped(path.name)}.*"
+    for old in path.parent.glob(beside + _OLD):
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            os.replace(old, path)
+    for left in path.parent.glob(beside + _PART):
         if left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
         else:
             left.unlink(missing_ok=True)
 
 
-_PART = ".part"
+_PART, _OLD = ".part", ".old"
 
 
-def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+def _beside(path: Path, suffix: str = _PART) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{suffix}")
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Let two paths exchange their names in one step; False where the system cannot."""
+    try:
+        rename = ctypes.CDLL(None).renameat2  # Linux
+    except (AttributeError, OSError, TypeError):
+        return False
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    return bool(rename(here, os.fsencode(first), here, os.fsencode(second), exchange) == 0)
 
 
 def _escaped(name: str) -> str:
@@ -133,14 +155,39 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any], *, indent
     write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows as UTF-8 CSV with a header; what a row lacks of another's columns is empty."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+def write_csv(
+    path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
+) -> None:
+    """Write rows as UTF-8 CSV with a header; what a row lacks of another's columns is empty.
+
+    Texts are written as `spreadsheet_text` gives them. The columns are those of the rows unless
+    they are given.
+    """
+    columns = columns or list(dict.fromkeys(name for row in rows for name in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: spreadsheet_text(row[name]) for name in row} for row in rows)
     write_bytes(path, buffer.getvalue().encode("utf-8", "backslashreplace"))
+
+
+def spreadsheet_text(value: object) -> object:
+    """A cell that a spreadsheet takes for text and a terminal prints as it is.
+
+    A text that begins as a formula does gets an apostrophe before it, which spreadsheets do not
+    show; other control characters than line breaks and tabs are escaped. Numbers stay.
+    """
+    if not isinstance(value, str):
+        return value
+    text = _CONTROL.sub(lambda match: repr(match[0])[1:-1], value)
+    if text[:1] in _FORMULA and not _NUMBER.fullmatch(text):
+        return "'" + text
+    return text
+
+
+_FORMULA = frozenset("=+-@\t\r")
+_NUMBER = re.compile(r"[+-](\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-](inf|nan)", re.IGNORECASE | re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def check_folder(out: Path) -> Path:

@@ -310,8 +310,8 @@ def test_other_names_and_other_pages_are_refused(app):
 
 def test_what_was_uploaded_is_gone_when_the_page_ends(app, temporary):
     process, _ = app
-    assert list(temporary.glob("causalseg-page-*"))
-    assert oct(next(temporary.glob("causalseg-page-*")).stat().st_mode)[-3:] == "700"
+    assert list(temporary.glob("causalseg-*"))
+    assert oct(next(temporary.glob("causalseg-*")).stat().st_mode)[-3:] == "700"
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
     assert not [path for path in temporary.iterdir() if Path(path).name.startswith("causalseg")]

@@ -99,7 +99,7 @@ def test_nothing_is_lost_when_killed(orthanc, node, make_dicom, radiograph, tmp_
     path = make_dicom(radiograph, SOPClassUID=DigitalXRayImageStorageForPresentation)
     assert c_store(path, orthanc.node) == (0, 0)
     results = tmp_path / "queue" / "results"
-    made = until(lambda: list(results.glob("*/segmentation.dcm")))[0]
+    made = until(lambda: list(results.glob("[!.]*/segmentation.dcm")))[0]
     uid = pydicom.dcmread(made).SOPInstanceUID
     assert c_store(make_dicom(radiograph + 1), orthanc.node) == (0, 0)
     process.kill()

@@ -1,5 +1,6 @@
 """`causalseg predict` with a real (tiny, random) model: outputs, failures, resuming, privacy."""
 
+import csv
 import json
 import os
 import pickle
@@ -147,6 +148,42 @@ def test_results_are_never_replaced_unasked(predict, tmp_path, capsys):
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "index.csv"]
 
 
+@pytest.mark.parametrize("harm", ["removed", "cut", "changed"])
+def test_resume_makes_again_what_is_no_longer_whole(predict, tmp_path, capsys, harm):
+    image = picture(tmp_path / "a.png")
+    assert predict(image, "--text", "x") == 0
+    mask = tmp_path / "out/a/1_mask.png"
+    whole = mask.read_bytes()
+    if harm == "removed":
+        mask.unlink()
+    else:
+        mask.write_bytes(whole[:-5] if harm == "cut" else whole[:-1] + bytes([whole[-1] ^ 1]))
+    capsys.readouterr()
+    assert predict(image, "--text", "x", "--resume") == 0
+    assert "1 segmented" in capsys.readouterr().out
+    assert mask.read_bytes() == whole
+
+
+def index(out: Path) -> list[dict[str, str]]:
+    with (out / "index.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_index_tells_source_texts_and_areas(predict, tmp_path):
+    image = picture(tmp_path / "=a.png")
+    (tmp_path / "bad.png").write_bytes(b"")
+    assert predict(image, tmp_path / "bad.png", "--text", "=1+1", "--text", "left lung") == 1
+    first, second = index(tmp_path / "out")
+    masks = result(tmp_path / "out" / first["name"])["masks"]
+    assert first["source"] == str(image)
+    assert first["text"] == "'=1+1 | left lung"
+    assert first["area"] == " | ".join(str(mask["pixels"]) for mask in masks)
+    assert first["unit"] == "px"
+    assert all(note in first["warnings"] for mask in masks for note in mask["warnings"])
+    assert (second["status"], second["area"]) == ("failed", "")
+    assert "empty" in second["reason"]
+
+
 def test_killed_and_resumed(tiny_checkpoint, tmp_path):
     """kill -9 in the middle: whole folders or none; the finished ones are not done again."""
     (tmp_path / "in").mkdir()
@@ -164,6 +201,9 @@ def test_killed_and_resumed(tiny_checkpoint, tmp_path):
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     finished = {path.name: (path / "result.json").stat().st_mtime_ns for path in out.glob("[0-9]*")}
+    listed = {row["name"] for row in index(out)}
+    assert listed <= finished.keys()
+    assert len(listed) >= len(finished) - 1
     assert 3 <= len(finished) < len(names)
     for name in finished:
         for mask in result(out / name)["masks"]:

@@ -160,3 +160,11 @@ def test_folders_are_searched_and_others_counted(tmp_path):
 def test_shown_paths_fit_one_line():
     assert shown("a\nb\x1b[31m\0") == r"a\nb\x1b[31m\x00"
     assert len(shown("x" * 1000)) < 200
+
+
+def test_no_name_is_made_to_be_anothers_or_the_tables() -> None:
+    crafted = [Item(1, "a/x.png", ()), Item(2, "b/x.png", ()), Item(3, "scan.dcm", ())]
+    names = [item.name for item in name_items(crafted)]
+    taken = [Item(4 + i, f"{name}.png", ()) for i, name in enumerate([*names, "index.csv"])]
+    every = [item.name.lower() for item in name_items([*crafted, *taken])]
+    assert len({*every, "index.csv"}) == 8

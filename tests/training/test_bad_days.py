@@ -120,3 +120,46 @@ def test_a_run_that_has_its_epochs_is_not_shortened(tmp_path: Path) -> None:
     _check_checkpoint(path, 5)
     with pytest.raises(InputError, match="5 epochs already"):
         _check_checkpoint(path, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--model=null"], "model"),
+        (["--model.weights=RN50"], "openai:RN50"),
+        (["--trainer.accelerator=gpu"], "trainer.accelerator gpu"),
+        (["--trainer.accelerator=abacus"], "trainer.accelerator abacus"),
+    ],
+)
+def test_a_run_that_cannot_be_ends_in_a_sentence(
+    phantoms: Path, tmp_path: Path, words: list[str], sentence: str
+) -> None:
+    assert sentence in ended(command(phantoms, tmp_path / "run", *words))
+
+
+def test_a_config_without_a_model_ends_in_a_sentence(phantoms: Path, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("model: null\n")
+    words = command(phantoms, tmp_path / "run")
+    words[4:4] = ["--config", str(tmp_path / "c.yaml")]
+    assert "model" in ended([word for word in words if not word.startswith("--model.")])
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="waits by Linux's /proc")
+def test_a_run_that_is_terminated_in_its_first_moments_says_so(
+    phantoms: Path, tmp_path: Path
+) -> None:
+    words = command(phantoms, tmp_path / "run")
+    with subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as run:
+        while not caught(run.pid) >> (signal.SIGTERM - 1) & 1:
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.terminate()
+        _, said = run.communicate()
+    assert run.returncode == 130
+    assert said == "causalseg fit: interrupted\n"
+
+
+def caught(process: int) -> int:
+    """The signals that a process has handlers for, as bits."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("SigCgt:")[2].split()[0], 16)

@@ -1,7 +1,6 @@
 """What the server and the page say about one mask, in the source's own geometry."""
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from causalseg.inference.segmentation import Segmentation
 from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.sentences import segment_notes
 from causalseg.models.checks import Expected
+from causalseg.scratch import private_folder
 from causalseg.version import __version__
 
 NOTE = "Research software, not a medical device."
@@ -171,8 +171,8 @@ def seg_bytes(study: Study, answers: Sequence[Answer], model: Identity) -> bytes
         + (["corrected by hand."] if one.corrected else [])
         for one in answers
     ]
-    with tempfile.TemporaryDirectory(prefix="causalseg-") as folder:
-        path = Path(folder) / "segmentation.dcm"
+    with private_folder() as folder:
+        path = folder / "segmentation.dcm"
         write_seg(
             study,
             [described(one.text, said) for one, said in zip(answers, notes, strict=True)],

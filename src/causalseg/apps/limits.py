@@ -1,6 +1,5 @@
 """What a stranger's upload may cost: checked before anything is decoded."""
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from causalseg.data.images import FORMATS, check_size, decode_picture
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study, kind_of, read_study
 from causalseg.inference.formats.raster import picture_study
+from causalseg.scratch import private_folder
 
 NAME = "the image"
 """What messages call an upload, whose own name may hold a patient's."""
@@ -95,8 +95,8 @@ def _private_file(content: bytes) -> Iterator[Path]:
     """Readers of DICOM need a file; it is private, has a name of ours and is gone afterwards."""
     if not content:
         raise InputError(f"{NAME} is empty (0 bytes): choose a file again.")
-    with tempfile.TemporaryDirectory(prefix="causalseg-") as folder:
-        path = Path(folder) / "upload"
+    with private_folder() as folder:
+        path = folder / "upload"
         path.write_bytes(content)
         yield path
 

@@ -5,7 +5,6 @@ removed when the page is closed.
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from causalseg import scratch
 from causalseg.apps import downloads, layout, sentence, session, texts, viewer
 from causalseg.apps.answers import Identity
 from causalseg.apps.hosts import SameHost
@@ -37,13 +37,10 @@ def private_folder() -> Iterator[Path]:
 
     gradio settles on its folder when it is imported, so this must come before.
     """
-    folder = tempfile.mkdtemp(prefix="causalseg-page-")
-    os.environ["GRADIO_TEMP_DIR"] = folder
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    try:
-        yield Path(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with scratch.private_folder() as folder:
+        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        yield folder
 
 
 class Page:

@@ -1,6 +1,7 @@
 """The parser of commands whose options are the fields of dataclasses."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -8,6 +9,7 @@ from jsonargparse import ArgumentParser
 
 import causalseg
 from causalseg.cli.dialect import OPTION, explained, respelled
+from causalseg.errors import InputError
 
 _PACKAGE = Path(causalseg.__file__).parent
 
@@ -21,6 +23,16 @@ class ConfigParser(ArgumentParser):
         """As the parent's, with dashes in the names of options, and configs of the package."""
         given = None if args is None else with_configs(respelled(args, "-", "_"))
         return super().parse_args(given, *more, **options)
+
+    def read(self, argv: Sequence[str]) -> dict[str, Any]:
+        """The fields of the dataclasses by their names, `model` as a plain dictionary."""
+        parsed = self.parse_args(argv)
+        parsed.pop("config", None)
+        for name in ("data", "model", "optimizer", "trainer"):
+            if parsed.get(name, {}) is None:  # `model: null` in YAML
+                raise InputError(f"{name} has no value: give its options, or leave {name} out.")
+        fields: dict[str, Any] = self.instantiate_classes(parsed).as_dict()
+        return fields | {"model": asdict(fields["model"])}
 
     def format_help(self, formatter: Any = None) -> str:
         """As the parent's, with dashes in the names of options."""

@@ -36,8 +36,6 @@ def parse_run(
     argv: list[str], prog: str, description: str, config: type[Any], skip: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """As `parse_fit`, for any config that extends `RunConfig`, without the options in `skip`."""
-    from dataclasses import asdict
-
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
     from causalseg.cli.config_parser import ConfigParser
@@ -47,11 +45,7 @@ def parse_run(
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
     parser.add_class_arguments(config, None, skip={"model", *skip})
     parser.add_class_arguments(model_class(_architecture(argv)).config_class, "model")
-    parsed = parser.parse_args(argv)
-    parsed.pop("config", None)
-    instances: dict[str, Any] = parser.instantiate_classes(parsed).as_dict()
-    instances["model"] = asdict(instances["model"])
-    return instances
+    return parser.read(argv)
 
 
 def _architecture(argv: list[str]) -> str:

@@ -26,8 +26,6 @@ def main(argv: list[str]) -> int:
 
 
 def _parse(argv: list[str]) -> dict[str, Any]:
-    from dataclasses import asdict
-
     from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
     from causalseg.cli.config_parser import ConfigParser
@@ -45,8 +43,4 @@ def _parse(argv: list[str]) -> dict[str, Any]:
     parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
     parser.add_class_arguments(LodoConfig, None, skip={"model"})
     parser.add_class_arguments(MCDRLConfig, "model")
-    parsed = parser.parse_args(argv)
-    parsed.pop("config", None)
-    instances: dict[str, Any] = parser.instantiate_classes(parsed).as_dict()
-    instances["model"] = asdict(instances["model"])
-    return instances
+    return parser.read(argv)

@@ -4,11 +4,14 @@ Only this table is loaded for `causalseg --help`; a subcommand's module is impor
 named. A subcommand is a module `causalseg.cli.NAME` with `main(argv) -> exit code`.
 """
 
+import signal
 import sys
+import threading
 from importlib import import_module
 
 from causalseg.cli.dialect import with_dashes
 from causalseg.errors import InputError
+from causalseg.inputs import printable
 from causalseg.version import __version__
 
 COMMANDS = {
@@ -75,15 +78,23 @@ def main(argv: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    if threading.current_thread() is threading.main_thread():
+        # What ends a run from outside ends it as Ctrl-C does. Servers set handlers of their own.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code: int = import_module(f"causalseg.cli.{name.replace('-', '_')}").main(with_dashes(rest))
     except InputError as error:
-        print(f"causalseg {name}: error: {error}", file=sys.stderr)
+        print(f"causalseg {name}: error: {_for_terminal(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"causalseg {name}: interrupted", file=sys.stderr)
         return 130
     return code
+
+
+def _for_terminal(message: str) -> str:
+    """The message with what a terminal would take for commands escaped; line breaks stay."""
+    return "\n".join(printable(line) for line in message.split("\n"))
 
 
 if __name__ == "__main__":

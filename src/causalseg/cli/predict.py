@@ -1,21 +1,20 @@
 """`causalseg predict`: segment images, folders and prompt tables from text."""
 
 import argparse
-import csv
-import io
 import math
 import os
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.cli import dialect, predict_dicomweb, predict_ray, sentence_options
+from causalseg.cli.predict_index import writing_index
 from causalseg.errors import InputError
-from causalseg.files import sha256_of, write_bytes
+from causalseg.files import sha256_of
 from causalseg.progress import track
+from causalseg.scratch import private_folder
 
 if TYPE_CHECKING:
     from causalseg.inference.requests import Plan
@@ -119,8 +118,8 @@ def main(argv: list[str]) -> int:
     if not arguments.dicomweb:
         return _run(arguments, _plan(arguments))[0]
     # What was fetched holds patient data: it is private, and gone afterwards.
-    with tempfile.TemporaryDirectory(prefix="causalseg-") as folder:
-        code, records = _run(arguments, predict_dicomweb.plan(arguments, Path(folder)))
+    with private_folder() as folder:
+        code, records = _run(arguments, predict_dicomweb.plan(arguments, folder))
     if arguments.store:
         return max(code, predict_dicomweb.store(arguments, records))
     return code
@@ -225,12 +224,15 @@ def _local(
 ) -> Iterator[dict[str, Any]]:
     from causalseg.inference.predict import predict_one
 
-    for item in plan.items:
-        yield predict_one(segmenter, item, out, options)
+    with writing_index(out / "index.csv", plan) as add:
+        for item in plan.items:
+            record = predict_one(segmenter, item, out, options)
+            add(item, record)
+            yield record
 
 
 def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
-    """Write index.csv, tell what failed and what must be known, return the exit code."""
+    """Tell what failed and what must be known, return the exit code."""
     failed = [(failure.row, f"row {failure.row}", failure.reason) for failure in plan.failures]
     failed += [
         (record["row"], item.label, record["reason"])
@@ -238,7 +240,6 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
         if record["status"] == "failed"
     ]
     failed.sort()
-    _write_index(plan, records, out)
     counts = Counter(record["status"] for record in records)
     warned = Counter(note for record in records for note in dict.fromkeys(record["warnings"]))
     _tell_sentences(records)
@@ -284,18 +285,3 @@ def _tell_sentences(records: Sequence[dict[str, Any]]) -> None:
         print(f"{one['text']!r} was read as {one['read_as']!r}.{meant}")
     if len(told) > _SHOWN:
         print(f"{len(told) - _SHOWN} more sentences: what they were read as is in result.json")
-
-
-def _write_index(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> None:
-    """One line for each image or bad row; without paths, which may hold patient data."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["row", "name", "status", "reason", "warnings"])
-    rows: list[tuple[int, str, str, str, str]] = [
-        (failure.row, "", "failed", failure.reason, "") for failure in plan.failures
-    ]
-    rows += [
-        (r["row"], r["name"], r["status"], r["reason"], " | ".join(r["warnings"])) for r in records
-    ]
-    writer.writerows(sorted(rows))
-    write_bytes(out / "index.csv", text.getvalue().encode())

@@ -64,6 +64,8 @@ def initialise(
         if image_tower is None:
             raise InputError(f"this model has no image tower to fill from {weights}.")
         return _load_imagenet(image_tower, Path(rest), total)
+    if weights in HUB and not Path(weights).exists():
+        raise InputError(f"there is no weights file {weights}; OpenAI's are openai:{weights}.")
     path = _fetch(rest) if kind == "openai" else Path(weights)
     state = {k: v for k, v in read_state(path).items() if k not in _NOT_WEIGHTS}
     loaded = _load_clip(image_tower, text_tower, state, path)

@@ -81,6 +81,7 @@ def forest(
     axes.plot(middle, at, "o", color=_LINE)
     if zero:
         axes.axvline(0, color="#888", lw=1, ls="--")
-    axes.set_yticks(at, labels)
+    # A name with two dollars is no formula, and an odd one would end the drawing.
+    axes.set_yticks(at, [name.replace("$", r"\$") for name in labels])
     axes.set(xlabel=label, ylim=(-0.6, len(labels) - 0.4))
     return figure

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.errors import InputError
-from causalseg.files import remove_leftovers, replacing_folder, write_json
+from causalseg.files import remove_leftovers, replacing_folder, sha256_of, write_json
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study, read_study
 from causalseg.inference.requests import Item
 from causalseg.inference.tracks import PredictOptions, TrackAnswer, segment_study, tracks_of
 from causalseg.inference.writers import write_answers
-from causalseg.inputs import read_json
+from causalseg.inputs import printable, read_json
 from causalseg.version import __version__
 
 if TYPE_CHECKING:
@@ -29,26 +29,34 @@ def request_digest(item: Item, options: PredictOptions) -> str:
     """SHA-256 of everything that decides an item's results, the source's size and time too."""
     settings = asdict(options)
     del settings["resume"]
-    files = item.files or (item.image,)
-    if os.path.isdir(item.image):  # a series named by its folder
-        files = tuple(entry.path for entry in sorted(os.scandir(item.image), key=lambda e: e.name))
     request = [
         item.image,
         [asdict(prompt) for prompt in item.prompts],
         settings,
-        [[stat.st_size, stat.st_mtime_ns] for stat in map(os.stat, files)],
+        [[stat.st_size, stat.st_mtime_ns] for stat in map(os.stat, _source_files(item))],
         __version__,
     ]
     return hashlib.sha256(json.dumps(request).encode()).hexdigest()
 
 
+def _source_files(item: Item) -> list[Path]:
+    if os.path.isdir(item.image):  # a series named by its folder
+        return sorted(Path(item.image).iterdir())
+    return [Path(path) for path in item.files or (item.image,)]
+
+
 def is_done(folder: Path, digest: str) -> bool:
-    """Whether a folder holds the whole results of this very request."""
+    """Whether a folder holds the whole results of this very request, each file as it was made."""
     try:
-        record = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(folder / RESULT)
+        files = record["sha256"]
+        return bool(
+            record["request"] == digest
+            and files.keys() >= {name for mask in record["masks"] for name in mask["files"]}
+            and all(sha256_of(folder / name) == made for name, made in files.items())
+        )
+    except (InputError, LookupError, TypeError, AttributeError):
         return False
-    return isinstance(record, dict) and record.get("request") == digest
 
 
 class SetAsideError(InputError):
@@ -73,20 +81,24 @@ def predict_one(
     Returns:
         row, name, status ("done", "kept" from an earlier run, "set aside" for a reader, or
         "failed"), reason (of the latter two, without patient data), warnings (of the image and of
-        every mask), sentences (text, read_as and meant of each mask), seconds.
+        every mask), sentences (text, read_as and meant of each mask), areas (of each mask, with
+        their units), seconds.
 
     """
     start = time.monotonic()
     status, reason = "failed", ""
     notes: list[str] = []
     told: list[dict[str, str]] = []
+    areas: list[tuple[float, str]] = []
     try:
-        status, notes, told = _predict(segmenter, item, out, options)
+        status, record = _predict(segmenter, item, out, options)
+        notes, told = _said(record)
+        areas = [_area(mask) for mask in record["masks"]]
     except SetAsideError as error:
         status, reason = "set aside", str(error)
     except (InputError, OSError) as error:
         refused = error if isinstance(error, OSError) else error.__cause__
-        reason = str(error)
+        reason = _without_paths(str(error), item)
         if isinstance(refused, OSError):  # without the path, which may hold patient data
             reason = f"the file system refused ({refused.strerror or type(refused).__name__})."
     except MemoryError:
@@ -101,8 +113,19 @@ def predict_one(
         "reason": reason,
         "warnings": notes,
         "sentences": told,
+        "areas": areas,
         "seconds": round(time.monotonic() - start, 3),
     }
+
+
+def _without_paths(reason: str, item: Item) -> str:
+    """A message that names no scan by its path, which may hold patient data."""
+    if item.is_picture:
+        return reason
+    for path in (*item.files, item.image):
+        for form in (path, printable(path), os.path.basename(path)):
+            reason = reason.replace(form, "the file") if form else reason
+    return reason
 
 
 def _study(item: Item, options: PredictOptions) -> Study:
@@ -115,35 +138,36 @@ def _study(item: Item, options: PredictOptions) -> Study:
 
 def _predict(
     segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions
-) -> tuple[str, list[str], list[dict[str, str]]]:
+) -> tuple[str, dict[str, Any]]:
     folder = out / item.name
     if "\0" in item.image or not os.path.exists(item.image):
         raise InputError("there is no such file: check the path.")
+    remove_leftovers(folder)
     digest = request_digest(item, options)
     if options.resume and is_done(folder, digest):
-        return ("kept", *_said(read_json(folder / RESULT)))
+        return "kept", read_json(folder / RESULT)
     study = _study(item, options)
     tracks = tracks_of(item.prompts, len(study.frames))
     answers = segment_study(segmenter, study, tracks, options.sides, strict=options.strict)
     _check_quality(answers, options.min_quality)
     general = [*study.warnings, *domain_warnings(study, segmenter.provenance)]
-    remove_leftovers(folder)
     with replacing_folder(folder) as part:
         written = write_answers(segmenter, study, answers, part, options)
         general += written.pop("warnings")
         record = {
             "note": "Research software, not a medical device.",
             "version": __version__,
-            "image": item.image,
-            **({"files": list(item.files)} if item.files else {}),
+            "image": item.source,
+            **({} if item.is_picture else {"files": [sha256_of(f) for f in _source_files(item)]}),
             "row": item.row,
             "request": digest,
             "model": options.model,
             "warnings": general,
             **written,
+            "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
         }
         write_json(part / RESULT, record)
-    return ("done", *_said(record))
+    return "done", record
 
 
 def _check_quality(answers: Sequence[TrackAnswer], least: float | None) -> None:
@@ -159,6 +183,14 @@ def _check_quality(answers: Sequence[TrackAnswer], least: float | None) -> None:
             )
         if answer.expected is None and any(not s.empty for s in answer.sentences.values()):
             raise SetAsideError(f"how good {about} is cannot be told: look at the image.")
+
+
+def _area(mask: Mapping[str, Any]) -> tuple[float, str]:
+    """A mask's size in the unit that says most."""
+    for name, unit in (("volume_mm3", "mm3"), ("area_mm2", "mm2")):
+        if name in mask:
+            return mask[name], unit
+    return mask["pixels"], "px"
 
 
 def _said(record: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:

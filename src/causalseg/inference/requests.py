@@ -19,7 +19,8 @@ MAX_TEXT = 1000
 RequestRow = tuple[int, dict[str, object] | str]
 """A row's number from 1, and its fields or what is wrong with it."""
 _WHOLE = re.compile(r"(\d{1,9})(?:\.0*)?", re.ASCII)
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]|^\.|^.{81,}")
+_TAKEN = re.compile(r"-([0-9a-f]{12}|[0-9a-f]{64})$|^index\.csv$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,19 @@ class Item:
     """All slices where the image is a DICOM series of several files, `image` the first of them."""
 
     @property
+    def is_picture(self) -> bool:
+        """PNG, JPEG, TIFF or BMP, whose path may be told."""
+        return self.image.lower().endswith(SUFFIXES)
+
+    @property
+    def source(self) -> str:
+        """How results name it: a picture by its path, others by the name of their folder."""
+        return shown(self.image) if self.is_picture else self.name
+
+    @property
     def label(self) -> str:
         """How messages name it, without patient data: only a picture by its path."""
-        if self.image.lower().endswith(SUFFIXES):
+        if self.is_picture:
             return shown(self.image)
         return f"input {self.row} ({self.name})" if self.name else f"input {self.row}"
 
@@ -81,17 +92,27 @@ def clean_prompt(text: object) -> str:
     return clean.clean_text(text, MAX_TEXT)
 
 
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _plain_name(image: str) -> str | None:
-    """The stem of a picture made safe for any file system; None for other kinds."""
+    """The stem of a picture where it is safe for any file system; else None.
+
+    A stem that looks like a name with a hash, or is that of the table, is not safe.
+    """
     path = Path(image)
     if path.suffix.lower() not in SUFFIXES:
         return None
-    safe = _UNSAFE.sub("_", path.stem).lstrip(".")[:80]
-    return safe if safe == path.stem else f"{safe or 'image'}-{_short_hash(image)}"
+    return None if _UNSAFE.search(path.stem) or _TAKEN.search(path.stem) else path.stem
+
+
+def _hashed_name(image: str, digits: int) -> str:
+    """A name with a hash of the path; only pictures keep the readable part."""
+    path = Path(image)
+    readable = path.stem if path.suffix.lower() in SUFFIXES else "scan"
+    readable = _UNSAFE.sub("_", readable).lstrip(".")[:80] or "image"
+    return f"{readable}-{_hash(image)[:digits]}"
 
 
 def name_items(items: Iterable[Item]) -> tuple[Item, ...]:
@@ -99,14 +120,15 @@ def name_items(items: Iterable[Item]) -> tuple[Item, ...]:
     items = list(items)
     plain = [_plain_name(item.image) for item in items]
     count = Counter(name.lower() for name in plain if name)
-    named = []
-    for item, name in zip(items, plain, strict=True):
-        if name is None:
-            name = f"scan-{_short_hash(item.image)}"
-        elif count[name.lower()] > 1:
-            name = f"{name}-{_short_hash(item.image)}"
-        named.append(replace(item, name=name))
-    return tuple(named)
+    names: list[str] = []
+    for digits in (12, 64):  # someone may have made two paths whose hashes begin alike
+        names = [
+            name if name and count[name.lower()] == 1 else _hashed_name(item.image, digits)
+            for item, name in zip(items, plain, strict=True)
+        ]
+        if len({name.lower() for name in names}) == len(names):
+            break
+    return tuple(replace(item, name=name) for item, name in zip(items, names, strict=True))
 
 
 @dataclass

@@ -25,12 +25,14 @@ from lightning.pytorch.callbacks import (
 )
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.files import check_folder, write_bytes
 from causalseg.inference.sentences import kind_of_captions
+from causalseg.inputs import one_line
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import check_loadable, load_checkpoint
 from causalseg.models.registry import build_model
@@ -242,6 +244,19 @@ def _trainer(config: RunConfig, folder: Path, record: dict[str, Any]) -> L.Train
             folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
         )
     )
+    try:
+        return _made(config, folder, callbacks, interactive)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"trainer.accelerator {settings.accelerator} with trainer.devices {settings.devices} "
+            f"cannot be used here: {one_line(error)}"
+        ) from error
+
+
+def _made(
+    config: RunConfig, folder: Path, callbacks: list[Callback], interactive: bool
+) -> L.Trainer:
+    settings = config.trainer
     return L.Trainer(
         max_epochs=settings.max_epochs,
         accelerator=settings.accelerator,

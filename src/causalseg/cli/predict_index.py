@@ -1,0 +1,70 @@
+"""`index.csv` of `causalseg predict`: a line for each image and bad row, written as it goes."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from causalseg.errors import InputError
+from causalseg.files import spreadsheet_text, write_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from causalseg.inference.requests import Item, Plan
+
+COLUMNS = ("row", "name", "source", "status", "reason", "text", "area", "unit", "warnings")
+"""`area` is in `unit`: px, mm2 or mm3. What there is of several texts is set apart by ` | `."""
+
+
+@contextmanager
+def writing_index(
+    path: Path, plan: "Plan"
+) -> "Iterator[Callable[[Item, Mapping[str, Any]], None]]":
+    """Give a function that adds an item's line, which a killed process leaves on the disk.
+
+    At the end, also after an exception, the lines stand in the order of the rows.
+
+    Raises:
+        InputError: the file cannot be written.
+
+    """
+    lines = [
+        dict.fromkeys(COLUMNS, "")
+        | {"row": failure.row, "status": "failed", "reason": failure.reason}
+        for failure in plan.failures
+    ]
+    try:
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+
+            def put(line: Mapping[str, Any]) -> None:
+                writer.writerow({name: spreadsheet_text(line[name]) for name in COLUMNS})
+                file.flush()
+
+            def add(item: "Item", record: Mapping[str, Any]) -> None:
+                lines.append(_line(item, record))
+                put(lines[-1])
+
+            for line in lines:
+                put(line)
+            yield add
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error
+    finally:
+        write_csv(path, sorted(lines, key=lambda line: int(line["row"])), COLUMNS)
+
+
+def _line(item: "Item", record: Mapping[str, Any]) -> dict[str, Any]:
+    texts = [one["text"] for one in record["sentences"]] or [one.text for one in item.prompts]
+    areas = record["areas"]
+    return {
+        **{name: record[name] for name in ("row", "name", "status", "reason")},
+        "source": item.source,
+        "text": " | ".join(texts),
+        "area": " | ".join(f"{area:.10g}" for area, _ in areas),
+        "unit": " | ".join(dict.fromkeys(unit for _, unit in areas)),
+        "warnings": " | ".join(record["warnings"]),
+    }

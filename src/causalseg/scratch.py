@@ -1,0 +1,65 @@
+"""Folders for what others must not see, such as uploads: private, and gone afterwards.
+
+A process that is killed cannot remove its own. Each folder is locked while its process lives, and
+whoever makes the next one removes those of the same user that nobody holds.
+"""
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a folder that is in use cannot be removed
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX = "causalseg-"
+_YOUNG = 60
+"""Seconds in which a new folder may not be locked yet."""
+
+
+@contextmanager
+def private_folder() -> Iterator[Path]:
+    """A new folder in the system's temporary folder that only this user can read."""
+    _remove_abandoned()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # of mode 0700, and of a name none can guess
+    held = _lock(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if held is not None:
+            os.close(held)
+
+
+def _lock(folder: Path) -> int | None:
+    """An open, locked descriptor of a folder; None where another process holds it."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_abandoned() -> None:
+    if fcntl is None:
+        return
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # another process may be removing it
+            found = folder.lstat()
+            mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+            if not mine or time.time() - found.st_mtime < _YOUNG:
+                continue
+            held = _lock(folder)
+            if held is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(held)
