@@ -7,16 +7,12 @@ whoever makes the next one removes those of the same user that nobody holds.
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-try:
-    import fcntl
-except ImportError:  # Windows, where a folder that is in use cannot be removed
-    fcntl = None  # type: ignore[assignment]
 
 _PREFIX = "causalseg-"
 _YOUNG = 60
@@ -39,8 +35,10 @@ def private_folder() -> Iterator[Path]:
 
 def _lock(folder: Path) -> int | None:
     """An open, locked descriptor of a folder; None where another process holds it."""
-    if fcntl is None:
+    if sys.platform == "win32":  # which has no such locks
         return None
+    import fcntl
+
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,7 +49,7 @@ def _lock(folder: Path) -> int | None:
 
 
 def _remove_abandoned() -> None:
-    if fcntl is None:
+    if sys.platform == "win32":
         return
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another process may be removing it
