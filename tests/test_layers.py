@@ -48,3 +48,10 @@ def test_imports_go_down_only() -> None:
             if name in LEVEL and LEVEL[name] < LEVEL[parts[0]]
         ]
     assert not wrong
+
+
+def test_the_method_is_short_and_no_file_is_long() -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in ROOT.rglob("*.py")}
+    assert not [str(path) for path, length in lengths.items() if length > 300]
+    method = ROOT / "models" / "causalclipseg"
+    assert sum(lengths[path] for path in method.glob("*.py") if path.name != "fast.py") < 500

@@ -19,12 +19,11 @@ from causalseg.apps.answers import Identity
 from causalseg.apps.hosts import SameHost
 from causalseg.apps.limits import Limits, read_file
 from causalseg.apps.session import Session
+from causalseg.apps.theme import theme
 from causalseg.errors import InputError
 from causalseg.inference.segmenter import Segmenter
 from causalseg.text.captions import mirror_caption
 
-# What a machine has already; a font to be fetched would be a request to somewhere else.
-_FONTS = ("-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
 _QUIET = {"api_visibility": "private", "show_progress": "hidden"}
 _SAVE = "() => setTimeout(() => document.querySelector('#save, #save button').click(), 50)"
 # On a phone the image lies above the button that was pressed.
@@ -89,23 +88,6 @@ class Page:
         """
         from starlette.middleware import Middleware
 
-        theme = self.gr.themes.Base(
-            primary_hue="teal", neutral_hue="slate", radius_size="sm", font=_FONTS
-        ).set(
-            # Enough contrast for small text and for the button (WCAG AA).
-            body_text_color_subdued="#4b5768",
-            body_text_color_subdued_dark="#b3bfd0",
-            block_label_text_color="#3c4858",
-            block_label_text_color_dark="#c3cddb",
-            block_title_text_color="#3c4858",
-            block_title_text_color_dark="#c3cddb",
-            button_primary_background_fill="#0f766e",
-            button_primary_background_fill_dark="#0f766e",
-            button_primary_background_fill_hover="#115e59",
-            button_primary_background_fill_hover_dark="#115e59",
-            button_primary_text_color="#ffffff",
-            button_primary_text_color_dark="#ffffff",
-        )
         self.blocks.queue(max_size=self.limits.queue)
         _, url, _ = self.blocks.launch(
             server_name=host,
@@ -113,7 +95,7 @@ class Page:
             root_path=root_path,
             max_file_size=self.limits.max_bytes,
             css=(files("causalseg.apps") / "assets" / "page.css").read_text(encoding="utf-8"),
-            theme=theme,
+            theme=theme(),
             app_kwargs={"middleware": [Middleware(SameHost, names=names)]},
             footer_links=[],
             share=False,

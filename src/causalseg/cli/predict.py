@@ -133,7 +133,7 @@ def _run(arguments: argparse.Namespace, plan: "Plan") -> tuple[int, list[dict[st
 
     from causalseg.inference.segmenter import Segmenter
 
-    segmenter = Segmenter.load(checkpoint, device=_device(arguments.device))
+    segmenter = Segmenter.load(checkpoint, device=arguments.device)
     records = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
     return _report(plan, records, out), records
 
@@ -163,7 +163,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
 
 def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     from causalseg.inference.default import DEFAULT, default_checkpoint
-    from causalseg.inference.formats.seg import parse_concept
+    from causalseg.inference.formats.codes import parse_concept
     from causalseg.inference.tracks import PredictOptions
 
     for option in ("finding", "anatomy"):
@@ -191,14 +191,6 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
         resume=arguments.resume,
     )
     return options, checkpoint
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return name
 
 
 def _prepare(out: Path, plan: "Plan", *, keep: bool) -> None:

@@ -6,15 +6,13 @@ may have another extension.
 """
 
 import os
-import unicodedata
 import warnings
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from causalseg.data.checks import inspect_record
+from causalseg.data.folder import Files
 from causalseg.data.leaks import LeakRule, find_identical, find_leaks
 from causalseg.data.manifest import (
     SPLITS,
@@ -223,45 +221,6 @@ def _wrong_with(caption: str) -> str | None:
     except InputError as error:
         return str(error).rstrip(".")
     return None
-
-
-class Files:
-    """The entries of a folder, found by name or stem.
-
-    Names are compared in one form of Unicode (macOS writes "e" and its accent apart), and without
-    case where that leaves one file, as the systems do on which such tables are written.
-    Hidden entries and Windows' thumbnail cache do not count.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        entries = sorted(folder.iterdir())
-        self._paths = [p for p in entries if not p.name.startswith(".") and p.name != "Thumbs.db"]
-        self._exact: dict[tuple[str, str], list[Path]] = defaultdict(list)
-        self._folded: dict[tuple[str, str], list[Path]] = defaultdict(list)
-        for path in self._paths:
-            for part, text in (("name", path.name), ("stem", path.stem)):
-                self._exact[part, _form(text)].append(path)
-                self._folded[part, _form(text).casefold()].append(path)
-
-    def __iter__(self) -> Iterator[Path]:
-        return iter(self._paths)
-
-    def named(self, name: str) -> Path | None:
-        """The file of that name."""
-        found = self._find("name", name)
-        return found[0] if len(found) == 1 else None
-
-    def stemmed(self, stem: str) -> list[Path]:
-        """The files of that name without its ending."""
-        return self._find("stem", stem)
-
-    def _find(self, part: str, text: str) -> list[Path]:
-        form = _form(text)
-        return self._exact.get((part, form)) or self._folded.get((part, form.casefold()), [])
-
-
-def _form(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
 
 
 def _images_of(name: str, images: Files) -> list[Path]:

@@ -1,9 +1,10 @@
 """Image towers whose every position lies in the joint space of images and texts."""
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from causalseg.encoders.config import CLIPConfig, ResNetConfig
 from causalseg.encoders.resnet import AttentionPool, ResNetTower
+from causalseg.encoders.tower import Tower
 from causalseg.encoders.vit import VisionTransformer
 
 
@@ -24,7 +25,7 @@ class DenseResNet(ResNetTower):
         return dense, dense
 
 
-def dense_tower(config: CLIPConfig) -> nn.Module:
+def dense_tower(config: CLIPConfig) -> Tower:
     """The image tower of an encoder; called with images it gives (features, local features)."""
     if isinstance(config.image, ResNetConfig):
         return DenseResNet(config.image, config.embedding)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from causalseg.encoders.config import ResNetConfig
+from causalseg.encoders.tower import Tower
 
 EXPANSION = 4
 
@@ -57,7 +58,7 @@ class Bottleneck(nn.Module):
         return out
 
 
-class ResNetTower(nn.Module):
+class ResNetTower(Tower):
     """Image tower that gives the feature maps of its stages 2 and above.
 
     Args:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from causalseg.encoders.config import TextConfig
+from causalseg.encoders.tower import Tower
 from causalseg.errors import InputError
 
 
@@ -69,7 +70,7 @@ class Transformer(nn.Module):
         return x
 
 
-class TextTower(nn.Module):
+class TextTower(Tower):
     """Caption -> tau: the last layer's activation at [EOS], projected to the joint space.
 
     Attention is causal and every token after [EOS] is padding, so a sequence may end at its

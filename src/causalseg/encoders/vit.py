@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalseg.encoders.config import ViTConfig
+from causalseg.encoders.tower import Tower
 from causalseg.encoders.transformer import ResidualAttentionBlock, Transformer
 from causalseg.errors import InputError
 
@@ -22,7 +23,7 @@ def value_path(block: ResidualAttentionBlock, x: Tensor) -> Tensor:
     return y
 
 
-class VisionTransformer(nn.Module):
+class VisionTransformer(Tower):
     """Image tower that projects every patch token to the joint space.
 
     At the resolution the weights were learned at, positions are used as they are; at another, the

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from causalseg.encoders.torchscript import read_torchscript
+from causalseg.encoders.tower import Tower
 from causalseg.errors import InputError
 from causalseg.files import sha256_of
 
@@ -39,9 +40,7 @@ class WeightsReport:
         return asdict(self)
 
 
-def initialise(
-    image_tower: nn.Module | None, text_tower: nn.Module | None, weights: str
-) -> WeightsReport:
+def initialise(image_tower: Tower | None, text_tower: Tower | None, weights: str) -> WeightsReport:
     """Fill the towers.
 
     Args:
@@ -127,8 +126,8 @@ def _fetch(name: str) -> Path:
 
 
 def _load_clip(
-    image_tower: nn.Module | None,
-    text_tower: nn.Module | None,
+    image_tower: Tower | None,
+    text_tower: Tower | None,
     state: dict[str, Tensor],
     path: Path,
 ) -> int:
@@ -139,7 +138,7 @@ def _load_clip(
         if tower is None:
             continue
         own = tower.state_dict()
-        optional = getattr(tower, "unused_weights", ("attnpool.",))
+        optional = tower.unused_weights
         missing = sorted(set(own) - set(given))
         unexpected = sorted(k for k in set(given) - set(own) if not k.startswith(optional))
         misfit = sorted(k for k in set(own) & set(given) if own[k].shape != given[k].shape)
@@ -162,7 +161,7 @@ def _load_clip(
     return loaded
 
 
-def _load_imagenet(image_tower: nn.Module, path: Path, total: int) -> WeightsReport:
+def _load_imagenet(image_tower: Tower, path: Path, total: int) -> WeightsReport:
     given = read_state(path)
     own = image_tower.state_dict()
     fits = {k: v for k, v in given.items() if k in own and own[k].shape == v.shape}

@@ -26,9 +26,10 @@ from causalseg.evaluation.statistics import (
     cluster_codes,
     paired_test,
 )
+from causalseg.inference.encoded import probabilities
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.pictures import heatmap
-from causalseg.inference.segmenter import Segmenter, probabilities
+from causalseg.inference.segmenter import Segmenter
 from causalseg.models.causalclipseg.model import CausalCLIPSeg
 from causalseg.models.output import SegmentationOutput
 

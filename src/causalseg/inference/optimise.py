@@ -37,7 +37,26 @@ def optimise(
         raise InputError(f"precision must be fp32 or bf16, not {precision!r}.")
     fold_and_compare(model, example) if example else fold_batch_norms(model)
     if precision == "bf16":
-        model.to_bfloat16()
+        to_bfloat16(model)
+
+
+def to_bfloat16(model: SegmentationModel) -> None:
+    """Convert all but the model's `full_precision` to bfloat16, in place.
+
+    Raises:
+        InputError: the model names nothing in `full_precision`: it was not tried.
+
+    """
+    if not model.full_precision:
+        raise InputError(f"{type(model).__name__} runs in fp32 only; leave the precision at fp32.")
+    for name, parameter in model.named_parameters():
+        exact = any(name.startswith(f"{part}.") for part in model.full_precision)
+        if not exact and parameter.is_floating_point():
+            parameter.data = parameter.data.bfloat16()
+    for name in model.image_parts:
+        model.get_submodule(name).register_forward_pre_hook(
+            lambda _, arguments: (arguments[0].bfloat16(),)
+        )
 
 
 def compiled(model: SegmentationModel) -> None:

@@ -1,7 +1,7 @@
 """From an image and a sentence to a mask: the one door to a trained model's forward pass."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,8 @@ from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.inference.backends import is_exported, load_exported
 from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.inference.device import usable_device
+from causalseg.inference.encoded import EncodedImages, probabilities
 from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
@@ -30,20 +32,6 @@ from causalseg.text.reading import Sides
 
 NO_FINDING = -20.0
 """Logit of a place that is known to hold nothing."""
-
-
-@dataclass(frozen=True)
-class EncodedImages:
-    """What a model computes of images before it reads a text."""
-
-    features: Any
-    """Of the model's `encode_image`."""
-    count: int
-    """Images."""
-    summaries: NDArray[np.float32] | None = None
-    """(B, D): what tells an image of the training's kind from another."""
-    unlocated: NDArray[np.float32] | None = None
-    """(B, S, S): probabilities of the answer to a sentence that names no place."""
 
 
 class Segmenter:
@@ -90,7 +78,8 @@ class Segmenter:
         Args:
             path: a `.safetensors` checkpoint, or what `causalseg export` made of one (`.onnx`, or
                 OpenVINO's `.xml`).
-            device: as PyTorch names it, e.g. "cpu" or "cuda"; exported files run on the CPU.
+            device: as PyTorch names it, e.g. "cpu" or "cuda", or "auto" for a GPU if there is one;
+                exported files run on the CPU.
             precision: "bf16" computes the image path in bfloat16, for processors that are faster
                 at it (docs/results/performance.md has what it costs in Dice).
             compile: compile the image path with `torch.compile`, which takes a C++ compiler and
@@ -302,25 +291,9 @@ class Segmenter:
         )
 
 
-def probabilities(output: SegmentationOutput) -> NDArray[np.float32]:
-    """The foreground probability of each text, (T, S, S) float32."""
-    found: NDArray[np.float32] = output.logits.sigmoid()[:, 0].float().cpu().numpy()
-    return found
-
-
 def _example(preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
     """A fixed image and sentence, on which a model's logits are compared."""
     size = preprocessing.size
     image = torch.randint(256, (size, size, 3), generator=torch.Generator().manual_seed(0))
     pixels = image.byte().numpy()
     return preprocessing.image(pixels)[None], preprocessing.tokens(["lower left lung"])
-
-
-def usable_device(name: str) -> torch.device:
-    """The device of that name; InputError where there is none such on this machine."""
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):
-        raise InputError(f"there is no device {name!r} here: use cpu, or a GPU's name.") from None
-    return device

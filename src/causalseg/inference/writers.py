@@ -9,7 +9,8 @@ import numpy as np
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
-from causalseg.inference.formats.seg import LESION, described, parse_concept, write_seg
+from causalseg.inference.formats.codes import LESION, parse_concept
+from causalseg.inference.formats.seg import described, write_seg
 from causalseg.inference.formats.seg_source import UnfitSourceError
 from causalseg.inference.outputs import (
     mask_pixels,

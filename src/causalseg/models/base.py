@@ -14,16 +14,15 @@ How to add a model. Make a folder here, and write
 3. its line in `models/registry.py`.
 
 `tests/models/test_contract.py` then runs over it, and `fit`, `evaluate`, `ablate`, `faithfulness`,
-`predict`, `export`, the page and the server take it. `models/dynunet` is a complete example.
+`predict`, `export`, the page and the server take it. docs/explanation/architecture.md
+shows a complete example.
 
 `__init__` builds the network with random weights and reads no file. What has to be read (published
 weights) is read by `initialise`, which `build_model` calls and loading a checkpoint does not.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
@@ -31,6 +30,7 @@ from torch import Tensor, nn
 from causalseg.encoders.normalisation import CLIP, Normalisation
 from causalseg.encoders.weights import WeightsReport
 from causalseg.errors import InputError
+from causalseg.models.folding import NormPair
 from causalseg.models.losses import Objective, SegmentationLoss
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.readers.base import TextReader
@@ -39,8 +39,6 @@ from causalseg.text.readers.none import NoText
 
 Text = Tensor | tuple[Tensor, ...]
 """Encoded texts: a tensor, or several, the first dimension of each being the text."""
-NormPair = tuple[str, str]
-"""Dotted names of a convolution and of the batch norm that directly follows it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,25 +220,6 @@ class SegmentationModel(nn.Module, ABC):
         """
         return []
 
-    def to_bfloat16(self) -> None:
-        """Convert all but `full_precision` to bfloat16 for inference, in place.
-
-        Raises:
-            InputError: the model names nothing in `full_precision`: it was not tried.
-
-        """
-        if not self.full_precision:
-            name = type(self).__name__
-            raise InputError(f"{name} runs in fp32 only; leave the precision at fp32.")
-        for name, parameter in self.named_parameters():
-            exact = any(name.startswith(f"{part}.") for part in self.full_precision)
-            if not exact and parameter.is_floating_point():
-                parameter.data = parameter.data.bfloat16()
-        for name in self.image_parts:
-            self.get_submodule(name).register_forward_pre_hook(
-                lambda _, arguments: (arguments[0].bfloat16(),)
-            )
-
     def export_refusal(self) -> str | None:
         """Why this model cannot be exported, as the end of a sentence; None where it can."""
         return None
@@ -306,23 +285,3 @@ def check_divisible(images: Tensor, stride: int, name: str) -> None:
             f"{name} cannot take an image of {width} x {height}; choose a size that {stride} "
             "divides."
         )
-
-
-def prefixed(prefix: str, pairs: Iterable[NormPair]) -> list[NormPair]:
-    """Pairs of a child's names as names of its parent."""
-    return [(f"{prefix}.{first}", f"{prefix}.{second}") for first, second in pairs]
-
-
-def sequential_pairs(module: nn.Module) -> list[NormPair]:
-    """Each convolution that a batch norm follows within an `nn.Sequential`."""
-    found: list[NormPair] = []
-    for name, part in module.named_modules():
-        if type(part) is not nn.Sequential:  # a subclass may have a forward of its own
-            continue
-        children = list(part.named_children())
-        found += [
-            (f"{name}.{a}" if name else a, f"{name}.{b}" if name else b)
-            for (a, first), (b, second) in pairwise(children)
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d)
-        ]
-    return found

@@ -42,6 +42,20 @@ def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     return 1 - ((2 * (p * y).sum(1) + 1) / (p.sum(1) + y.sum(1) + 1)).mean()
 
 
+SATURATED = 0.01
+"""A mask value within this of 0 or 1 counts as saturated."""
+
+
+def mask_statistics(masks: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    """The mean and the saturated fraction of each stage's causal mask M, for the log."""
+    found: dict[str, Tensor] = {}
+    for stage, mask in masks.items():
+        m = mask.detach()
+        found[f"mask{stage}_mean"] = m.mean()
+        found[f"mask{stage}_saturated"] = ((m < SATURATED) | (m > 1 - SATURATED)).float().mean()
+    return found
+
+
 class SegmentationLoss(Objective):
     """Weighted sum of binary cross-entropy and soft Dice on the logits.
 

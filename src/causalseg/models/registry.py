@@ -11,7 +11,6 @@ from causalseg.models.base import SegmentationModel
 MODELS = {
     "causalclipseg": "causalseg.models.causalclipseg.model:CausalCLIPSeg",
     "mcdrl": "causalseg.models.mcdrl.model:MCDRL",
-    "dynunet": "causalseg.models.dynunet.model:DynUNet",
     "unet": "causalseg.models.unet.model:UNet",
     "unetplusplus": "causalseg.models.unet.model:UNetPlusPlus",
     "attentionunet": "causalseg.models.unet.model:AttentionUNet",

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from causalseg.errors import InputError
-from causalseg.inference.segmenter import EncodedImages, Segmenter
+from causalseg.inference.encoded import EncodedImages
+from causalseg.inference.segmenter import Segmenter
 
 METHODS = ("encode", "probabilities", "threshold")
 

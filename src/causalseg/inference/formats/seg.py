@@ -5,7 +5,6 @@ code for the left lung means the patient's. The prompt itself is in the segment'
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalseg.errors import InputError
+from causalseg.inference.formats.codes import ANATOMY, CATEGORY, LESION, Concept
 from causalseg.inference.formats.dicom import quiet
 from causalseg.inference.formats.dicom_pixels import frame_attribute
 from causalseg.inference.formats.seg_source import (
@@ -27,46 +27,6 @@ SegType = Literal["binary", "fractional"]
 _SERIES_NUMBER = 9000
 MAX_DESCRIPTION = 1024
 """Characters of a segment's description (DICOM's short text)."""
-
-
-@dataclass(frozen=True)
-class Concept:
-    """A coded concept: value, coding scheme, meaning."""
-
-    value: str
-    scheme: str
-    meaning: str
-
-
-LESION = Concept("52988006", "SCT", "Lesion")
-_CATEGORY = Concept("49755003", "SCT", "Morphologically Abnormal Structure")
-# DICOM's Body Part Examined (PS3.16 annex L) to the anatomic region that is coded.
-ANATOMY = {
-    "CHEST": Concept("39607008", "SCT", "Lung"),
-    "THORAX": Concept("39607008", "SCT", "Lung"),
-    "LUNG": Concept("39607008", "SCT", "Lung"),
-    "COLON": Concept("71854001", "SCT", "Colon"),
-    "ABDOMEN": Concept("818983003", "SCT", "Abdomen"),
-    "BREAST": Concept("76752008", "SCT", "Breast"),
-    "BRAIN": Concept("12738006", "SCT", "Brain"),
-}
-
-
-def parse_concept(text: str, option: str) -> Concept:
-    """`SCHEME:VALUE:MEANING` as given on the command line.
-
-    Raises:
-        InputError: naming the option.
-
-    """
-    parts = [part.strip() for part in text.split(":", 2)]
-    if len(parts) != 3 or not all(parts) or len(parts[0]) > 16 or len(parts[1]) > 16:
-        raise InputError(
-            f"{option} wants SCHEME:VALUE:MEANING, such as SCT:52988006:Lesion, not {text!r}."
-        )
-    if len(parts[2]) > 64:
-        raise InputError(f"{option}: a code's meaning has at most 64 characters.")
-    return Concept(parts[1], parts[0], parts[2])
 
 
 def described(text: str, notes: Sequence[str]) -> str:
@@ -116,7 +76,7 @@ def _segments(
         segment = highdicom.seg.SegmentDescription(
             segment_number=number,
             segment_label=_label(prompt),
-            segmented_property_category=code(_CATEGORY),
+            segmented_property_category=code(CATEGORY),
             segmented_property_type=code(finding),
             algorithm_type="AUTOMATIC",
             algorithm_identification=algorithm,

@@ -1,6 +1,5 @@
 """CausalCLIPSeg (Chen et al., MICCAI 2024), in the order of the paper.
 
 `decoder` is Eq. 1, `masker` and `fusion` are Eq. 2 and what follows it, `objective` is Eq. 3 and 4,
-and `model` puts them together. `fast` computes the same in another order, several times faster;
-nothing in it is needed to understand the method.
+and `model` puts them together. `fast` is the same in another order, faster, and needs no reading.
 """

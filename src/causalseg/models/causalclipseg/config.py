@@ -9,7 +9,6 @@ from causalseg.models.base import ModelConfig
 
 # Channels of (fused features, first decoder step, second decoder step).
 _HEADS = {"compact": (128, 128, 48), "tiny": (64, 64, 32)}
-_PAPER_HEAD = (512, 512, 256)
 _ENCODERS = {"paper": "RN101", "compact": "compact"}
 
 
@@ -63,9 +62,9 @@ class CausalCLIPSegConfig(ModelConfig):
                 f"with masker {str(self.masker).lower()} there are no confounding features; "
                 "set adversary to 'none'."
             )
-        if self.unified_stage not in self.stages:
-            stages = f"{self.stages} for encoder {self.encoder!r}"
-            raise InputError(f"unified_stage must be one of {stages}, not {self.unified_stage}.")
+        if self.unified_stage not in (stages := tuple(range(2, len(self.image.layers) + 1))):
+            whose = f"{stages} for encoder {self.encoder!r}"
+            raise InputError(f"unified_stage must be one of {whose}, not {self.unified_stage}.")
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise InputError(f"kernel_size must be odd and positive, not {self.kernel_size}.")
 
@@ -81,11 +80,6 @@ class CausalCLIPSegConfig(ModelConfig):
         return encoder_config(self.encoder).image  # type: ignore[return-value]
 
     @property
-    def stages(self) -> tuple[int, ...]:
-        """Encoder stages whose features are used: 2 to the last."""
-        return tuple(range(2, len(self.image.layers) + 1))
-
-    @property
     def head(self) -> tuple[int, int, int]:
         """`head_channels`, resolved."""
-        return self.head_channels or _HEADS.get(self.encoder, _PAPER_HEAD)
+        return self.head_channels or _HEADS.get(self.encoder, (512, 512, 256))

@@ -1,8 +1,9 @@
 """Text-pixel alignment: S = D(tau, F) = W_tau * up(F) + b_tau (Eq. 1)."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from causalseg.layers.resize import resize
 
 
 def correlate(features: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
@@ -69,8 +70,3 @@ class Decoder(nn.Module):
         """
         pixels = self.project(F.relu(self.norm2(self.up2(resize(x, size)))))
         return correlate(pixels.expand(len(tau), -1, -1, -1), *self.text_kernel(tau))
-
-
-def resize(x: Tensor, size: tuple[int, ...] | torch.Size) -> Tensor:
-    """(B, C, h, w) -> (B, C, *size), bilinear."""
-    return F.interpolate(x, size=size, mode="bilinear", align_corners=False)

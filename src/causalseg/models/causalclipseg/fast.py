@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from causalseg.layers.resize import resize
 from causalseg.layers.upsample_conv import upsample_conv, upsample_conv_phases
 from causalseg.models.causalclipseg.decoder import Decoder
-from causalseg.models.causalclipseg.fusion import Fusion, fit
+from causalseg.models.causalclipseg.fusion import Fusion
 
 CHUNK = 64
 """Most channels of the upsampled features that exist at a time."""
@@ -37,7 +38,7 @@ class FastFusion(Fusion):
             # There is a bias only once the batch norm has been folded; it is added once.
             bias = self.conv.bias if stage == self.unified_stage else None
             values = F.conv2d(features[stage], weight, bias)
-            parts.append(fit(self.rescale(stage, features[stage], values), target))
+            parts.append(resize(self.rescale(stage, features[stage], values), target))
         return F.relu(self.norm(sum(parts)))
 
 

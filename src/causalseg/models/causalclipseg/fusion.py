@@ -7,14 +7,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from causalseg.layers.carafe import CARAFE
-from causalseg.models.causalclipseg.decoder import resize
+from causalseg.layers.resize import resize
 
 
 class Fusion(nn.Module):
     """CARAFE to the unified scale, concatenation, 1x1 convolution, batch norm, ReLU.
 
-    Coarser stages are upsampled by CARAFE. A finer stage, which exists only where the unified
-    scale is not the finest, is average-pooled, since CARAFE only upsamples.
+    Coarser stages are upsampled by CARAFE; finer ones, where there are any, are average-pooled.
     """
 
     def __init__(
@@ -23,13 +22,10 @@ class Fusion(nn.Module):
         super().__init__()
         self.channels = dict(channels)
         self.unified_stage = unified_stage
-        self.carafe = nn.ModuleDict(
-            {
-                str(stage): CARAFE(count, 2 ** (stage - unified_stage))
-                for stage, count in channels.items()
-                if stage > unified_stage
-            }
-        )
+        self.carafe = nn.ModuleDict()
+        for stage, count in channels.items():
+            if stage > unified_stage:
+                self.carafe[str(stage)] = CARAFE(count, 2 ** (stage - unified_stage))
         self.conv = nn.Conv2d(sum(channels.values()), out_channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels)
 
@@ -44,11 +40,7 @@ class Fusion(nn.Module):
 
     def forward(self, features: Mapping[int, Tensor]) -> Tensor:
         """`{stage: (B, C_i, h_i, w_i)}` -> (B, out_channels, h, w) at the unified scale."""
-        target = features[self.unified_stage].shape[2:]
-        parts = [self.rescale(stage, features[stage], features[stage]) for stage in self.channels]
-        return F.relu(self.norm(self.conv(torch.cat([fit(part, target) for part in parts], 1))))
-
-
-def fit(x: Tensor, target: torch.Size) -> Tensor:
-    """Resize by a row or column, where an image side is not a multiple of 32."""
-    return x if x.shape[2:] == target else resize(x, target)
+        size = features[self.unified_stage].shape[2:]
+        parts = [self.rescale(i, features[i], features[i]) for i in self.channels]
+        # Where an image side is not a multiple of 32, a stage may lack a row or column.
+        return F.relu(self.norm(self.conv(torch.cat([resize(x, size) for x in parts], 1))))

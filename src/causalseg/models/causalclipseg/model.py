@@ -17,13 +17,14 @@ from causalseg.encoders.transformer import TextTower
 from causalseg.encoders.weights import initialise
 from causalseg.layers.gradient import reverse_gradient
 from causalseg.layers.hooks import changed_outputs
-from causalseg.models.base import NormPair, SegmentationModel, Text, prefixed
+from causalseg.models.base import SegmentationModel, Text
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
 from causalseg.models.causalclipseg.decoder import Decoder
 from causalseg.models.causalclipseg.fast import FastDecoder, FastFusion
 from causalseg.models.causalclipseg.fusion import Fusion
 from causalseg.models.causalclipseg.masker import Masker
 from causalseg.models.causalclipseg.objective import MinMaxLoss
+from causalseg.models.folding import NormPair, prefixed
 from causalseg.models.output import SegmentationOutput
 from causalseg.text.batch import encode_distinct
 
@@ -116,19 +117,17 @@ class CausalCLIPSeg(SegmentationModel):
 
     def encode_image(self, images: Tensor, *, confounder: bool = False) -> ImageFeatures:
         """Split the features of images (B, 3, H, W) into F^c and F^s (Eq. 2) and fuse them."""
-        features = self.image_tower(images)
-        size = (images.shape[2], images.shape[3])
+        features, size = self.image_tower(images), (images.shape[2], images.shape[3])
         masks = self._masks(features)
         additive = self.config.masker == "additive"
-        causal = dict(features)
-        for i, mask in masks.items():
-            causal[i] = features[i] + mask if additive else mask * features[i]
+        causal = {i: features[i] + m if additive else m * features[i] for i, m in masks.items()}
         confounding = None
         if confounder and self.confounding is not None:
             confounding = self.confounding(self._confounding(features, masks), size)
+        pixels = self.causal({**features, **causal}, size)
         attention = {} if additive else masks  # what is added is not a mask
         summary = features[max(features)].mean((2, 3))
-        return ImageFeatures(self.causal(causal, size), confounding, size, attention, summary)
+        return ImageFeatures(pixels, confounding, size, attention, summary)
 
     def summarise(self, features: ImageFeatures) -> Tensor:
         """The deepest stage's features, averaged over places."""

@@ -7,13 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
-from causalseg.models.losses import Objective, soft_dice_loss
+from causalseg.models.losses import Objective, mask_statistics, soft_dice_loss
 from causalseg.models.output import SegmentationOutput
 
 CONFOUNDER_BOUND = 5.0
 """L_s above this means that D_s is being driven to be confidently wrong (chance is ln 2 = 0.69)."""
-SATURATED = 0.01
-"""A mask value within this of 0 or 1 counts as saturated."""
 
 
 class MinMaxLoss(Objective):
@@ -23,8 +21,6 @@ class MinMaxLoss(Objective):
     that is minimised is L_c + L_s: D_s learns to predict the mask from the confounding features,
     and the masker learns to leave nothing in them that would help. With `alternating`, odd steps
     update the masker alone by L_c - lambda L_s, even steps all the rest by L_c + L_s.
-
-    The output must be that of a model with the same config.
     """
 
     def __init__(self, config: CausalCLIPSegConfig) -> None:
@@ -48,20 +44,17 @@ class MinMaxLoss(Objective):
         and the saturated fraction of M; arguments as in `Objective`.
         """
         target = batch["mask"]
-        parts = {"causal": self._segmentation_loss(output.logits, target)}
-        loss = parts["causal"]
+        loss = F.binary_cross_entropy_with_logits(output.logits, target)
+        if self.config.dice_weight:
+            loss = loss + self.config.dice_weight * soft_dice_loss(output.logits, target)
+        parts = {"causal": loss}
         if output.confounder_logits is not None:
             adverse = F.binary_cross_entropy_with_logits(output.confounder_logits, target)
             parts["confounding"] = adverse
             self._watch(adverse.detach())
-            form = self.config.adversary
-            against = form == "literal" or self.masker_turn(step)
+            against = self.config.adversary == "literal" or self.masker_turn(step)
             loss = loss - self.config.adversary_weight * adverse if against else loss + adverse
-        for stage, mask in output.attention.items():
-            m = mask.detach()
-            parts[f"mask{stage}_mean"] = m.mean()
-            extreme = (m < SATURATED) | (m > 1 - SATURATED)
-            parts[f"mask{stage}_saturated"] = extreme.float().mean()
+        parts |= mask_statistics(output.attention)
         return {"loss": loss, **{name: value.detach() for name, value in parts.items()}}
 
     def _watch(self, adverse: Tensor) -> None:
@@ -74,9 +67,3 @@ class MinMaxLoss(Objective):
             "Eq. 3 has no lower bound; use adversary 'reversal' or 'alternating'.",
             stacklevel=3,
         )
-
-    def _segmentation_loss(self, logits: Tensor, target: Tensor) -> Tensor:
-        loss = F.binary_cross_entropy_with_logits(logits, target)
-        if self.config.dice_weight:
-            loss = loss + self.config.dice_weight * soft_dice_loss(logits, target)
-        return loss

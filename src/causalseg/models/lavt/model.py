@@ -11,15 +11,8 @@ from causalseg.encoders.swin import SwinSizes
 from causalseg.encoders.transformer import WordTower
 from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
-from causalseg.models.base import (
-    ModelConfig,
-    NormPair,
-    Text,
-    check_divisible,
-    pair,
-    prefixed,
-    sequential_pairs,
-)
+from causalseg.models.base import ModelConfig, Text, check_divisible, pair
+from causalseg.models.folding import NormPair, prefixed, sequential_pairs
 from causalseg.models.lavt.network import LanguageFusion, ResNetBackbone, SwinBackbone
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.words import WordModel
@@ -100,7 +93,7 @@ class LAVT(WordModel):
 
     def initialise(self) -> None:
         """Fill the towers from the weights that the config names."""
-        image = self.image_tower if self.config.backbone == "resnet" else None
+        image = self.image_tower if isinstance(self.image_tower, ResNetBackbone) else None
         self.weights_report = initialise(image, self.text_tower, self.config.weights)
 
     def encode_image(self, images: Tensor) -> Tensor:

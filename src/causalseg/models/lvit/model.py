@@ -7,15 +7,8 @@ from torch import Tensor
 from causalseg.encoders.config import encoder_config
 from causalseg.encoders.transformer import WordTower
 from causalseg.encoders.weights import initialise
-from causalseg.models.base import (
-    ModelConfig,
-    NormPair,
-    Text,
-    check_divisible,
-    pair,
-    prefixed,
-    sequential_pairs,
-)
+from causalseg.models.base import ModelConfig, Text, check_divisible, pair
+from causalseg.models.folding import NormPair, prefixed, sequential_pairs
 from causalseg.models.lvit import network
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.words import WordModel

@@ -18,14 +18,8 @@ from causalseg.encoders.resnet import ResNetTower
 from causalseg.encoders.transformer import TextTower
 from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
-from causalseg.models.base import (
-    ImageOnlyModel,
-    NormPair,
-    ParameterGroup,
-    Rates,
-    prefixed,
-    sequential_pairs,
-)
+from causalseg.models.base import ImageOnlyModel, ParameterGroup, Rates
+from causalseg.models.folding import NormPair, prefixed, sequential_pairs
 from causalseg.models.mcdrl import dictionary as z
 from causalseg.models.mcdrl.config import DICTIONARIES, MCDRLConfig
 from causalseg.models.mcdrl.head import Head

@@ -20,13 +20,11 @@ from causalseg.layers.blocks import upsample_to
 from causalseg.models.base import (
     ImageOnlyModel,
     ModelConfig,
-    NormPair,
     SegmentationModel,
     Text,
     check_divisible,
-    prefixed,
-    sequential_pairs,
 )
+from causalseg.models.folding import NormPair, prefixed, sequential_pairs
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.pretrained.network import FiLM, ResNetDecoder, WordMaps
 from causalseg.models.words import WordModel

@@ -13,13 +13,11 @@ from causalseg.errors import InputError
 from causalseg.models.base import (
     ImageOnlyModel,
     ModelConfig,
-    NormPair,
     SegmentationModel,
     Text,
     check_divisible,
-    prefixed,
-    sequential_pairs,
 )
+from causalseg.models.folding import NormPair, prefixed, sequential_pairs
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.tganet.network import LabelWords, TextGuidedDecoder
 from causalseg.models.tganet.objective import LabelledLoss
@@ -53,15 +51,18 @@ class TGANetConfig(ModelConfig):
         return encoder_config(self.encoder)
 
 
-def _tower(config: TGANetConfig) -> ResNetTower:
+class ShortTower(ResNetTower):
+    """A residual tower without its last stage, which a file of the whole tower holds."""
+
+    unused_weights = ("attnpool.", "layer4.")
+
+
+def _tower(config: TGANetConfig) -> ShortTower:
     image = config.towers.image
     assert isinstance(image, ResNetConfig)
-    tower = ResNetTower(
+    return ShortTower(
         ResNetConfig(layers=image.layers[:STAGES], width=image.width, style=image.style)
     )
-    # What a file of a whole tower holds besides.
-    tower.unused_weights = ("attnpool.", "layer4.")  # type: ignore[assignment]
-    return tower
 
 
 def _pairs(model: nn.Module, tower: ResNetTower) -> list[NormPair]:

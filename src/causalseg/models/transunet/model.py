@@ -5,13 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from causalseg.encoders.normalisation import UNIT
-from causalseg.models.base import (
-    ImageOnlyModel,
-    ModelConfig,
-    NormPair,
-    check_divisible,
-    sequential_pairs,
-)
+from causalseg.models.base import ImageOnlyModel, ModelConfig, check_divisible
+from causalseg.models.folding import NormPair, sequential_pairs
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.transunet import network
 

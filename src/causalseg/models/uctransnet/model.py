@@ -4,13 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from causalseg.models.base import (
-    ImageOnlyModel,
-    ModelConfig,
-    NormPair,
-    check_divisible,
-    sequential_pairs,
-)
+from causalseg.models.base import ImageOnlyModel, ModelConfig, check_divisible
+from causalseg.models.folding import NormPair, sequential_pairs
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.uctransnet import network
 

@@ -9,13 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from causalseg.models.base import (
-    ImageOnlyModel,
-    ModelConfig,
-    NormPair,
-    check_divisible,
-    sequential_pairs,
-)
+from causalseg.models.base import ImageOnlyModel, ModelConfig, check_divisible
+from causalseg.models.folding import NormPair, sequential_pairs
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.unet import network as networks
 from causalseg.models.unet.objective import HEAD, DeepSupervision

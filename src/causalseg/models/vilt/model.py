@@ -5,15 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from causalseg.encoders.normalisation import UNIT
-from causalseg.models.base import (
-    ModelConfig,
-    NormPair,
-    SegmentationModel,
-    Text,
-    check_divisible,
-    pair,
-    sequential_pairs,
-)
+from causalseg.models.base import ModelConfig, SegmentationModel, Text, check_divisible, pair
+from causalseg.models.folding import NormPair, sequential_pairs
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.vilt import network
 from causalseg.text.batch import up_to_eos
