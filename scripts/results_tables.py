@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from causalseg.evaluation.forensics import LEADERBOARD
+from causalseg.experiments.published import LEADERBOARD
 from causalseg.evaluation.summary import control_rows
 from causalseg.markdown import markdown_table
 

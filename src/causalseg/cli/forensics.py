@@ -6,6 +6,7 @@ from causalseg.cli.dialect import Parser
 
 if TYPE_CHECKING:
     from causalseg.evaluation.forensics import Verdict
+    from causalseg.experiments.published import Published
 
 
 def main(argv: list[str]) -> int:
@@ -23,7 +24,8 @@ def main(argv: list[str]) -> int:
     if not args.table and (args.dice is None or args.iou is None):
         parser.error("give DICE and IOU, or --table")
 
-    from causalseg.evaluation.forensics import LEADERBOARD, examine
+    from causalseg.evaluation.forensics import examine
+    from causalseg.experiments.published import LEADERBOARD
 
     if args.table:
         _print_table([(row, examine(f"{row.dice:.2f}", f"{row.iou:.2f}")) for row in LEADERBOARD])
@@ -38,7 +40,7 @@ def _print_verdict(verdict: "Verdict") -> None:
     print(verdict.words)
 
 
-def _print_table(rows: list[tuple[object, "Verdict"]]) -> None:
+def _print_table(rows: "list[tuple[Published, Verdict]]") -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -46,14 +48,13 @@ def _print_table(rows: list[tuple[object, "Verdict"]]) -> None:
     for name in ("data", "method", "Dice", "IoU", "gap", "scale", "note"):
         table.add_column(name)
     for row, verdict in rows:
-        cells = vars(row)
         table.add_row(
-            cells["data"],
-            cells["method"],
-            f"{cells['dice']:.2f}",
-            f"{cells['iou']:.2f}",
+            row.data,
+            row.method,
+            f"{row.dice:.2f}",
+            f"{row.iou:.2f}",
             f"{100 * verdict.gap:+.2f}",
             verdict.kind,
-            cells["note"],
+            row.note,
         )
     Console().print(table)

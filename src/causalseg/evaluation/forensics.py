@@ -28,37 +28,6 @@ class Verdict:
     words: str
 
 
-@dataclass(frozen=True)
-class Published:
-    """One published row, in percent."""
-
-    data: str
-    method: str
-    dice: float
-    iou: float
-    note: str
-
-
-LEADERBOARD = (
-    Published("QaTa-COV19", "U-Net (image only)", 79.02, 69.46, "as in CausalCLIPSeg's Table 1"),
-    Published("QaTa-COV19", "nnU-Net (image only)", 80.42, 70.81, "as in CausalCLIPSeg's Table 1"),
-    Published("QaTa-COV19", "LViT", 83.66, 75.11, "claimed; re-runs by others 81.76 to 83.03"),
-    Published("QaTa-COV19", "CausalCLIPSeg", 85.21, 76.90, "claimed; never reproduced in public"),
-    Published("QaTa-COV19", "RecLMIS", 85.22, 77.00, "claimed; re-run 83.69 +- 0.38"),
-    Published("QaTa-COV19", "C2Seg", 85.25, 76.97, "claimed, no code"),
-    Published("QaTa-COV19", "SwinTextUNet", 86.47, 78.2, "preprint; highest claim found"),
-    Published("QaTa-COV19", "DD-CMD", 84.75, 76.30, "audited re-run, 1 seed"),
-    Published("QaTa-COV19", "BetterLViT", 84.71, 76.23, "audited re-run, 3 seeds"),
-    Published("QaTa-COV19", "MMI-UNet", 83.97, 75.48, "own checkpoint, macro (micro: 90.88)"),
-    Published("QaTa-COV19", "CausalCLIPSeg, plain", 82.50, 73.24, "Table 2: no CLIP, no causality"),
-    Published("QaTa-COV19", "CausalCLIPSeg, causal", 83.61, 74.86, "Table 2: causal, no CLIP"),
-    Published("QaTa-COV19", "CausalCLIPSeg, CLIP", 83.71, 74.69, "Table 2: CLIP, no causality"),
-    Published("MoNuSeg", "U-Net", 76.45, 62.86, "14 test images"),
-    Published("MoNuSeg", "LViT", 80.36, 67.31, "14 test images"),
-)
-"""Claims and re-runs read from papers and repositories up to November 2026."""
-
-
 def examine(dice: str, iou: str) -> Verdict:
     """Judge a pair as printed; the digits given tell how far rounding may have moved it.
 
@@ -93,7 +62,7 @@ def _judge(gap: float, slack: float) -> tuple[str, str]:
     if gap > slack:
         return "macro", (
             f"IoU lies {gap:.2%} above D / (2 - D): a mean of per-image values (macro). Not "
-            "comparable with micro values, which are about 7 Dice points higher on QaTa-COV19."
+            "comparable with micro values, which are higher by several Dice points."
         )
     if slack > COARSE:
         return "undecided", "Both kinds fit: the numbers are rounded too coarsely to tell."
