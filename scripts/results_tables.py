@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from causalseg.experiments.published import LEADERBOARD
 from causalseg.evaluation.summary import control_rows
+from causalseg.experiments.published import LEADERBOARD
 from causalseg.markdown import markdown_table
 
 MICRO = (("MMI-UNet", "90.88", "own checkpoint; 83.97 macro"), ("LViT", "90.63", "83.40 macro"))

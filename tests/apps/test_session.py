@@ -61,7 +61,7 @@ def test_answers_follow_the_threshold_and_the_edit(segmenter, dicom, pixels):
         assert np.array_equal(found.mask, mask[:, ::-1])
         assert found.area_mm2 == pytest.approx(mask.sum() * 0.125)
     expected = float(dice(masks[0] > 0, masks[1] > 0))
-    assert session.agreement(state.work) == pytest.approx(expected)
+    assert session.dice_between(state.work) == pytest.approx(expected)
     shown = session.view(state)
     assert (shown["left"], shown["right"]) == ("R", "L")
     for one, mask in zip(shown["masks"], masks, strict=True):
@@ -71,7 +71,7 @@ def test_answers_follow_the_threshold_and_the_edit(segmenter, dicom, pixels):
 def test_two_empty_masks_are_not_alike_but_nothing(segmenter, dicom):
     work = at(asked(segmenter, dicom, FIRST, SECOND), 1.0).work
     answers = work.answers(segmenter)
-    assert session.agreement(work) is None
+    assert session.dice_between(work) is None
     assert "nothing to compare" in texts.comparison(work, answers)
     said = texts.figures(answers[0])
     assert "Nothing is marked" in said
@@ -159,7 +159,7 @@ def test_downloads_hold_both_masks_in_the_source_s_geometry(segmenter, dicom, tm
     assert np.array_equal(seg[0, ..., 1], masks[1])
     record = json.loads(found["json"].read_text())
     assert np.array_equal(rle.decode(record["masks"][1]["mask"]), masks[1])
-    assert record["dice_between_masks"] == session.agreement(state.work)
+    assert record["dice_between_masks"] == session.dice_between(state.work)
     assert record["model"]["sha256"] == MODEL.sha256
     for path in found.values():
         if path.suffix != ".dcm":

@@ -12,12 +12,13 @@ from causalseg.data.dataset import SegmentationDataset
 from causalseg.data.lvit import read_lvit
 from causalseg.data.phantom import PHANTOM_ZONES, describe_zones, named_zones, phantom_cases, truth
 from causalseg.data.preprocessing import Preprocessing
-from causalseg.data.rewrites import UNLOCATED, Rewrite, RewriteConfig, check_sides, keep, rewrites
+from causalseg.data.rewrites import Rewrite, RewriteConfig, check_sides, keep, rewrites
 from causalseg.data.texts import TextTable
 from causalseg.errors import InputError
 from causalseg.text.captions import mirror_caption, parse
 from causalseg.text.readers.clip import ClipTokens
 from causalseg.text.tokenizer import tokenize
+from causalseg.text.words import UNLOCATED
 
 PREP = Preprocessing(size=48, reader=ClipTokens(40))
 STILL = AugmentConfig(scale=(1, 1), degrees=0, shift=0, gamma=1, contrast=0, brightness=0)

@@ -6,8 +6,8 @@ import pytest
 from causalseg.cli.main import main
 from causalseg.errors import InputError
 from causalseg.evaluation.forensics import examine
-from causalseg.experiments.published import LEADERBOARD
 from causalseg.evaluation.metrics import iou_of_dice
+from causalseg.experiments.published import LEADERBOARD
 
 
 @pytest.mark.parametrize(

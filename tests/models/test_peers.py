@@ -10,18 +10,23 @@ from causalseg.models.cost import flop
 from causalseg.models.lavt.model import SWIN
 from causalseg.models.lavt.network import LanguageFusion, SwinBackbone
 from causalseg.models.losses import SegmentationLoss
-from causalseg.models.lvit.network import LViT
+from causalseg.models.lvit.network import LViTNetwork
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.pretrained.network import ResNetDecoder
 from causalseg.models.registry import build_model
 from causalseg.models.swinunet.model import SIZES as SWIN_UNET
-from causalseg.models.swinunet.network import SwinUnet
+from causalseg.models.swinunet.network import SwinUnetNetwork
 from causalseg.models.tganet.network import LabelWords, TextGuidedDecoder
 from causalseg.models.tganet.objective import NOTHING, count_and_size
 from causalseg.models.transunet.network import Sizes as TransUNetSizes
-from causalseg.models.transunet.network import TransUNet
-from causalseg.models.uctransnet.network import UCTransNet
-from causalseg.models.unet.network import AttentionUNet, NNUNet, UNet, UNetPlusPlus
+from causalseg.models.transunet.network import TransUNetNetwork
+from causalseg.models.uctransnet.network import UCTransNetNetwork
+from causalseg.models.unet.network import (
+    AttentionUNetNetwork,
+    NNUNetNetwork,
+    UNetNetwork,
+    UNetPlusPlusNetwork,
+)
 from causalseg.text.tokenizer import tokenize
 
 
@@ -62,18 +67,18 @@ class ResNetUNet(nn.Module):
 # channels where there are words. LAVT: less the last stage's gate (two C x C maps), which nothing
 # reads. ResNet-50: 0.5 GFLOP less than torchvision's, whose blocks stride a convolution later.
 CARDS = {
-    "unet": (lambda: UNet(64), 0, 14.75, 45.3),
-    "attentionunet": (lambda: AttentionUNet(64), 0, 34.88, 101.7),
-    "unetplusplus": (lambda: UNetPlusPlus(32), 0, 9.12, 50.1),
-    "nnunet": (lambda: NNUNet(32, 224), 0, 20.60, 21.8),
-    "transunet": (lambda: TransUNet(TransUNetSizes(), 224), 0, 105.28, 58.3),
-    "swinunet": (lambda: SwinUnet(SWIN_UNET["paper"]), 0, 27.17, 12.1),
-    "uctransnet": (lambda: UCTransNet(64, 224), 0, 66.43, 77.2),
+    "unet": (lambda: UNetNetwork(64), 0, 14.75, 45.3),
+    "attentionunet": (lambda: AttentionUNetNetwork(64), 0, 34.88, 101.7),
+    "unetplusplus": (lambda: UNetPlusPlusNetwork(32), 0, 9.12, 50.1),
+    "nnunet": (lambda: NNUNetNetwork(32, 224), 0, 20.60, 21.8),
+    "transunet": (lambda: TransUNetNetwork(TransUNetSizes(), 224), 0, 105.28, 58.3),
+    "swinunet": (lambda: SwinUnetNetwork(SWIN_UNET["paper"]), 0, 27.17, 12.1),
+    "uctransnet": (lambda: UCTransNetNetwork(64, 224), 0, 66.43, 77.2),
     "tganet": (TGA, 0, 19.84, 63.8),
     "resnet50 u-net": (ResNetUNet, 0, 32.52, 15.8),
     "lavt swin-b": (lambda: Lavt(SWIN["swin-b"]), 20, 118.71 - 2 * 1.024**2, 79.8),
     "lavt swin-t": (lambda: Lavt(SWIN["swin-t"]), 20, 46.06 - 2 * 0.768**2, 36.5),
-    "lvit": (lambda: LViT(64, 224, 768, 10), 10, 29.91, 54.2),
+    "lvit": (lambda: LViTNetwork(64, 224, 768, 10), 10, 29.91, 54.2),
 }
 
 

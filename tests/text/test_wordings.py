@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from causalseg.text.reading import read
-from causalseg.text.wordings import ABSENT, UNLOCATED, draw_pair
+from causalseg.text.wordings import ABSENT, draw_pair
+from causalseg.text.words import UNLOCATED
 
 
 def test_nearly_all_wordings_are_read_as_their_caption() -> None:

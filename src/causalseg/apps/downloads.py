@@ -88,7 +88,7 @@ def _json(work: Work, answers: tuple[Answer, ...], model: Identity) -> bytes:
         "version": __version__,
         "model": model.to_dict(),
         "masks": [one.to_dict(model) | {"corrected_by_hand": one.corrected} for one in answers],
-        "dice_between_masks": session.agreement(work),
+        "dice_between_masks": session.dice_between(work),
     }
     return (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode()
 

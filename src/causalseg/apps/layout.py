@@ -92,7 +92,7 @@ def _build_input(gr: Any) -> Input:
     go = gr.Button("Segment", variant="primary", elem_id="segment")
     reading = gr.HTML(texts.reading(first), elem_id="reading", padding=False)
     with gr.Accordion("Build the sentence", elem_id="builder"):
-        side = gr.Radio(list(sentence.SIDES), value=START.side, label="Lung", elem_id="side")
+        side = gr.Radio(list(sentence.LUNGS), value=START.side, label="Lung", elem_id="side")
         with gr.Row():
             left, right = (
                 gr.CheckboxGroup(
@@ -106,7 +106,8 @@ def _build_input(gr: Any) -> Input:
             elem_id="count", buttons=[],
         )  # fmt: skip
     sides = gr.Radio(
-        list(texts.SIDES), value=texts.SIDES[0], label="Left and right in the sentence are",
+        list(texts.WHOSE_SIDES), value=texts.WHOSE_SIDES[0],
+        label="Left and right in the sentence are",
         elem_id="whose-sides",
     )  # fmt: skip
     with gr.Accordion("Compare with an edited sentence", open=False, elem_id="compare"):
@@ -125,7 +126,7 @@ def _build_input(gr: Any) -> Input:
 
 
 def _build_output(gr: Any, image: Any, slider: Any) -> Output:
-    figures = gr.HTML(texts.START, elem_id="figures", padding=False)
+    figures = gr.HTML(texts.NO_FIGURES, elem_id="figures", padding=False)
     status = gr.HTML(elem_id="status", padding=False)
     with gr.Column(visible=False, elem_id="results") as results:
         with gr.Row(elem_id="downloads"):

@@ -197,7 +197,7 @@ class Page:
         shown, update, work = self.shown, self.gr.update, state.work
         answers = work.answers(self.segmenter) if work else ()
         notes = tuple(dict.fromkeys(note for one in answers for note in one.warnings))
-        status, figures = texts.warnings(notes), texts.START
+        status, figures = texts.warnings(notes), texts.NO_FIGURES
         if work:
             figures = "".join(map(texts.figures, answers)) + texts.comparison(work, answers)
             figures += texts.about(work.study)
@@ -238,7 +238,7 @@ class Page:
 
     def _read(self, text: str) -> list[Any]:
         """Set the controls to what was typed, where they can say it."""
-        found = sentence.read(text)
+        found = sentence.controls_of(text)
         if found is None:
             return [*[self.gr.update()] * 4, texts.reading(text)]
         left, right = self._visible(found.side)

@@ -12,7 +12,7 @@ DESCRIPTION = (
 )
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """Every error: one sentence."""
 
     detail: str
@@ -98,7 +98,7 @@ EXAMPLE = {
 
 def _problem(description: str, detail: str, *, retry: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
-        "model": Problem,
+        "model": ProblemDetails,
         "description": description,
         "content": {"application/json": {"example": {"detail": detail}}},
     }
@@ -179,6 +179,6 @@ def describe(app: FastAPI, *, open_paths: Collection[str] | None) -> None:
                 operation["security"] = [{"bearer": []}]
                 operation["responses"]["401"] = {
                     "description": "The token is missing or wrong",
-                    "content": {"application/json": {"schema": Problem.model_json_schema()}},
+                    "content": {"application/json": {"schema": ProblemDetails.model_json_schema()}},
                 }
     app.openapi_schema = schema

@@ -8,7 +8,7 @@ from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LATERALITIES, ZONES, Lung, LungFinding
 from causalseg.text.words import CaptionError
 
-SIDES = ("left", "right", "both", "none")
+LUNGS = ("left", "right", "both", "none")
 """Choices of the first control. Sides are the viewer's, as in the captions of QaTa-COV19."""
 MAX_COUNT = 8
 
@@ -35,8 +35,8 @@ def write(side: str, left: Collection[str], right: Collection[str], count: int) 
         InputError: an unknown side or zone, or a count outside 1..`MAX_COUNT`.
 
     """
-    if side not in SIDES or not {*left, *right} <= set(ZONES):
-        raise InputError(f"choose a side of {', '.join(SIDES)}, and zones of {', '.join(ZONES)}.")
+    if side not in LUNGS or not {*left, *right} <= set(ZONES):
+        raise InputError(f"choose a side of {', '.join(LUNGS)}, and zones of {', '.join(ZONES)}.")
     if not 1 <= count <= MAX_COUNT:
         raise InputError(f"the count of infected areas is 1 to {MAX_COUNT}, not {count}.")
     if side == "none":
@@ -56,7 +56,7 @@ def least(side: str) -> int:
     return 2 if side == "both" else 1
 
 
-def read(text: str) -> Controls | None:
+def controls_of(text: str) -> Controls | None:
     """The controls that say the same as a caption about lungs; None for any other text."""
     try:
         finding = parse(text)
@@ -69,5 +69,5 @@ def read(text: str) -> Controls | None:
     if not 1 <= finding.count <= MAX_COUNT:
         return None
     left, right = finding.left, finding.right
-    side = SIDES[2 if left and right else 0 if left else 1]
+    side = LUNGS[2 if left and right else 0 if left else 1]
     return Controls(side, left.zones if left else (), right.zones if right else (), finding.count)

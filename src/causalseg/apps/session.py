@@ -148,7 +148,7 @@ def segment(
     return session.with_work(Work(session.chosen, study, results, segmenter.threshold))
 
 
-def agreement(work: Work) -> float | None:
+def dice_between(work: Work) -> float | None:
     """Dice of the two masks; None where there is one, or where both are empty."""
     if len(work.results) < 2:
         return None

@@ -20,15 +20,17 @@ DOWNLOADS = {
     "pair": "Training pairs (ZIP)",
     "report": "Report (HTML)",
 }
-SIDES = ("as the wording says", "the patient's", "the viewer's")
+WHOSE_SIDES = ("as the wording says", "the patient's", "the viewer's")
 """Whose left and right a sentence means: in the wording of the controls the viewer's, else the
 patient's, unless one of the other two is chosen."""
-START = "<p class='hint'>The size of the mask and what to know about it will stand here.</p>"
+NO_FIGURES = "<p class='hint'>The size of the mask and what to know about it will stand here.</p>"
 
 
 def whose_sides(choice: str) -> Sides | None:
-    """What a choice of `SIDES` stands for."""
-    found: dict[str, Sides | None] = dict(zip(SIDES, (None, "patient", "viewer"), strict=True))
+    """What a choice of `WHOSE_SIDES` stands for."""
+    found: dict[str, Sides | None] = dict(
+        zip(WHOSE_SIDES, (None, "patient", "viewer"), strict=True)
+    )
     return found[choice]
 
 
@@ -55,7 +57,7 @@ def reading(text: str) -> str:
     """What can be said of a sentence while it is written."""
     if not text.strip():
         return ""
-    known = sentence.read(text) is not None
+    known = sentence.controls_of(text) is not None
     said = (
         "In the wording of the controls: left and right are the viewer's."
         if known
@@ -116,7 +118,7 @@ def comparison(work: Work, answers: tuple[Answer, ...]) -> str:
     """What the edit changed."""
     if len(answers) < 2:
         return ""
-    dice = session.agreement(work)
+    dice = session.dice_between(work)
     if dice is None:
         return "<div class='figures'>Both masks are empty: there is nothing to compare.</div>"
     first, second = answers

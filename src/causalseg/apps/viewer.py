@@ -19,7 +19,7 @@ from causalseg.data.images import decode_image
 from causalseg.errors import InputError
 from causalseg.inference.pictures import as_rgb, attention_map
 
-Picture = NDArray[np.uint8]
+Pixels = NDArray[np.uint8]
 VIEW = 1024
 """The longer side of what is shown and painted on; downloads keep the source's own size."""
 # Stops of the colour map cividis, which reads the same with every kind of colour vision.
@@ -44,10 +44,10 @@ def component(gr: Any) -> Any:
 
 
 def show(
-    image: Picture,
+    image: Pixels,
     number: int,
     *,
-    masks: Mapping[str, Picture] | None = None,
+    masks: Mapping[str, Pixels] | None = None,
     attention: Mapping[str, NDArray[np.float32]] | None = None,
     edges: tuple[str, str] = ("", ""),
 ) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def show(
     }
 
 
-def _map(image: Picture, attention: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
+def _map(image: Pixels, attention: Mapping[str, NDArray[np.float32]]) -> dict[str, Any]:
     """The image with its causal map, in colours stretched over the map's own range."""
     values = attention_map(attention, (image.shape[0], image.shape[1]))
     low, high = float(values.min()), float(values.max())
@@ -92,7 +92,7 @@ def _map(image: Picture, attention: Mapping[str, NDArray[np.float32]]) -> dict[s
     }
 
 
-def painted(data: object, shape: tuple[int, int]) -> Picture:
+def painted(data: object, shape: tuple[int, int]) -> Pixels:
     """The mask {0, 1} that the viewer sent after a stroke.
 
     Raises:
@@ -113,14 +113,14 @@ def painted(data: object, shape: tuple[int, int]) -> Picture:
     return (mask > 127).astype(np.uint8)
 
 
-def data_url(pixels: Picture) -> str:
+def data_url(pixels: Pixels) -> str:
     """uint8 (h, w) or (h, w, 3) as a PNG within a URL."""
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=1)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def shrink(image: Picture, side: int = VIEW) -> Picture:
+def shrink(image: Pixels, side: int = VIEW) -> Pixels:
     """The image (H, W) or (H, W, 3) with its longer side at most `side`."""
     height, width = image.shape[:2]
     scale = side / max(height, width)
@@ -130,7 +130,7 @@ def shrink(image: Picture, side: int = VIEW) -> Picture:
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
-def nearest(mask: Picture, shape: tuple[int, int]) -> Picture:
+def nearest(mask: Pixels, shape: tuple[int, int]) -> Pixels:
     """A mask brought to `shape` (H, W), each pixel that of its nearest neighbour."""
     if mask.shape == shape:
         return mask

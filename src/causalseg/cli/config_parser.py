@@ -31,7 +31,7 @@ class ConfigParser(ArgumentParser):
         for name in ("data", "model", "optimizer", "trainer"):
             if parsed.get(name, {}) is None:  # `model: null` in YAML
                 raise InputError(f"{name} has no value: give its options, or leave {name} out.")
-        fields: dict[str, Any] = self.instantiate_classes(parsed).as_dict()
+        fields: dict[str, Any] = self.instantiate(parsed).as_dict()
         return fields | {"model": asdict(fields["model"])}
 
     def format_help(self, formatter: Any = None) -> str:

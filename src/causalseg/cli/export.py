@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-TEXTS = ("one infected area, lower left lung.", "bilateral pulmonary infection.")
+EXAMPLE_TEXTS = ("one infected area, lower left lung.", "bilateral pulmonary infection.")
 
 
 def main(argv: list[str]) -> int:
@@ -72,7 +72,7 @@ def main(argv: list[str]) -> int:
 def _write_exact(options: argparse.Namespace, images: "list[NDArray[np.uint8]]") -> object:
     from causalseg.inference.export import export
 
-    texts = options.text or TEXTS
+    texts = options.text or EXAMPLE_TEXTS
     return export(Path(model_of(options)), options.out, options.format, images, texts)
 
 
@@ -84,4 +84,6 @@ def _write_int8(options: argparse.Namespace, images: "list[NDArray[np.uint8]]") 
     if options.data is not None:
         whole = read_lvit(options.data, "val", allow_problems=options.allow_problems)
         labelled = whole.limit(options.limit, seed=0)
-    return export_int8(model_of(options), options.out, images, options.text or TEXTS, labelled)
+    return export_int8(
+        model_of(options), options.out, images, options.text or EXAMPLE_TEXTS, labelled
+    )

@@ -28,7 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--text", help="the sentence to segment by")
     add("--text-from", choices=TEXTS, help="take it from the image's header; --text if it is empty")
-    sentence_options.add_options(parser)
+    sentence_options.add_sentence_options(parser)
     add("--store-to", required=True, metavar="AET@HOST:PORT", help="where the DICOM SEG goes")
     add("--queue", type=Path, required=True, metavar="DIR", help="folder of what waits")
     add(

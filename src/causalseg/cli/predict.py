@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
     add("--text", action="append", default=[], help="what to segment; may be given several times")
-    sentence_options.add_options(parser)
+    sentence_options.add_sentence_options(parser)
     parser.add_argument(
         "--min-quality",
         type=float,
@@ -104,8 +104,8 @@ def _parser() -> argparse.ArgumentParser:
     again = parser.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="keep results that are already whole")
     again.add_argument("--overwrite", action="store_true", help="replace results of the same name")
-    predict_ray.add_options(parser)
-    predict_dicomweb.add_options(parser)
+    predict_ray.add_ray_options(parser)
+    predict_dicomweb.add_dicomweb_options(parser)
     return parser
 
 
@@ -121,7 +121,7 @@ def main(argv: list[str]) -> int:
     with private_folder() as folder:
         code, records = _run(arguments, predict_dicomweb.plan(arguments, folder))
     if arguments.store:
-        return max(code, predict_dicomweb.store(arguments, records))
+        return max(code, predict_dicomweb.store_results(arguments, records))
     return code
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from causalseg.inference.requests import Plan
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_dicomweb_options(parser: argparse.ArgumentParser) -> None:
     """Add `--dicomweb` and what goes with it."""
     group = parser.add_argument_group(
         "from a PACS", "a bearer token is taken from CAUSALSEG_DICOMWEB_TOKEN"
@@ -63,7 +63,7 @@ def plan(arguments: argparse.Namespace, folder: Path) -> "Plan":
     return replace(made, items=items)
 
 
-def store(arguments: argparse.Namespace, records: Sequence[dict[str, Any]]) -> int:
+def store_results(arguments: argparse.Namespace, records: Sequence[dict[str, Any]]) -> int:
     """Send the segmentations of what was done; 1 where one could not be sent, else 0."""
     from causalseg.apps.dicomweb import Origin
     from causalseg.apps.dicomweb import store as send

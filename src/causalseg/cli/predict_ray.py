@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_ray_options(parser: argparse.ArgumentParser) -> None:
     """Add `--engine` and what goes with it."""
     parser.add_argument(
         "--engine",

@@ -3,7 +3,7 @@
 import argparse
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_sentence_options(parser: argparse.ArgumentParser) -> None:
     """Add `--sides` and `--strict`."""
     parser.add_argument(
         "--sides",

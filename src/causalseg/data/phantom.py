@@ -20,10 +20,10 @@ from causalseg.errors import InputError
 from causalseg.files import replacing_folder
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LungFinding, LungWording, lung_finding
+from causalseg.text.words import SIDES
 
 PhantomZone = tuple[str, str]
 """(side, height), e.g. ("left", "upper")."""
-SIDES = ("left", "right")
 HEIGHTS = ("upper", "middle", "lower")
 PHANTOM_ZONES: tuple[PhantomZone, ...] = tuple(
     (side, height) for side in SIDES for height in HEIGHTS

@@ -15,13 +15,11 @@ from causalseg.errors import InputError
 from causalseg.text import edits
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LungFinding, lung_finding, reworded
-from causalseg.text.words import CaptionError
+from causalseg.text.words import UNLOCATED, CaptionError
 
 RewriteKind = Literal["one_lung", "negate", "reword", "unlocated", "other_lung"]
 Keeps = Literal["all", "left", "right", "nothing"]
 """The part of the mask that is still right; sides as the viewer sees them."""
-UNLOCATED = "pulmonary infection."
-"""Asks for all of the infection and tells nothing of its place: what the image alone shows."""
 MIN_AGREEMENT = 0.9
 """Share of one-lung captions whose mask must lie on the named side, for `one_lung` to be true."""
 

@@ -10,7 +10,6 @@ import numpy as np
 
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Record
-from causalseg.data.rewrites import UNLOCATED
 from causalseg.evaluation.trust_fit import (
     GRID,
     TEMPERATURES,
@@ -26,9 +25,10 @@ from causalseg.evaluation.trust_fit import (
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.sentences import named_halves
-from causalseg.models.checks import SIDES, PresenceCheck, expected_overlap, half_of, touched
+from causalseg.models.checks import PresenceCheck, expected_overlap, half_of, touched
 from causalseg.models.trust import Trust
 from causalseg.text.captions import mirror_caption
+from causalseg.text.words import SIDES, UNLOCATED
 
 
 def look(segmenter: Segmenter, record: Record) -> Seen:

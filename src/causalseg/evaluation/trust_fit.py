@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from scipy.stats import rankdata, spearmanr
 
-from causalseg.data.rewrites import UNLOCATED
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice_from_counts
 from causalseg.evaluation.risk import risk_coverage
 from causalseg.models.checks import ImageCheck, OverlapEstimate, PlaceCheck, PresenceCheck
+from causalseg.text.words import UNLOCATED
 
 TEMPERATURES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 COMPONENTS = 32

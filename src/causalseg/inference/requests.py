@@ -283,7 +283,7 @@ def read_requests(path: Path) -> Plan:
     """
     name = shown(path)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
-        rows = _json_rows(tables.decode(read_bytes(path, tables.MAX_BYTES), name))
+        rows = _json_rows(tables.decode_text(read_bytes(path, tables.MAX_TABLE_BYTES), name))
     else:
         # Prompts are counted from 1, without the header.
         rows = (

@@ -17,7 +17,7 @@ from causalseg.errors import InputError
 from causalseg.inputs import printable, read_bytes
 from causalseg.inputs.xlsx import NO_VALUE, is_xlsx, xlsx_sheets
 
-MAX_BYTES = 32 << 20
+MAX_TABLE_BYTES = 32 << 20
 MAX_LINE = 1_000_000
 SEPARATORS = (",", ";", "\t")
 # Blanks between a closing quote and the separator, which the csv module does not take.
@@ -51,15 +51,15 @@ def read_table(
             one of the columns, with two of one name, or (.xlsx) see `xlsx.xlsx_sheets`.
 
     """
-    data = read_bytes(path, MAX_BYTES)
+    data = read_bytes(path, MAX_TABLE_BYTES)
     if is_xlsx(data) or str(path).lower().endswith(".xlsx"):
         return _from_sheets(data, path, columns, optional)
-    text = _AFTER_QUOTE.sub(r"\1", decode(data, path))
+    text = _AFTER_QUOTE.sub(r"\1", decode_text(data, path))
     separator = _separator(text, columns)
     return _rows(_csv_rows(text, separator, path), path, columns, optional)
 
 
-def decode(data: bytes, name: object) -> str:
+def decode_text(data: bytes, name: object) -> str:
     """The text of a table or list in UTF-8, or in UTF-16 with a byte order mark.
 
     Raises:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float32]
-SIDES = ("left", "right")
-"""Of the picture."""
+from causalseg.text.words import SIDES
+
+Float32Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class ImageCheck:
     training image needed.
     """
 
-    mean: FloatArray
+    mean: Float32Array
     """(D,)"""
-    scale: FloatArray
+    scale: Float32Array
     """(D,): standard deviations."""
-    components: FloatArray
+    components: Float32Array
     """(K, D), orthonormal rows."""
     threshold: float
     """The distance that `false_alarms` of the validation images exceed."""
@@ -60,7 +60,7 @@ class OverlapEstimate:
     """
 
     temperature: float
-    knots: FloatArray
+    knots: Float32Array
     """(4, N): ascending scores, and the Dice expected there with its lower and upper bound."""
     coverage: float
     """Share of images between the bounds."""
@@ -136,7 +136,7 @@ class PresenceCheck:
 class PlaceCheck:
     """Where masks of the training images lie, on a coarse grid."""
 
-    support: FloatArray
+    support: Float32Array
     """(R, R) of 0 and 1: cells that training masks touch."""
     most: float
     """Share of its cells outside the support that a mask may have."""

@@ -115,10 +115,6 @@ def mirror_caption(text: str) -> str | None:
     return _SIDE.sub(lambda match: _swap_word(match[0]), text)
 
 
-swap_sides = mirror_caption
-"""The earlier name, which scripts of users still have."""
-
-
 def _follows(text: str, match: re.Match[str]) -> bool:
     """Whether only white space stands between the side and the word before it."""
     place = match.start()

@@ -33,11 +33,11 @@ MIN_HEIGHT = 4 / 224
 MIN_COMPONENT = 0.001
 SIZE_LIMITS = (("small", 0.05), ("medium", 0.15), ("large", 1.0))
 
-Mask = NDArray[np.bool_]
+MaskArray = NDArray[np.bool_]
 
 
 def derive_lung(
-    mask: Mask, wording: LungWording = "sgseg", cuts: tuple[float, float] = QATA_CUTS
+    mask: MaskArray, wording: LungWording = "sgseg", cuts: tuple[float, float] = QATA_CUTS
 ) -> LungFinding:
     """The lung finding that a mask shows.
 
@@ -63,7 +63,7 @@ def derive_lung(
     return lung_finding(left, right, wording)
 
 
-def _zones(half: Mask, width: int, cuts: tuple[float, float]) -> tuple[str, ...]:
+def _zones(half: MaskArray, width: int, cuts: tuple[float, float]) -> tuple[str, ...]:
     height = len(half)
     per_row = half.sum(axis=1)
     bounds = [0, *(round(cut * height) for cut in cuts), height]
@@ -76,7 +76,7 @@ def _zones(half: Mask, width: int, cuts: tuple[float, float]) -> tuple[str, ...]
     return tuple(zone for zone, said in zip(ZONES, named, strict=True) if said)
 
 
-def derive_polyp(mask: Mask) -> PolypFinding:
+def derive_polyp(mask: MaskArray) -> PolypFinding:
     """The polyp finding that an (H, W) bool mask shows; cells from the largest polyp down."""
     from scipy import ndimage
 
@@ -132,6 +132,6 @@ def agreement(derived: Sequence[LungFinding], written: Sequence[LungFinding]) ->
     )
 
 
-def _check(mask: Mask) -> None:
+def _check(mask: MaskArray) -> None:
     if mask.ndim != 2 or mask.dtype != np.bool_ or mask.size == 0:
         raise InputError(f"a mask must be (H, W) bool, not {mask.shape} {mask.dtype}.")

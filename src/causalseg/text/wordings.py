@@ -12,10 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from causalseg.text.grammar_lung import ZONES, lung_finding
-from causalseg.text.words import OTHER_SIDE, SIDES
+from causalseg.text.words import OTHER_SIDE, SIDES, UNLOCATED
 
-UNLOCATED = "pulmonary infection."
-"""The caption that names no place: all of the infection is asked for."""
 ABSENT = "no pulmonary infection."
 
 _KINDS = (

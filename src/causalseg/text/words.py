@@ -5,6 +5,8 @@ import re
 from causalseg.errors import InputError
 
 SIDES = ("left", "right")
+UNLOCATED = "pulmonary infection."
+"""The caption that names no place: it asks for all of the infection."""
 OTHER_SIDE = {"left": "right", "right": "left"}
 NUMBERS = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),

@@ -31,7 +31,7 @@ from causalseg.inference.formats.orientation import (
     names_plane,
     orientation_warnings,
 )
-from causalseg.inference.formats.study import MAX_PIXELS, Display, Pixels, Study
+from causalseg.inference.formats.study import MAX_VALUES, Display, Pixels, Study
 
 _IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 _DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -131,10 +131,10 @@ def _check(dataset: Any) -> int:
     if min(rows, columns, frames, samples) < 1:
         raise InputError(f"the DICOM header gives an empty image ({frames} x {rows} x {columns}).")
     check_size(columns, rows, "the DICOM image")
-    if rows * columns * frames * samples > MAX_PIXELS:
+    if rows * columns * frames * samples > MAX_VALUES:
         raise InputError(
             f"the DICOM header claims {frames} frames of {rows} x {columns} pixels, more than "
-            f"the {MAX_PIXELS} that are read: split the object into parts."
+            f"the {MAX_VALUES} that are read: split the object into parts."
         )
     return frames
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalseg.errors import InputError
-from causalseg.inference.formats.dicom_tables import Table, Values, is_little, read_table
+from causalseg.inference.formats.dicom_tables import Table, Values, is_little, read_lookup_table
 from causalseg.inference.formats.study import Pixels
 
 Bools = npt.NDArray[np.bool_]
@@ -93,7 +93,7 @@ def header_number(value: Any) -> float | None:
 def _modality(levels: Values, present: Bools, dataset: Any, frame: int) -> tuple[Values, list[str]]:
     """Rescale slope and intercept, or the modality lookup table."""
     if dataset.get("ModalityLUTSequence"):
-        table = read_table(
+        table = read_lookup_table(
             dataset.ModalityLUTSequence[0], "LUTDescriptor", "LUTData", little=is_little(dataset)
         )
         if table is None:
@@ -156,7 +156,7 @@ def _voi(values: Values, valid: Bools, dataset: Any, frame: int) -> tuple[Values
     low, high = float(values[valid].min()), float(values[valid].max())
     notes = []
     if dataset.get("VOILUTSequence"):
-        table = read_table(
+        table = read_lookup_table(
             dataset.VOILUTSequence[0], "LUTDescriptor", "LUTData", little=is_little(dataset)
         )
         if table is not None:

@@ -61,7 +61,9 @@ def bits_used(largest: int, declared: int) -> int:
     return max(needed, 1) if needed > declared or needed <= declared - 2 else declared
 
 
-def read_table(dataset: Any, descriptor: str, data: str, *, little: bool = True) -> Table | None:
+def read_lookup_table(
+    dataset: Any, descriptor: str, data: str, *, little: bool = True
+) -> Table | None:
     """A table of a data set; None where it is missing, empty or contradicts its descriptor.
 
     Args:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from causalseg.data.images import check_claim
 from causalseg.errors import InputError
-from causalseg.inference.formats.study import MAX_PIXELS
+from causalseg.inference.formats.study import MAX_VALUES
 
 
 def nibabel_() -> Any:
@@ -147,5 +147,5 @@ def _check_shape(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
             f"the NIfTI file holds an array of {shown}: one volume is wanted, so split a series "
             "of volumes first."
         )
-    if np.prod([float(size) for size in shape]) > MAX_PIXELS:
-        raise InputError(f"the NIfTI header claims {shown} voxels, more than {MAX_PIXELS}.")
+    if np.prod([float(size) for size in shape]) > MAX_VALUES:
+        raise InputError(f"the NIfTI header claims {shown} voxels, more than {MAX_VALUES}.")

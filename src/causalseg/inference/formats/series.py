@@ -17,7 +17,7 @@ from causalseg.errors import InputError
 from causalseg.inference.formats.dicom import quiet, read_dicom
 from causalseg.inference.formats.dicom_pixels import numbers
 from causalseg.inference.formats.orientation import names_plane
-from causalseg.inference.formats.study import MAX_PIXELS, Study
+from causalseg.inference.formats.study import MAX_VALUES, Study
 
 _TAGS = (
     "SeriesInstanceUID",
@@ -84,8 +84,8 @@ def read_series(paths: Sequence[Path], window: tuple[float, float] | None = None
         if len(study.frames) != 1:
             raise InputError("a file of the DICOM series has several frames: give it alone.")
         pixels += study.frames[0].size
-        if pixels > MAX_PIXELS:
-            raise InputError(f"the DICOM series holds more than {MAX_PIXELS} pixels.")
+        if pixels > MAX_VALUES:
+            raise InputError(f"the DICOM series holds more than {MAX_VALUES} pixels.")
         with quiet():
             # The pixels are in the frame; the SEG needs the header alone.
             del study.source.PixelData

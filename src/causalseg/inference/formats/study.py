@@ -9,13 +9,13 @@ import numpy.typing as npt
 
 from causalseg.data.display import Display
 
-__all__ = ["MAX_PIXELS", "Display", "Pixels", "Study", "StudyKind"]
+__all__ = ["MAX_VALUES", "Display", "Pixels", "Study", "StudyKind"]
 
 StudyKind = Literal["raster", "dicom", "nifti"]
 Pixels = npt.NDArray[np.uint8]
 
 # Pixels (voxels) that a source may hold in all; more is taken for a broken or hostile header.
-MAX_PIXELS = 2**29
+MAX_VALUES = 2**29
 
 
 @dataclass(frozen=True)

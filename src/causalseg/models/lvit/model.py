@@ -51,7 +51,7 @@ class LViT(WordModel):
         width, encoder = SIZES[config.size]
         text = encoder_config(encoder).text
         self.text_tower = WordTower(text)
-        self.network = network.LViT(width, config.resolution, text.width, config.positions)
+        self.network = network.LViTNetwork(width, config.resolution, text.width, config.positions)
 
     def initialise(self) -> None:
         """Fill the text tower from the weights that the config names."""

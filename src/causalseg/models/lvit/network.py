@@ -141,7 +141,7 @@ class _WeighedDecoder(SkipDecoder):
         return weighed
 
 
-class LViT(nn.Module):
+class LViTNetwork(nn.Module):
     """The double U.
 
     Args:

@@ -39,7 +39,7 @@ class SwinUnet(ImageOnlyModel):
 
     def __init__(self, config: SwinUnetConfig) -> None:
         super().__init__(config)
-        self.network = network.SwinUnet(SIZES[config.size])
+        self.network = network.SwinUnetNetwork(SIZES[config.size])
 
     def segment_image(self, images: Tensor) -> SegmentationOutput:
         """Segment images (B, 3, H, W), normalised, sides that 32 divides."""

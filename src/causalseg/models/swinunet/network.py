@@ -25,7 +25,7 @@ class PatchExpanding(nn.Module):
         return y
 
 
-class SwinUnet(nn.Module):
+class SwinUnetNetwork(nn.Module):
     """Encoder, decoder and a last expansion by the patch's side.
 
     Args:

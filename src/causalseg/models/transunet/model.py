@@ -42,7 +42,7 @@ class TransUNet(ImageOnlyModel):
 
     def __init__(self, config: TransUNetConfig) -> None:
         super().__init__(config)
-        self.network = network.TransUNet(SIZES[config.size], config.resolution)
+        self.network = network.TransUNetNetwork(SIZES[config.size], config.resolution)
 
     def segment_image(self, images: Tensor) -> SegmentationOutput:
         """Segment images (B, 3, H, W), normalised, sides that 16 divides."""

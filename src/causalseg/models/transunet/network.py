@@ -118,7 +118,7 @@ class HybridResNet(nn.Module):
         return maps
 
 
-class TransUNet(nn.Module):
+class TransUNetNetwork(nn.Module):
     """Hybrid encoder and cascaded upsampler.
 
     Args:

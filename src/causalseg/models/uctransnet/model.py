@@ -34,7 +34,7 @@ class UCTransNet(ImageOnlyModel):
 
     def __init__(self, config: UCTransNetConfig) -> None:
         super().__init__(config)
-        self.network = network.UCTransNet(WIDTHS[config.size], config.resolution)
+        self.network = network.UCTransNetNetwork(WIDTHS[config.size], config.resolution)
 
     def segment_image(self, images: Tensor) -> SegmentationOutput:
         """Segment images (B, 3, H, W), normalised, sides that 16 divides."""

@@ -131,7 +131,7 @@ class _ScaledDecoder(SkipDecoder):
         return F.relu(skip * (scores / 2).sigmoid()[:, :, None, None])
 
 
-class UCTransNet(nn.Module):
+class UCTransNetNetwork(nn.Module):
     """U-Net, CCT on its skips, CCA before each step of the decoder.
 
     Args:

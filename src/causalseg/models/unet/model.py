@@ -76,7 +76,7 @@ class UNet(_UNetModel):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
-        self.network = networks.UNet(self.widths[config.size])
+        self.network = networks.UNetNetwork(self.widths[config.size])
 
 
 class AttentionUNet(_UNetModel):
@@ -94,7 +94,7 @@ class AttentionUNet(_UNetModel):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
-        self.network = networks.AttentionUNet(self.widths[config.size])
+        self.network = networks.AttentionUNetNetwork(self.widths[config.size])
 
 
 class UNetPlusPlus(_UNetModel):
@@ -112,7 +112,7 @@ class UNetPlusPlus(_UNetModel):
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
-        self.network = networks.UNetPlusPlus(self.widths[config.size])
+        self.network = networks.UNetPlusPlusNetwork(self.widths[config.size])
 
     def logits(self, images: Tensor) -> SegmentationOutput:
         """The mean of the four heads; the heads themselves in training."""
@@ -140,7 +140,7 @@ class NNUNet(_UNetModel):
 
     def __init__(self, config: NNUNetConfig) -> None:
         super().__init__(config)
-        self.network = networks.NNUNet(self.widths[config.size], config.resolution)
+        self.network = networks.NNUNetNetwork(self.widths[config.size], config.resolution)
         self.stride = self.network.stride  # type: ignore[misc]
 
     def logits(self, images: Tensor) -> SegmentationOutput:

@@ -14,7 +14,7 @@ SMALLEST_EDGE = 4
 """nnU-Net halves the image until an edge would be shorter than this."""
 
 
-class UNet(nn.Module):
+class UNetNetwork(nn.Module):
     """U-Net in the form that the field's tables have used since UCTransNet.
 
     Args:
@@ -80,7 +80,7 @@ class _GatedDecoder(SkipDecoder):
         return gated
 
 
-class AttentionUNet(nn.Module):
+class AttentionUNetNetwork(nn.Module):
     """U-Net whose four skips pass a gate that the coarser level controls.
 
     Args:
@@ -107,7 +107,7 @@ class AttentionUNet(nn.Module):
         return logits
 
 
-class UNetPlusPlus(nn.Module):
+class UNetPlusPlusNetwork(nn.Module):
     """Nested U-Net (MONAI's `BasicUNetPlusPlus`), its four heads averaged.
 
     Args:
@@ -128,7 +128,7 @@ class UNetPlusPlus(nn.Module):
         return heads
 
 
-class NNUNet(nn.Module):
+class NNUNetNetwork(nn.Module):
     """The network that nnU-Net plans for a size in two dimensions (MONAI's `DynUNet`).
 
     Args:

@@ -4,12 +4,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from causalseg.text.grammar_lung import ZONES, LungWording, lung_finding
-from causalseg.text.words import OTHER_SIDE, SIDES
+from causalseg.text.words import OTHER_SIDE, SIDES, UNLOCATED
 
 Status = Literal["present", "absent", "uncertain", "other", "unread"]
 Sides = Literal["patient", "viewer"]
-UNLOCATED = "pulmonary infection."
-"""The canonical sentence of a finding whose place is not said."""
 
 
 @dataclass(frozen=True)
