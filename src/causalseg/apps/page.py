@@ -238,7 +238,7 @@ class Page:
 
     def _read(self, text: str) -> list[Any]:
         """Set the controls to what was typed, where they can say it."""
-        found = sentence.controls_of(text)
+        found = sentence.as_controls(text)
         if found is None:
             return [*[self.gr.update()] * 4, texts.reading(text)]
         left, right = self._visible(found.side)

@@ -56,7 +56,7 @@ def least(side: str) -> int:
     return 2 if side == "both" else 1
 
 
-def controls_of(text: str) -> Controls | None:
+def as_controls(text: str) -> Controls | None:
     """The controls that say the same as a caption about lungs; None for any other text."""
     try:
         finding = parse(text)

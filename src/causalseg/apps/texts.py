@@ -57,7 +57,7 @@ def reading(text: str) -> str:
     """What can be said of a sentence while it is written."""
     if not text.strip():
         return ""
-    known = sentence.controls_of(text) is not None
+    known = sentence.as_controls(text) is not None
     said = (
         "In the wording of the controls: left and right are the viewer's."
         if known
