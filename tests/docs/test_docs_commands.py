@@ -80,8 +80,8 @@ def causalseg_words(words: tuple[str, ...]) -> list[str] | None:
 def loose_commands(text: str) -> Iterator[str]:
     """`causalseg ...` in inline code, indented blocks and comments: a name and maybe options."""
     text = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    yield from re.findall(r"`causalseg ([a-z]+)\b[^`]*`", text)
-    yield from re.findall(r"^(?:    |#\s+)causalseg ([a-z]+)", text, flags=re.MULTILINE)
+    yield from re.findall(r"`causalseg ([a-z-]+)\b[^`]*`", text)
+    yield from re.findall(r"^(?:    |#\s+)causalseg ([a-z-]+)", text, flags=re.MULTILINE)
 
 
 @pytest.fixture(scope="module")

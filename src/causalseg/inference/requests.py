@@ -6,13 +6,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from causalseg.errors import InputError
+from causalseg.inference.folders import search_folder
 from causalseg.inference.formats import kind_of, shown
 from causalseg.inference.formats.raster import SUFFIXES
-from causalseg.inputs import parse_json, read_bytes, regular_file, tables
+from causalseg.inputs import parse_json, read_bytes, tables
 from causalseg.text import clean
 
 MAX_TEXT = 1000
@@ -131,47 +132,6 @@ def name_items(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(replace(item, name=name) for item, name in zip(items, names, strict=True))
 
 
-@dataclass
-class _Found:
-    """What a folder holds, folders linked into it included."""
-
-    usable: list[Path] = field(default_factory=list)
-    ignored: int = 0
-    """Files that are not images."""
-    refused: list[str] = field(default_factory=list)
-    """What cannot be read at all, in words."""
-
-
-def _walk(folder: Path) -> _Found:
-    """Search a folder and those linked into it, each once, in order of name."""
-    found = _Found()
-    seen = {os.path.realpath(folder)}
-
-    def unreadable(error: OSError) -> None:
-        found.refused.append(f"the folder {shown(error.filename)} cannot be read: {error.strerror}")
-
-    for parent, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
-        inside = []
-        for name in sorted(folders):
-            place = os.path.realpath(os.path.join(parent, name))
-            if not name.startswith(".") and place not in seen:
-                seen.add(place)
-                inside.append(name)
-        folders[:] = inside
-        for name in sorted(files):
-            path = Path(parent) / name
-            if name.startswith(".") or name.upper() == "DICOMDIR":
-                continue
-            try:
-                usable = kind_of(regular_file(path)) is not None
-            except InputError as error:
-                found.refused.append(str(error).rstrip("."))
-                continue
-            found.usable += [path] if usable else []
-            found.ignored += not usable
-    return found
-
-
 def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
     """Every image (folders are searched, in order of name) with every text.
 
@@ -191,7 +151,7 @@ def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
         if "\0" in image or not os.path.isdir(image):
             paths[image] = None
             continue
-        found = _walk(Path(image))
+        found = search_folder(Path(image))
         if not found.usable and not found.refused:
             raise InputError(f"{shown(image)} is a folder without an image.")
         ignored += found.ignored

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom_pixels import to_bytes
-from causalseg.inference.formats.dicom_tables import bits_used, is_little, read_table
+from causalseg.inference.formats.dicom_tables import bits_used, is_little, read_lookup_table
 from causalseg.inference.formats.study import Pixels
 
 
@@ -28,7 +28,7 @@ def palette_of(dataset: Any) -> tuple[npt.NDArray[np.uint8], int, list[str]]:
         stack = colours.astype(np.float64)
     else:
         tables = [
-            read_table(
+            read_lookup_table(
                 dataset,
                 f"{name}PaletteColorLookupTableDescriptor",
                 f"{name}PaletteColorLookupTableData",
