@@ -92,6 +92,7 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
         places = place_terms(clause, story)
         named = has_place(places)
         if limited:
+            named = named and any(term.place for term in places)
             here = [
                 Mention(Kind.LIMITED, clause.of(Kind.LIMITED)[0], "uncertain", sentence, number)
             ]
@@ -195,6 +196,8 @@ def _place_alone(
         (target.spared if target else story.excepted).append(places)
         return previous
     gone = clause.of(Kind.GONE_OF, Kind.GONE)
+    if gone and all(term.place.weak for term in places if term.place):
+        return previous  # a border that is not seen
     if gone:
         return _clear_mention(gone[0], [places], *position)
     if clause.has(Kind.NOT) and not clause.has(Kind.RATHER):

@@ -9,7 +9,9 @@ from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
 from causalseg.text.reading.terms import Kind, Term
 
-_VAGUE = frozenset("changes change shadows patch patches foci focus area areas process".split())
+_VAGUE = frozenset(
+    "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas process".split()
+)
 _OTHER_CHANGES = frozenset(
     "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "
     "osteoarthritic postradiation radiation".split()
@@ -52,10 +54,12 @@ def without_quantifiers(terms: list[Term]) -> list[Term]:
 def mark_background(parts: list[Clause], mine: list[Mention]) -> None:
     """A disease without a place beside "history of" or "follow up" is not a finding."""
     keys = {key for part in parts for key in part.keys}
-    if not keys & _PAST or keys & {"unchanged", "stable"}:
+    heads = len(parts) > 1 and parts[1].opening == "colon" and not has_place(parts[0].terms)
+    if not (keys & _PAST or heads) or keys & {"unchanged", "stable"}:
         return
     for mention in mine:
-        if not (mention.infection and mention.term.key in _DISEASES):
+        denied = mention.status == "absent"
+        if denied or not mention.infection or mention.term.key not in _DISEASES:
             continue
         rest = parts[mention.clause :]
         told = any(part.has(Kind.CLEAR, Kind.NORMAL) for part in rest[1:])

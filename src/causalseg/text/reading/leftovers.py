@@ -36,6 +36,15 @@ def tell_leftovers(passage: Passage) -> None:
     if told:
         words = ", ".join(dict.fromkeys(repr(term.text) for term in told))
         passage.story.note(f"understood and not used in deciding: {words}.")
+    for mention in passage.story.mentions:
+        if mention.distant and mention.infection:
+            passage.story.note(
+                f"{mention.distant.text!r} was read as denying {mention.term.text!r} before it."
+            )
+        if mention.put_down:
+            passage.story.note(
+                f"{mention.term.text!r} is put down to another finding and was read as that."
+            )
     places = [term.text for group in passage.story.alone for term in group if term.place]
     if places:
         passage.story.note(f"a place without a finding was left out: {' '.join(places)}.")
@@ -64,6 +73,7 @@ def _turning(clause: Clause, *, doubtful: bool) -> Iterator[Term]:
         if (
             (term.kind in (Kind.DOUBT, Kind.DOUBTED) and doubtful)
             or (term.kind is Kind.LIMITED and following == "by")
+            or (term.key == "only" and (clause.has(*_FINDINGS) or clause.opening == "spare"))
             or (term.kind in (Kind.CLEAR, Kind.NORMAL) and (angles or clause.has(Kind.PAST)))
         ):
             continue

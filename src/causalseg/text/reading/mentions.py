@@ -6,6 +6,7 @@ none ("no change in"), and a list carries the scope on.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from causalseg.text.reading.clauses import Clause
 from causalseg.text.reading.terms import CAUSE_WORDS, Kind, Term
@@ -16,6 +17,11 @@ _STARTS_ANEW = frozenset(
     "a an there some mild small minor moderate severe stable new old minimal trace patchy subtle "
     "large marked the increased increasing".split()
 )
+_LINKS = frozenset(
+    "due to|secondary to|because of|represents|represent|representing|reflects|reflecting|from|"
+    "likely|caused|keeping|consistent|compatible".split("|")
+)
+_DUE_TO = ("due to", "secondary to", "because of")
 _AIMS = frozenset("to ensure document confirm until for check assess exclude demonstrate".split())
 _REAL = frozenset("present seen there developing real evident visible forming exist".split())
 
@@ -41,6 +47,10 @@ class Mention:
     """Of the places left over ("otherwise clear")."""
     excepted: bool = False
     """What lungs that are clear have nevertheless ("clear apart from haziness at the base")."""
+    put_down: bool = False
+    """An opacity that the text puts down to a finding of another kind."""
+    distant: Term | None = None
+    """What denies it from another clause."""
     adjacent: bool = False
     """Beside what was named before ("overlying consolidation")."""
 
@@ -76,8 +86,10 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
             following = clause.terms[position + 1 :]
             if term.kind is Kind.NOT and not keeps:
                 targets = mine or _same_sentence(found)
-                if term.key in ("none", "nil", "absent") and targets and not _sees(following):
-                    _deny(targets, term)  # "Consolidation: none."
+                elsewhere = not mine and _own_place(parts, targets, clause)  # "none on the right"
+                none = term.key in ("none", "nil", "absent") and not _sees(following)
+                if none and targets and not elsewhere:
+                    _deny(targets, term, distant=not mine)  # "Consolidation: none."
                     continue
                 denied, denied_places = term, places
             elif term.kind is Kind.GONE_OF and not is_aim(clause.terms[:position]):
@@ -99,8 +111,11 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                 if is_aim(clause.terms[:position]) or _was_new(term, following):
                     continue
                 targets = mine or _same_sentence(found)
+                if not mine and _own_place(parts, targets, clause):
+                    continue  # "... but the left has cleared": a place of its own
                 if targets:
-                    _deny([one for one in targets if one.status != "absent"], term)
+                    open_ones = [one for one in targets if one.status != "absent"]
+                    _deny(open_ones, term, distant=not mine)
                 elif _sees(following):
                     denied, denied_places = term, places
             elif term.kind is Kind.DOUBTED:
@@ -134,7 +149,40 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
             if term.kind is Kind.RATHER or (term.kind is Kind.NOT and term.key == "not"):
                 cause_denied = _deny_cause([*found, *mine], following, term)
         found += mine
+    _deny_cause_later(parts, found)
+    _put_down(parts, found)
     return found
+
+
+def _put_down(parts: list[Clause], found: list[Mention]) -> None:
+    """Read "haze due to effusion" as the effusion; the answer has a note that says so."""
+    for mention, cause in pairwise(found):
+        begins = parts[cause.clause].terms[0].key
+        if (
+            begins in _DUE_TO
+            and cause.kind is Kind.OTHER
+            and {mention.status, cause.status} == {"present"}
+            and mention.kind is Kind.FINDING
+            and mention.clause == cause.clause - 1
+            and not set(mention.term.key.split()) & (CAUSE_WORDS | {"consolidation", "collapse"})
+        ):
+            mention.kind = Kind.OTHER
+            mention.put_down = True
+            mention.why.append(parts[cause.clause].terms[0])
+
+
+def _deny_cause_later(parts: list[Clause], found: list[Mention]) -> None:
+    """Read "opacity due to atelectasis, infection is not suspected": it is of another kind."""
+    denied = [one for one in found if one.status == "absent" and one.term.key in CAUSE_WORDS]
+    others = [one for one in found if one.kind is Kind.OTHER and one.status == "present"]
+    if not denied or not others:
+        return
+    linked = any(_LINKS & set(clause.keys) for clause in parts[: others[0].clause + 1])
+    for mention in found:
+        if linked and mention.infection and mention.status == "present":
+            mention.kind = Kind.OTHER
+            mention.why.append(denied[0].term)
+            denied[0].background = True
 
 
 def _carries(parts: list[Clause], number: int, denied_places: bool) -> bool:
@@ -187,6 +235,14 @@ def _of_another_part(clause: Clause) -> bool:
     return clause.has(Kind.NOT_LUNG, Kind.ELSEWHERE) and not lung
 
 
+def _own_place(parts: list[Clause], targets: list[Mention], clause: Clause) -> bool:
+    """Whether a clause and the one with the finding before it each name a side."""
+    return bool(targets) and all(
+        any(term.place and term.place.sides and not term.place.weak for term in one.terms)
+        for one in (clause, parts[targets[0].clause])
+    )
+
+
 def _sees(terms: list[Term]) -> bool:
     return any(term.kind in _SIGHT for term in terms)
 
@@ -210,9 +266,10 @@ def _same_sentence(found: list[Mention]) -> list[Mention]:
     return [mention for mention in found[-1:] if mention.kind in _SIGHT]
 
 
-def _deny(mentions: list[Mention], term: Term) -> None:
+def _deny(mentions: list[Mention], term: Term, *, distant: bool = False) -> None:
     for mention in mentions:
         mention.status = "absent"
+        mention.distant = term if distant else None
         mention.why.append(term)
 
 

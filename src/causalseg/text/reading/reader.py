@@ -171,7 +171,7 @@ def _asks(words: Sequence[Word]) -> bool:
     if len(keys) > 1 and keys[0] in ("can", "could", "will", "would") and keys[1] == "you":
         return False  # a polite request
     asks = keys[0] in _QUESTIONS[:4]
-    return (asks or keys[-1] == "?") and "where" not in keys
+    return (asks or keys[-1] == "?") and not {"where", "what", "which"} & set(keys[:2])
 
 
 def _is_heading(words: Sequence[Word]) -> bool:

@@ -10,6 +10,8 @@ from causalseg.text.reading.terms import Kind
 
 # The shortest word that is mended, and from which length on two slips are allowed.
 _SHORTEST, _TWO_SLIPS = 4, 8
+# From which length on a word that was cut short ("opacif") is completed.
+_CUT_SHORT = 5
 # What a slip may lead to: the words that decide something, the likelier kinds first.
 _KINDS = (
     *(Kind.PLACE, Kind.FINDING, Kind.OTHER, Kind.CLEAR, Kind.LUNG, Kind.CAUSE, Kind.GONE),
@@ -20,6 +22,15 @@ _PARTS = (
     "fields hemithorax patchy lungs sided"
 ).split()
 
+# Slips in words too short for the distance, and the usual short forms.
+_SLIPS = dict(
+    pair.split("=")
+    for pair in (
+        "bse=base lob=lobe lft=left rgt=right rigt=right teh=the zne=zone lng=lung acut=acute "
+        "upr=upper uppr=upper lwr=lower wrose=worse wrost=worst clr=clear lowr=lower rite=right leff=left bas=base "
+        "lugs=lungs lun=lung zon=zone mdi=mid apx=apex bil=bilateral noraml=normal nromal=normal"
+    ).split()
+)
 _JOINED = frozenset(
     "left right upper lower mid middle both bilateral lung lobe lobes zone zones base bases apex "
     "the patchy hazy no clear".split()
@@ -55,8 +66,14 @@ def mended(word: str) -> str | None:
     A slip is a letter too many, missing or wrong, or two that changed places (optimal string
     alignment distance). One slip is mended from 4 letters, two from 8.
     """
+    if word in _SLIPS:
+        return _SLIPS[word]
     if len(word) < _SHORTEST or not word.isalpha() or listed(word) or word in english_words():
         return None
+    if len(word) >= _CUT_SHORT:
+        whole = next((target for target in _targets() if target.startswith(word)), None)
+        if whole:
+            return whole
     allowed = 2 if len(word) >= _TWO_SLIPS else 1
     found = process.extractOne(
         word, _targets(), scorer=OSA.distance, score_cutoff=allowed, processor=None

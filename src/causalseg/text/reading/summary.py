@@ -133,6 +133,9 @@ def _clear_zones(passage: Passage, zones: set[tuple[str, str]]) -> set[tuple[str
     for mention in passage.story.mentions:
         if mention.kind is Kind.CLEAR and not mention.rest:
             clear = region(mention.places)
+            if clear.heights and not clear.zones:
+                # "throughout the left lung with only the apex aerated": the side is the finding's.
+                gone |= {(side, height) for side, height in zones if height in clear.heights}
             if len(clear.zones) < 2 * len(ZONES):
                 gone |= clear.zones
     if gone >= zones:

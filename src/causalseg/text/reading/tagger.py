@@ -14,6 +14,9 @@ _LIKELY = frozenset(
     "likely keeping suggestive typical consistent compatible suggests suggest represent represents "
     "probable probably likelier like".split()
 )
+_JUDGE = frozenset(
+    "judge assess interpret say tell exclude evaluate comment read diagnose see report".split()
+)
 _PAUSES = frozenset(",:()")
 
 
@@ -50,7 +53,7 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
         if term.kind is Kind.SPARED and following.key in ("neither", "no", "none"):
             terms[number] = replace(term, kind=Kind.AFFECTED)  # "spares neither lobe"
             terms[number + 1] = replace(following, kind=Kind.PLAIN)
-    return _preferred(terms)
+    return _too(_preferred(terms))
 
 
 def _preferred(terms: list[Term]) -> list[Term]:
@@ -65,6 +68,15 @@ def _preferred(terms: list[Term]) -> list[Term]:
         )
         if prefers and before & (_PREFERS | _LIKELY) and set(following) & CAUSE_WORDS:
             terms[number] = replace(term, kind=Kind.RATHER)
+    return terms
+
+
+def _too(terms: list[Term]) -> list[Term]:
+    """Tell "too rotated to judge" from what can be judged."""
+    for number, term in enumerate(terms):
+        keys = [one.key for one in terms[number : number + 7]]
+        if term.key == "too" and any(a == "to" and b in _JUDGE for a, b in pairwise(keys)):
+            terms[number] = replace(term, kind=Kind.LIMITED)
     return terms
 
 
