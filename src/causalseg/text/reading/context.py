@@ -10,7 +10,8 @@ from causalseg.text.reading.places import region
 from causalseg.text.reading.terms import Kind, Term
 
 _VAGUE = frozenset(
-    "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas process".split()
+    "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas "
+    "process".split()
 )
 _OTHER_CHANGES = frozenset(
     "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "

@@ -23,7 +23,8 @@ _BASE = (
 )
 _APEX = (
     "upper, apex, apical, apically, superior, superiorly, suprahilar, top, uppermost, uz, ul, "
-    "infraclavicular, subclavicular, paratracheal, upper third, upper half, lung apex, upper lobe, upper zone"
+    "infraclavicular, subclavicular, paratracheal, upper third, upper half, lung apex, "
+    "upper lobe, upper zone"
 )
 _MID = (
     "mid, middle, midzone, midlung, mid lung, mid zone, middle zone, middle third, mid third, mz, "
