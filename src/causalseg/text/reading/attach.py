@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from causalseg.text.reading.clauses import Clause, spares_next
-from causalseg.text.reading.mentions import Mention
 from causalseg.text.reading.share import share
-from causalseg.text.reading.story import Story
+from causalseg.text.reading.story import Mention, Story
 from causalseg.text.reading.terms import Kind, Place, Term
 
 _PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
@@ -149,6 +148,8 @@ def _goes_on_sparing(parts: list[Clause], number: int, places: list[Term]) -> bo
     if number == 0 or parts[number].opening != "comma":
         return False
     sided = any(term.place and term.place.sides for term in places)
+    if parts[number].has(Kind.MOSTLY) or "predominant" in parts[number].keys:
+        return False  # "sparing the periphery, upper zones predominant"
     before = parts[number - 1]
     finds = before.has(Kind.FINDING, Kind.ABNORMAL, Kind.OTHER)
     return before.opening in ("spare", "except") and not sided and not finds
@@ -183,8 +184,10 @@ def _place_alone(
     """A clause with a place and no finding: whose place is it?"""
     spared = clause.has(Kind.SPARED) or clause.opening == "spare"
     target = previous or (story.last() if spared else None)
-    denied = bool(target and target.kind is Kind.FINDING and target.status == "absent")
-    does = clause.terms[-1].key in ("does", "do", "is", "are")
+    denied = bool(target and target.infection and target.status == "absent")
+    does = clause.terms[-1].key in ("does", "do", "is", "are") or (
+        not clause.has(Kind.NOT) and (clause.has(Kind.AFFECTED) or "one" in clause.keys)
+    )
     if target and denied and (clause.opening == "except" or (clause.opening == "but" and does)):
         # "No opacity other than at the left base"; "... but the left lower lobe does"
         return Mention(Kind.FINDING, target.term, "present", *position, [places])

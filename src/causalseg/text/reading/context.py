@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.attach import has_place
 from causalseg.text.reading.clauses import Clause
-from causalseg.text.reading.mentions import Mention, is_aim
+from causalseg.text.reading.mentions import is_aim
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
+from causalseg.text.reading.story import Mention
 from causalseg.text.reading.terms import Kind, Term
 
 _VAGUE = frozenset(
@@ -27,7 +29,8 @@ _PAST = frozenset(("follow up", "followup", "history", "known", "treated", "back
 def name_vague(terms: list[Term]) -> list[Term]:
     """Take "the bilateral changes" for a finding where the sentence names no other."""
     seen = (Kind.FINDING, Kind.OTHER, Kind.ABNORMAL, Kind.CAUSE)
-    if any(term.kind in seen or term.kind is Kind.NOT_LUNG for term in terms):
+    overlaid = any(term.kind is Kind.ARTEFACT for term in terms)
+    if any(t.kind in seen or (t.kind is Kind.NOT_LUNG and not overlaid) for t in terms):
         return terms
     if any(term.kind is Kind.UNKNOWN or term.key in _OTHER_CHANGES for term in terms):
         return terms
@@ -67,6 +70,46 @@ def mark_background(parts: list[Clause], mine: list[Mention]) -> None:
         placed = any(has_place(part.terms) for part in parts)
         if not placed or (told and not has_place(rest[0].terms)):
             mention.background = True
+
+
+def question_all(mine: list[Mention]) -> None:
+    """What is asked is uncertain, whichever way it is asked: "are the lungs clear?"."""
+    for mention in mine:
+        if mention.status == "absent" and mention.kind is not Kind.OTHER:
+            mention.status, mention.asked = "uncertain", True
+            if mention.kind is Kind.CLEAR:
+                mention.kind = Kind.ABNORMAL
+
+
+def answered(mentions: list[Mention]) -> list[str]:
+    """Leave out what the text answers by saying later that the lungs are clear.
+
+    Returns:
+        Diseases that were taken for the reason for the study ("COVID swab positive; chest clear").
+
+    """
+    reasons: list[str] = []
+    for number, mention in enumerate(mentions):
+        later = mentions[number + 1 :]
+        clear = any(one.kind is Kind.CLEAR and not one.rest and _whole(one) for one in later)
+        nothing = any(one.infection and one.status == "absent" and not one.places for one in later)
+        if not mention.infection or mention.background:
+            continue
+        if mention.asked and mention.status == "uncertain" and (clear or nothing):
+            mention.background = True
+        elif mention.status == "present" and mention.term.key in _DISEASES and not mention.places:
+            acute = any(one.kind is Kind.ABNORMAL and one.status == "absent" for one in later)
+            if (clear or acute) and not any(
+                one.infection and one.status == "present" for one in later
+            ):
+                mention.background = True
+                reasons.append(mention.term.text)
+    return reasons
+
+
+def _whole(mention: Mention) -> bool:
+    found = region(mention.places)
+    return not found.heights and len(found.zones) in (0, 2 * len(ZONES))
 
 
 def sums_up(mention: Mention, mentions: list[Mention]) -> bool:

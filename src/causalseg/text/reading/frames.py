@@ -9,6 +9,8 @@ _VIEWER = re.compile(
     rf"|\b{_SIDE} of(?: the| this) (?:film|radiograph|xray|scan|plate|view)\b"
     rf"|\b{_SHOWN} {_SIDE}\b|\b(?:viewers?|observers?|readers?|onlookers?)\b(?: (?:left|right)\b)?"
     r"|\bas (?:displayed|viewed|shown|it appears|it is displayed|projected on|seen on) ?"
+    rf"|\b(?:left|right) (?:upper|lower|mid|middle) (?:zone|half|third|part|corner|quadrant|area)"
+    rf" of(?: the| this) {_SHOWN}\b"
     r"|\b(?:as|when) (?:you|we|one) (?:look|see|view)s?\b|\byour (?:left|right)\b"
     rf"|\b(?:on|in)(?: the| this)? {_SHOWN}(?: the)? {_SIDE}\b"
     r"|\bimage sided?\b|\bonscreen\b|\bon screen\b"

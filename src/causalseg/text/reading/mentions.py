@@ -5,11 +5,10 @@ governs what follows or precedes it up to the end of its clause, some look like 
 none ("no change in"), and a list carries the scope on.
 """
 
-from dataclasses import dataclass, field
-from itertools import pairwise
-
+from causalseg.text.reading.causes import deny_cause, deny_cause_later, put_down
 from causalseg.text.reading.clauses import Clause
-from causalseg.text.reading.terms import CAUSE_WORDS, Kind, Term
+from causalseg.text.reading.story import Mention
+from causalseg.text.reading.terms import Kind, Term
 
 _SIGHT = (Kind.FINDING, Kind.CAUSE, Kind.OTHER, Kind.ABNORMAL)
 # A clause that begins so does not go on with a list of what is denied.
@@ -17,47 +16,8 @@ _STARTS_ANEW = frozenset(
     "a an there some mild small minor moderate severe stable new old minimal trace patchy subtle "
     "large marked the increased increasing".split()
 )
-_LINKS = frozenset(
-    "due to|secondary to|because of|represents|represent|representing|reflects|reflecting|from|"
-    "likely|caused|keeping|consistent|compatible".split("|")
-)
-_DUE_TO = ("due to", "secondary to", "because of")
 _AIMS = frozenset("to ensure document confirm until for check assess exclude demonstrate".split())
 _REAL = frozenset("present seen there developing real evident visible forming exist".split())
-
-
-@dataclass
-class Mention:
-    """One finding named in the text, or a place said to be clear."""
-
-    kind: Kind
-    term: Term
-    status: str
-    """present, absent or uncertain."""
-    sentence: int
-    clause: int
-    places: list[list[Term]] = field(default_factory=list)
-    spared: list[list[Term]] = field(default_factory=list)
-    why: list[Term] = field(default_factory=list)
-    """Words that made it absent or uncertain."""
-    past: bool = False
-    background: bool = False
-    """Said of the past or the reason for the study, not of this image."""
-    rest: bool = False
-    """Of the places left over ("otherwise clear")."""
-    excepted: bool = False
-    """What lungs that are clear have nevertheless ("clear apart from haziness at the base")."""
-    put_down: bool = False
-    """An opacity that the text puts down to a finding of another kind."""
-    distant: Term | None = None
-    """What denies it from another clause."""
-    adjacent: bool = False
-    """Beside what was named before ("overlying consolidation")."""
-
-    @property
-    def infection(self) -> bool:
-        """Whether it is a finding that the model segments."""
-        return self.kind in (Kind.FINDING, Kind.CAUSE, Kind.ABNORMAL)
 
 
 def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list[Mention]:
@@ -87,7 +47,8 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
             if term.kind is Kind.NOT and not keeps:
                 targets = mine or _same_sentence(found)
                 elsewhere = not mine and _own_place(parts, targets, clause)  # "none on the right"
-                none = term.key in ("none", "nil", "absent") and not _sees(following)
+                alone = clause.opening == "colon" and len(clause.terms) == 1
+                none = alone or (term.key in ("none", "nil", "absent") and not _sees(following))
                 if none and targets and not elsewhere:
                     _deny(targets, term, distant=not mine)  # "Consolidation: none."
                     continue
@@ -134,6 +95,7 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                     _deny([mention], denied)
                 elif doubt or doubted:
                     _doubt([mention], doubt or term)
+                    mention.asked = doubted or (doubt is not None and _is_query(doubt))
                 before = clause.terms[:position]
                 mention.past = any(one.kind is Kind.PAST for one in before) and not clause.has(
                     Kind.STILL
@@ -147,42 +109,11 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                 cause_denied = False
                 mine.append(mention)
             if term.kind is Kind.RATHER or (term.kind is Kind.NOT and term.key == "not"):
-                cause_denied = _deny_cause([*found, *mine], following, term)
+                cause_denied = deny_cause([*found, *mine], following, term)
         found += mine
-    _deny_cause_later(parts, found)
-    _put_down(parts, found)
+    deny_cause_later(parts, found)
+    put_down(parts, found)
     return found
-
-
-def _put_down(parts: list[Clause], found: list[Mention]) -> None:
-    """Read "haze due to effusion" as the effusion; the answer has a note that says so."""
-    for mention, cause in pairwise(found):
-        begins = parts[cause.clause].terms[0].key
-        if (
-            begins in _DUE_TO
-            and cause.kind is Kind.OTHER
-            and {mention.status, cause.status} == {"present"}
-            and mention.kind is Kind.FINDING
-            and mention.clause == cause.clause - 1
-            and not set(mention.term.key.split()) & (CAUSE_WORDS | {"consolidation", "collapse"})
-        ):
-            mention.kind = Kind.OTHER
-            mention.put_down = True
-            mention.why.append(parts[cause.clause].terms[0])
-
-
-def _deny_cause_later(parts: list[Clause], found: list[Mention]) -> None:
-    """Read "opacity due to atelectasis, infection is not suspected": it is of another kind."""
-    denied = [one for one in found if one.status == "absent" and one.term.key in CAUSE_WORDS]
-    others = [one for one in found if one.kind is Kind.OTHER and one.status == "present"]
-    if not denied or not others:
-        return
-    linked = any(_LINKS & set(clause.keys) for clause in parts[: others[0].clause + 1])
-    for mention in found:
-        if linked and mention.infection and mention.status == "present":
-            mention.kind = Kind.OTHER
-            mention.why.append(denied[0].term)
-            denied[0].background = True
 
 
 def _carries(parts: list[Clause], number: int, denied_places: bool) -> bool:
@@ -243,6 +174,12 @@ def _own_place(parts: list[Clause], targets: list[Mention], clause: Clause) -> b
     )
 
 
+def _is_query(doubt: Term) -> bool:
+    return doubt.key in ("?", "query", "exclude", "consider") or doubt.key.endswith(
+        (" for", "rule out", "ruling out", " about", "to exclude")
+    )
+
+
 def _sees(terms: list[Term]) -> bool:
     return any(term.kind in _SIGHT for term in terms)
 
@@ -286,15 +223,3 @@ def _goes_on(mine: list[Mention], term: Term, denied: Term | None, doubt: Term |
         return False
     status = "absent" if denied else "uncertain" if doubt else "present"
     return mine[-1].status == status
-
-
-def _deny_cause(before: list[Mention], following: list[Term], term: Term) -> bool:
-    """Deny the cause, as in "opacity ... rather than infection": it is of another kind."""
-    cause = next((one for one in following if one.kind is not Kind.PLAIN), None)
-    if cause is None or not CAUSE_WORDS & set(cause.key.split()):
-        return False
-    seen = [mention for mention in before if mention.infection and mention.status == "present"]
-    for mention in seen:
-        mention.kind = Kind.OTHER
-        mention.why.append(term)
-    return bool(seen)

@@ -27,6 +27,8 @@ _SHORT_FORMS = tuple(
         (r"\bh\s?/\s?o\b", "history of"),
         (r"\bw\s?/(?=\s)", "with "),
         (r"\+\s?/\s?-|±", " possible "),
+        (r"(?<!\w)-\s?ve\b", "negative"),
+        (r"(?<!\w)\+\s?ve\b", "positive"),
         (r"\b(left|right|lt|rt|l|r)\s*>{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 greater than \2"),
         (r"\b(left|right|lt|rt|l|r)\s*<{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 less than \2"),
         (r"\bcan'?t\b", "cannot"),

@@ -17,6 +17,7 @@ from causalseg.text.reading.context import (
     look_back,
     mark_background,
     name_vague,
+    question_all,
     without_quantifiers,
 )
 from causalseg.text.reading.languages import other_language
@@ -117,7 +118,9 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
     passage.sentences[number] = terms
     if not near and len(unknown) > 1:
         return
-    if _is_nonsense(len(unknown), decisive):
+    guessed = {word for right in corrected.values() for word in right.split()}
+    sure = sum(t.kind in _DECISIVE and not guessed & set(t.key.split()) for t in terms)
+    if _is_nonsense(len(unknown), decisive) or (len(unknown) > 1 and not sure):
         passage.story.note(f"these words make no sense together: {' '.join(unknown)}.")
         return
     passage.corrections |= corrected
@@ -147,11 +150,12 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
     states = words[-1].key == "?" and any(part.has(Kind.FINDING) for part in parts[:-1])
     asked = len(parts) - 1 if states and words[0].key not in _QUESTIONS else 0
     mine = assertions(parts, number, doubted_from=asked if question else len(parts))
-    if question and mine:
-        passage.story.note("the text asks: what it asks for was read as uncertain.")
     mark_background(parts, mine)
     before = len(passage.story.mentions)
     attach(parts, mine, passage.story, number)
+    if question and mine:
+        passage.story.note("the text asks: what it asks for was read as uncertain.")
+        question_all([mention for mention in mine if mention.clause >= asked])
     look_ahead(passage, mine, number)
     look_back(passage, terms, mine, number)
     passage.story.mentions[before:] = mine
@@ -170,7 +174,7 @@ def _asks(words: Sequence[Word]) -> bool:
     keys = [word.key for word in words]
     if len(keys) > 1 and keys[0] in ("can", "could", "will", "would") and keys[1] == "you":
         return False  # a polite request
-    asks = keys[0] in _QUESTIONS[:4]
+    asks = keys[0] in _QUESTIONS[:4] and keys[1:2] != ["not"]  # "Doesn't look infected."
     return (asks or keys[-1] == "?") and not {"where", "what", "which"} & set(keys[:2])
 
 

@@ -3,9 +3,8 @@
 from dataclasses import replace
 
 from causalseg.text.reading.clauses import Clause
-from causalseg.text.reading.mentions import Mention
 from causalseg.text.reading.places import region
-from causalseg.text.reading.story import Story
+from causalseg.text.reading.story import Mention, Story
 from causalseg.text.reading.terms import Kind, Term
 
 _OF_THE_LUNG = ("cavity", "atelectasis", "scarring", "bronchial thickening")

@@ -1,9 +1,44 @@
-"""What has been said in a text so far."""
+"""What has been said in a text so far: its mentions of findings, and places."""
 
 from dataclasses import dataclass, field
 
-from causalseg.text.reading.mentions import Mention
-from causalseg.text.reading.terms import Term
+from causalseg.text.reading.terms import Kind, Term
+
+
+@dataclass
+class Mention:
+    """One finding named in the text, or a place said to be clear."""
+
+    kind: Kind
+    term: Term
+    status: str
+    """present, absent or uncertain."""
+    sentence: int
+    clause: int
+    places: list[list[Term]] = field(default_factory=list)
+    spared: list[list[Term]] = field(default_factory=list)
+    why: list[Term] = field(default_factory=list)
+    """Words that made it absent or uncertain."""
+    past: bool = False
+    background: bool = False
+    """Said of the past or the reason for the study, not of this image."""
+    rest: bool = False
+    """Of the places left over ("otherwise clear")."""
+    excepted: bool = False
+    """What lungs that are clear have nevertheless ("clear apart from haziness at the base")."""
+    put_down: bool = False
+    """An opacity that the text puts down to a finding of another kind."""
+    distant: Term | None = None
+    """What denies it from another clause."""
+    asked: bool = False
+    """Asked by whoever wants the study ("rule out pneumonia"); the rest may answer it."""
+    adjacent: bool = False
+    """Beside what was named before ("overlying consolidation")."""
+
+    @property
+    def infection(self) -> bool:
+        """Whether it is a finding that the model segments."""
+        return self.kind in (Kind.FINDING, Kind.CAUSE, Kind.ABNORMAL)
 
 
 @dataclass

@@ -1,13 +1,13 @@
 """From the mentions of a text to its reading."""
 
 from causalseg.text.grammar_lung import ZONES
-from causalseg.text.reading.context import sums_up
+from causalseg.text.reading.context import answered, sums_up
 from causalseg.text.reading.leftovers import tell_leftovers
-from causalseg.text.reading.mentions import Mention
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
 from causalseg.text.reading.reading import Reading, Status, ordered
 from causalseg.text.reading.share import side_from_before
+from causalseg.text.reading.story import Mention
 from causalseg.text.reading.terms import Kind, Term
 from causalseg.text.words import SIDES
 
@@ -17,6 +17,10 @@ def summary(passage: Passage) -> Reading:
     mentions = passage.story.mentions
     _artefacts(passage)
     _later_clear(passage)
+    for name in answered(mentions):
+        passage.story.note(
+            f"{name!r} was read as the reason for the study: the lungs are said to be clear."
+        )
     infections = [one for one in mentions if one.infection and not one.background]
     named = [one for one in infections if one.kind is not Kind.CAUSE] or infections
     present = [one for one in named if one.status == "present"]
@@ -72,7 +76,7 @@ def _later_clear(passage: Passage) -> None:
         ):  # fmt: skip
             continue
         for mention in passage.story.mentions[:number]:
-            if mention.infection and mention.past and mention.sentence < clear.sentence:
+            if mention.infection and mention.past and not mention.excepted:
                 mention.status = "absent"
 
 
@@ -132,10 +136,8 @@ def _clear_zones(passage: Passage, zones: set[tuple[str, str]]) -> set[tuple[str
     gone: set[tuple[str, str]] = set()
     for mention in passage.story.mentions:
         if mention.kind is Kind.CLEAR and not mention.rest:
-            clear = region(mention.places)
-            if clear.heights and not clear.zones:
-                # "throughout the left lung with only the apex aerated": the side is the finding's.
-                gone |= {(side, height) for side, height in zones if height in clear.heights}
+            # "throughout the left lung with only the apex aerated": the side is the finding's.
+            clear = region(side_from_before(mention, passage.story.mentions))
             if len(clear.zones) < 2 * len(ZONES):
                 gone |= clear.zones
     if gone >= zones:

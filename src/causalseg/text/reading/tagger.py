@@ -18,6 +18,17 @@ _JUDGE = frozenset(
     "judge assess interpret say tell exclude evaluate comment read diagnose see report".split()
 )
 _PAUSES = frozenset(",:()")
+# What is denied in "no response of the opacity" and "not much change in it": not the opacity.
+_TRENDS = frozenset(
+    "change difference improvement progress progression regression resolution clearing response "
+    "increase decrease reduction worsening deterioration".split()
+)
+_AMOUNTS = frozenset(
+    "much any great real major marked significant substantial appreciable interval obvious visible "
+    "radiographic radiological big noticeable particular further evidence sign signs of convincing "
+    "clear definite meaningful material overall a".split()
+)
+_TO_A_PLACE = frozenset("in on at the of involving affecting its".split())
 
 
 def spelled(sentence: Sequence[Word]) -> tuple[list[Word], dict[str, str]]:
@@ -53,7 +64,31 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
         if term.kind is Kind.SPARED and following.key in ("neither", "no", "none"):
             terms[number] = replace(term, kind=Kind.AFFECTED)  # "spares neither lobe"
             terms[number + 1] = replace(following, kind=Kind.PLAIN)
-    return _too(_preferred(terms))
+    return _too(_preferred(_of_a_place(_of_a_trend(terms))))
+
+
+def _of_a_trend(terms: list[Term]) -> list[Term]:
+    """Deny the change, not the finding: "no real difference in the opacity"."""
+    for number, term in enumerate(terms):
+        if term.kind is not Kind.NOT:
+            continue
+        for later in terms[number + 1 : number + 6]:
+            if later.key in _TRENDS:
+                terms[number] = replace(term, kind=Kind.KEPT)
+            if later.key not in _AMOUNTS:
+                break
+    return terms
+
+
+def _of_a_place(terms: list[Term]) -> list[Term]:
+    """Deny the place, not the finding: "the opacity is not in the left lung but in the right"."""
+    for number, term in enumerate(terms):
+        if term.key != "not" or not any(one.kind is Kind.FINDING for one in terms[:number]):
+            continue
+        rest = [one for one in terms[number + 1 :] if one.key not in _TO_A_PLACE]
+        if rest and rest[0].place and not any(one.kind is Kind.FINDING for one in rest):
+            terms[number] = replace(term, kind=Kind.SPARED, key="not of")
+    return terms
 
 
 def _preferred(terms: list[Term]) -> list[Term]:
