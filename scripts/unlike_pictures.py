@@ -18,7 +18,7 @@ from PIL import Image
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.files import sha256_of, write_json
-from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.inference.default import DEFAULT, checkpoint_path
 from causalseg.inference.segmenter import Segmenter
 
 Picture = NDArray[np.uint8]
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=100, help="pictures of a kind (100)")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    path = default_checkpoint() if args.model == DEFAULT else Path(args.model)
+    path = checkpoint_path(args.model)
     segmenter = Segmenter.load(path)
     check = segmenter.trust.image
     if check is None:

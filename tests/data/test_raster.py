@@ -280,9 +280,19 @@ def test_arrays_tensors_bytes_and_files() -> None:
         (Image.fromarray(colours), colours),
     ):
         np.testing.assert_array_equal(picture_of(given_).pixels, expected)
+    for given_, expected in (
+        (RAMP[None], RAMP),
+        (np.moveaxis(colours, -1, 0), colours),
+        (torch.from_numpy(colours.copy()).permute(2, 0, 1).float(), colours),
+        (RAMP, RAMP),
+    ):
+        pixels = picture_of(given_, channels="first").pixels
+        np.testing.assert_array_equal(pixels, expected)
+    with pytest.raises(InputError, match="shape"):
+        picture_of(colours[:9], channels="first")
     for bad, words in (
         (None, "shape"),
-        (np.zeros((3, 20, 30)), "transpose"),
+        (np.zeros((3, 20, 30)), "channels='first'"),
         (np.full((9, 9), np.nan), "NaN"),
         (np.full((9, 9), "a"), "grey values"),
         (np.dstack([colours, RAMP]), "transparent"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from causalseg.apps import rle
 from causalseg.errors import InputError
-from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.inference.default import checkpoint_path
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study
 from causalseg.inference.maps import foreground
@@ -42,7 +42,7 @@ class Identity:
             InputError: the file cannot be read.
 
         """
-        found = default_checkpoint() if str(path) == DEFAULT else Path(path)
+        found = checkpoint_path(path)
         try:
             with found.open("rb") as file:
                 return cls(found.name, hashlib.file_digest(file, "sha256").hexdigest())

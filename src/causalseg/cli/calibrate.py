@@ -39,13 +39,13 @@ def main(argv: list[str]) -> int:
     from causalseg.data.lvit import read_lvit
     from causalseg.evaluation.trust import calibrate
     from causalseg.files import write_json
-    from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.inference.default import checkpoint_path
     from causalseg.inference.segmenter import Segmenter
     from causalseg.models.checkpoint import add_trust
     from causalseg.progress import progress
 
     name = model_of(args)
-    path = default_checkpoint() if name == DEFAULT else Path(name)
+    path = checkpoint_path(name)
     segmenter = Segmenter.load(path, device=args.device)
     train = read_lvit(args.data, "train", leaks=args.leaks)
     val = read_lvit(args.data, "val", leaks=args.leaks).limit(args.limit, args.seed)

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
         raise InputError(f"--steps must be at least 20, not {args.steps}.")
 
     from causalseg.data.preprocessing import Preprocessing
-    from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.inference.default import checkpoint_path
     from causalseg.inference.sentences import caption_kind
     from causalseg.models.checkpoint import load_checkpoint, save_checkpoint
     from causalseg.progress import progress
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
     from causalseg.training.distil import DistilConfig, distil_text
 
     name = model_of(args)
-    path = default_checkpoint() if name == DEFAULT else Path(name)
+    path = checkpoint_path(name)
     saved = load_checkpoint(path)
     if caption_kind(saved.provenance) is None:
         raise InputError(f"{path} was not trained on chest captions: there are no wordings for it.")

@@ -82,9 +82,9 @@ def main(argv: list[str]) -> int:
 
 
 def _run(checkpoint: str, segmenter: "Segmenter") -> dict[str, Any]:
-    from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.inference.default import DEFAULT, checkpoint_path
 
-    path = default_checkpoint() if checkpoint == DEFAULT else Path(checkpoint)
+    path = checkpoint_path(checkpoint)
     return {
         "command": "evaluate",
         "checkpoint": DEFAULT if checkpoint == DEFAULT else path.name,

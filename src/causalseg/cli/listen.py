@@ -50,7 +50,7 @@ def main(argv: list[str]) -> int:
     from causalseg.apps.listen import Node, Queue, Rule, serve
     from causalseg.errors import InputError
     from causalseg.files import sha256_of
-    from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.inference.default import checkpoint_path
     from causalseg.inference.segmenter import Segmenter
     from causalseg.inference.tracks import PredictOptions
 
@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     if not 1 <= arguments.port <= 65535 or arguments.most < 1 or not 1 <= len(arguments.aet) <= 16:
         raise InputError("--port is 1 to 65535, --most at least 1, --aet 1 to 16 characters.")
     queue = Queue(arguments.queue, arguments.most)
-    checkpoint = default_checkpoint() if arguments.model == DEFAULT else Path(arguments.model)
+    checkpoint = checkpoint_path(arguments.model)
     segmenter = Segmenter.load(checkpoint, device=arguments.device)
     stop = threading.Event()
 

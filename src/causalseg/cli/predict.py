@@ -162,7 +162,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
 
 
 def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
-    from causalseg.inference.default import DEFAULT, default_checkpoint
+    from causalseg.inference.default import checkpoint_path
     from causalseg.inference.formats.codes import parse_concept
     from causalseg.inference.tracks import PredictOptions
 
@@ -176,7 +176,7 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     least = arguments.min_quality
     if least is not None and not 0 <= least <= 1:
         raise InputError(f"--min-quality is a Dice from 0 to 1, not {least:g}.")
-    checkpoint = default_checkpoint() if arguments.model == DEFAULT else Path(arguments.model)
+    checkpoint = checkpoint_path(arguments.model)
     options = PredictOptions(
         format=arguments.format,
         seg_type=arguments.seg_type,

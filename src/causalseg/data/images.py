@@ -3,11 +3,10 @@
 The rules are stated in docs/reference/data-format.md.
 """
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +32,7 @@ __all__ = [
     "MAX_SIDE",
     "MIN_SIDE",
     "RULES",
+    "Channels",
     "Picture",
     "check_claim",
     "check_size",
@@ -40,6 +40,7 @@ __all__ = [
     "decode_mask",
     "decode_picture",
     "picture_of",
+    "read_binary",
     "read_image",
     "read_image_bytes",
     "read_mask",
@@ -52,8 +53,9 @@ RULES = 2
 _STRIP = 256
 _SHAPES = (
     "an image must be an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not one of shape {}; "
-    "one with its channels first is turned by array.transpose(1, 2, 0)."
+    "of one that is (1, H, W) or (3, H, W) say channels='first'."
 )
+Channels = Literal["first", "last"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,8 @@ class Picture:
     """How the stored picture was turned; `display.undo` brings a mask back to the file's (H, W)."""
     warnings: tuple[str, ...] = ()
     """What was left aside or done to the file's own samples, a sentence each."""
+    spacing: tuple[float, float] | None = None
+    """Millimetres between rows and between columns of `pixels`, where the file says so."""
 
 
 def to_uint8(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -167,7 +171,7 @@ def decode_picture(data: bytes, name: str) -> Picture:
     return _picture(decode_raster(data, name), name)
 
 
-def picture_of(image: Any, name: str = "the image") -> Picture:
+def picture_of(image: Any, name: str = "the image", channels: Channels = "last") -> Picture:
     """The picture in what Python users have at hand.
 
     Args:
@@ -175,6 +179,7 @@ def picture_of(image: Any, name: str = "the image") -> Picture:
             an array (or tensor) (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). Arrays that are not
             uint8 are scaled from their minimum and maximum to 0..255.
         name: used in messages.
+        channels: "first" for arrays (1, H, W), (3, H, W) or (4, H, W).
 
     Raises:
         InputError: of another kind or shape, empty, not finite, or as for `read_image`.
@@ -186,24 +191,28 @@ def picture_of(image: Any, name: str = "the image") -> Picture:
         return decode_picture(bytes(image), name)
     read: Callable[[], bytes] | None = getattr(image, "read", None)
     if read is not None:
-        return decode_picture(_read_file(image, name), name)
+        return decode_picture(read_binary(image, name), name)
     if hasattr(image, "detach"):  # a tensor, on any device
         image = image.detach().cpu()
     try:
         array = np.asarray(image)
     except (TypeError, ValueError, RuntimeError):
         array = np.empty(0)
-    channels = array.shape[2] if array.ndim == 3 else 1
-    if array.ndim not in (2, 3) or channels not in (1, 3, 4) or not array.size:
-        raise InputError(_SHAPES.format(array.shape))
-    alpha = to_uint8(array[..., 3], name) if channels == 4 else None
+    given = array.shape
+    if channels == "first" and array.ndim == 3:
+        array = np.moveaxis(array, 0, -1)
+    depth = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or depth not in (1, 3, 4) or not array.size:
+        raise InputError(_SHAPES.format(given))
+    alpha = to_uint8(array[..., 3], name) if depth == 4 else None
     if alpha is not None and array.dtype != np.uint8:
         raise InputError(f"{name} is an array with alpha that is not uint8: give (H, W, 3).")
-    values = array[..., 0] if channels == 1 and array.ndim == 3 else array[..., :3]
+    values = array[..., 0] if depth == 1 and array.ndim == 3 else array[..., :3]
     return _picture(Raster(array if array.ndim == 2 else values, alpha), name)
 
 
-def _read_file(file: BinaryIO | io.IOBase, name: str) -> bytes:
+def read_binary(file: Any, name: str = "the image") -> bytes:
+    """The bytes of an open file; InputError where it gives none."""
     try:
         data = file.read()
     except (OSError, ValueError) as error:

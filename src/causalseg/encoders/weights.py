@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from causalseg import hub
 from causalseg.encoders.torchscript import read_torchscript
 from causalseg.encoders.tower import Tower
 from causalseg.errors import InputError
@@ -110,19 +111,13 @@ def read_state(path: Path) -> dict[str, Tensor]:
 def _fetch(name: str) -> Path:
     if name not in HUB:
         raise InputError(f"there are no weights openai:{name}; choose one of {', '.join(HUB)}.")
-    from huggingface_hub import hf_hub_download
-
     try:
-        return Path(hf_hub_download(HUB[name], HUB_FILE, local_files_only=True))
-    except Exception:  # not cached yet
-        try:
-            return Path(hf_hub_download(HUB[name], HUB_FILE, etag_timeout=5))
-        except Exception as error:
-            raise InputError(
-                f"the weights openai:{name} are not cached and the hub cannot be reached; on a "
-                f"machine with network download {HUB_FILE} of https://huggingface.co/{HUB[name]} "
-                "and give its path as the weights instead."
-            ) from error
+        return hub.fetch(HUB[name], HUB_FILE, fixed=True)
+    except InputError as error:
+        raise InputError(
+            f"the weights openai:{name} are not there: {error} With a network, download "
+            f"{HUB_FILE} of https://huggingface.co/{HUB[name]} and give its path as the weights."
+        ) from error
 
 
 def _load_clip(

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.inference.backends import EXPORT_FORMAT, KEY, load_exported, load_runtime
-from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.inference.default import checkpoint_path
 from causalseg.inference.optimise import fold_batch_norms
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import Checkpoint, load_checkpoint
@@ -82,7 +82,7 @@ def export(
         raise InputError(f"--out must end in {SUFFIX[format]} for {format}, not {out.name!r}.")
     if not images or not texts:
         raise InputError("the parity check needs at least one image and one text.")
-    path = default_checkpoint() if str(checkpoint) == DEFAULT else checkpoint
+    path = checkpoint_path(checkpoint)
     saved = load_checkpoint(path)
     inputs = paired_inputs(Preprocessing.from_dict(saved.preprocessing, path.name), images, texts)
     out.parent.mkdir(parents=True, exist_ok=True)

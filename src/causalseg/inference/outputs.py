@@ -1,5 +1,6 @@
 """Pictures of a segmentation, each written whole or not at all."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,6 +59,13 @@ def write_png(pixels: npt.NDArray[Any], path: Path, orientation: int = 1) -> Pat
     with replacing(path, sync=False) as part:  # there are many, and they can be made again
         Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG", **options)
     return path
+
+
+def png_bytes(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """uint8 (H, W) or (H, W, 3) as the bytes of a PNG."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG")
+    return file.getvalue()
 
 
 def mask_pixels(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -8,22 +8,21 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from causalseg.data.images import Picture
+from causalseg import hub
+from causalseg.data.images import Channels, Picture
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.inference.backends import is_exported, load_exported
-from causalseg.inference.default import DEFAULT, default_checkpoint
+from causalseg.inference.backends import is_exported
+from causalseg.inference.default import HUB, MODEL_FILE, checkpoint_path
 from causalseg.inference.device import usable_device
 from causalseg.inference.encoded import EncodedImages, probabilities
 from causalseg.inference.image_input import ImageLike, as_picture
-from causalseg.inference.maps import foreground, resize_map
-from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
-from causalseg.inference.segmentation import Segmentation
+from causalseg.inference.loading import ready_model
+from causalseg.inference.optimise import Precision, TextCache
+from causalseg.inference.segmentation import Segmentation, answer_of, checked
 from causalseg.inference.sentences import Sentence, named_halves, read_for, unread_sentence
 from causalseg.models.base import SegmentationModel
-from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.checks import half_of
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
@@ -53,6 +52,7 @@ class Segmenter:
         device: str = "cpu",
         provenance: dict[str, Any] | None = None,
         trust: Trust | None = None,
+        source: Path | None = None,
     ) -> None:
         self.device = usable_device(device)
         self.model = model.eval().to(self.device)
@@ -60,7 +60,15 @@ class Segmenter:
         self.threshold = check_threshold(threshold, "this segmenter")
         self.provenance = provenance or {}
         self.trust = trust or Trust()
+        self.source = source
         self._encode_text = TextCache(self.model)
+
+    def __repr__(self) -> str:
+        size = self.preprocessing.size
+        return (
+            f"Segmenter({type(self.model).__name__}, {size} x {size} px, "
+            f"threshold {self.threshold:g}, {self.device})"
+        )
 
     @classmethod
     def load(
@@ -70,6 +78,7 @@ class Segmenter:
         device: str = "cpu",
         precision: Precision = "fp32",
         compile: bool = False,
+        threshold: float | None = None,
     ) -> Self:
         """Load a checkpoint; the name `default` means the model that comes with the package.
 
@@ -77,41 +86,59 @@ class Segmenter:
 
         Args:
             path: a `.safetensors` checkpoint, or what `causalseg export` made of one (`.onnx`, or
-                OpenVINO's `.xml`).
-            device: as PyTorch names it, e.g. "cpu" or "cuda", or "auto" for a GPU if there is one;
-                exported files run on the CPU.
+                OpenVINO's `.xml`), or `hf:OWNER/NAME[/FILE]` on the Hugging Face hub.
+            device: "auto" (a GPU if there is one), "gpu", or as PyTorch names it, e.g. "cpu" or
+                "cuda:1"; exported files run on the CPU.
             precision: "bf16" computes the image path in bfloat16, for processors that are faster
                 at it (docs/results/performance.md has what it costs in Dice).
             compile: compile the image path with `torch.compile`, which takes a C++ compiler and
                 a minute or more on the first call and on the first of another batch size.
+            threshold: probability from which a pixel is in the mask, in place of the model's own.
 
         Raises:
             InputError: there is no such file, it is not a checkpoint, or the options do not fit it.
 
         """
-        path = default_checkpoint() if str(path) == DEFAULT else Path(path)
-        if is_exported(path):
-            saved = load_exported(path, device=device, precision=precision, compile=compile)
-        else:
-            saved = load_checkpoint(path)
-        preprocessing = Preprocessing.from_dict(saved.preprocessing, path.name)
-        if not is_exported(path):
-            optimise(saved.model, precision, _example(preprocessing))
-            if compile:
-                compiled(saved.model)
+        path = checkpoint_path(path)
+        if device == "auto" and is_exported(path):
+            device = "cpu"
+        saved, preprocessing = ready_model(path, device, precision, compile=compile)
         return cls(
             saved.model,
             preprocessing,
-            saved.threshold,
+            saved.threshold if threshold is None else threshold,
             device=device,
             provenance=saved.provenance,
             trust=saved.trust,
+            source=path,
         )
+
+    def push(self, name: str, *, private: bool = True) -> str:
+        """Upload the checkpoint that was loaded, as it is, to the Hugging Face hub.
+
+        `Segmenter.load("hf:OWNER/NAME")` then fetches it. The token is that of `hf auth login`,
+        or HF_TOKEN in the environment. A repository that is not there yet is made.
+
+        Returns:
+            The address of the upload.
+
+        Raises:
+            InputError: it was not loaded from a .safetensors file, or the hub does not take it.
+
+        """
+        if self.source is None or self.source.suffix != ".safetensors":
+            raise InputError("push needs a segmenter that was loaded from a .safetensors file.")
+        return hub.push(self.source, name.removeprefix(HUB), MODEL_FILE, private=private)
 
     def sentence(
         self, text: str | Sentence, sides: Sides | None = None, *, strict: bool = False
     ) -> Sentence:
         """Read a text for this model: see `causalseg.inference.sentences.read_for`."""
+        if not isinstance(text, str | Sentence):
+            raise InputError(
+                f"the text is {type(text).__name__}, not a sentence: give the image first, then "
+                "what to segment, such as 'lower left lung'."
+            )
         if not self.model.reads_text:
             return unread_sentence(text, strict=strict)
         return read_for(self.provenance, text, sides, strict=strict)
@@ -123,63 +150,73 @@ class Segmenter:
         *,
         sides: Sides | None = None,
         strict: bool = False,
+        channels: Channels = "last",
     ) -> Segmentation:
         """Segment one image by one sentence.
 
         Args:
-            image: a path (PNG, JPEG, TIFF, BMP, or DICOM and NIfTI with one frame), a Pillow
-                image, bytes, a binary file, or an array or tensor (H, W), (H, W, 1), (H, W, 3);
-                arrays that are not uint8 are scaled from their minimum and maximum to 0..255.
+            image: a path, the bytes or a binary file (PNG, JPEG, TIFF, BMP, or DICOM and NIfTI
+                with one frame), a Pillow image of any mode, or an array or tensor (H, W),
+                (H, W, 1), (H, W, 3); arrays that are not uint8 are scaled from their minimum and
+                maximum to 0..255.
             text: not empty. For a model of chest images it is read, and the model is given the
                 canonical sentence (`Segmentation.read_as`).
             sides: whose left the text means where it does not say so: "patient" (the default, as
                 in reports) or "viewer" (the default in the wording of QaTa-COV19's captions).
             strict: refuse a text that is not understood, in place of a warning.
+            channels: "first" for arrays and tensors (1, H, W) or (3, H, W).
 
         Raises:
             InputError: the image cannot be used, the text is empty, or `strict` refuses it.
 
         """
-        return self.prompts(image, [text], sides=sides, strict=strict)[0]
+        return self.prompts(image, [text], sides=sides, strict=strict, channels=channels)[0]
 
     def batch(
         self,
-        images: Sequence[ImageLike],
-        texts: Sequence[str | Sentence],
+        images: Sequence[ImageLike] | NDArray[Any],
+        texts: str | Sentence | Sequence[str | Sentence],
         *,
         sides: Sides | None = None,
         strict: bool = False,
+        channels: Channels = "last",
     ) -> list[Segmentation]:
-        """Segment several images, each by its own sentence."""
+        """Segment B images, each by its own sentence, or all by one.
+
+        Args:
+            images: a list of what `__call__` takes, or an array or tensor (B, H, W[, C]), with
+                `channels="first"` (B, C, H, W).
+            texts: B sentences, or one.
+            sides: as `__call__` takes it, and so are `strict` and `channels`.
+
+        """
+        if isinstance(images, str | Path | bytes):
+            raise InputError("batch takes a list of images: write [image], or call the segmenter.")
+        if isinstance(texts, str | Sentence):
+            texts = [texts] * len(images)
         if len(images) != len(texts):
             raise InputError(f"{len(images)} images and {len(texts)} texts do not pair up.")
-        if not images:
+        if len(images) == 0:
             return []
-        sentences = [self.sentence(text, sides, strict=strict) for text in texts]
-        pictures = [as_picture(image) for image in images]
-        encoded = self.encode([picture.pixels for picture in pictures])
-        output = self.answer(encoded, [sentence.given for sentence in sentences])
-        return [
-            self._result(p, s, encoded, output, i)
-            for i, (p, s) in enumerate(zip(pictures, sentences, strict=True))
-        ]
+        pictures = [as_picture(image, channels, self.provenance) for image in images]
+        return self._results(pictures, [self.sentence(t, sides, strict=strict) for t in texts])
 
     def prompts(
         self,
         image: ImageLike,
-        texts: Sequence[str | Sentence],
+        texts: str | Sentence | Sequence[str | Sentence],
         *,
         sides: Sides | None = None,
         strict: bool = False,
+        channels: Channels = "last",
     ) -> list[Segmentation]:
-        """Segment one image by several sentences; the image is encoded once."""
+        """Segment one image by several sentences, or by one; the image is encoded once."""
+        if texts is None or isinstance(texts, str | Sentence):
+            texts = [texts]
         if not texts:
             return []
         sentences = [self.sentence(text, sides, strict=strict) for text in texts]
-        picture = as_picture(image)
-        encoded = self.encode([picture.pixels])
-        output = self.answer(encoded, [sentence.given for sentence in sentences])
-        return [self._result(picture, one, encoded, output, i) for i, one in enumerate(sentences)]
+        return self._results([as_picture(image, channels, self.provenance)], sentences)
 
     @torch.inference_mode()
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> EncodedImages:
@@ -248,52 +285,16 @@ class Segmenter:
         encoded = images if isinstance(images, EncodedImages) else self.encode(images)
         return probabilities(self.answer(encoded, texts))
 
-    def _result(
-        self,
-        picture: Picture,
-        sentence: Sentence,
-        encoded: EncodedImages,
-        output: SegmentationOutput,
-        index: int,
-    ) -> Segmentation:
-        # The model saw the picture upright; the answer lies as the file does.
-        undo, pixels = picture.display.undo, picture.pixels
-        # A mask M depends on the image alone, so one image's maps serve all its texts.
-        maps = {
-            f"stage{stage}": undo(m[min(index, len(m) - 1)].mean(0).float().cpu().numpy())
-            for stage, m in output.attention.items()
-        }
-        shape = (pixels.shape[0], pixels.shape[1])
-        probability = resize_map(probabilities(output)[index], shape)
-        if sentence.empty:
-            probability = np.zeros_like(probability)
-        mask = foreground(probability, self.threshold).astype(np.uint8)
-        healthy = [] if sentence.empty else self._healthy(encoded, index, sentence.given)
-        summary = None
-        if encoded.summaries is not None:
-            summary = encoded.summaries[min(index, encoded.count - 1)]
-        warnings = (
-            *picture.warnings,
-            *self.trust.warnings(summary, mask, healthy),
-            *sentence.about(pixels=int(mask.sum())),
-        )
-        expected = self.trust.overlap(probability, mask) if self.trust.overlap else None
-        return Segmentation(
-            undo(pixels),
-            sentence.text,
-            undo(mask),
-            undo(probability),
-            self.threshold,
-            maps,
-            warnings,
-            sentence,
-            expected,
-        )
-
-
-def _example(preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
-    """A fixed image and sentence, on which a model's logits are compared."""
-    size = preprocessing.size
-    image = torch.randint(256, (size, size, 3), generator=torch.Generator().manual_seed(0))
-    pixels = image.byte().numpy()
-    return preprocessing.image(pixels)[None], preprocessing.tokens(["lower left lung"])
+    def _results(self, pictures: list[Picture], sentences: list[Sentence]) -> list[Segmentation]:
+        """Answers to T sentences about T pictures, or about one that is shared."""
+        images = self.encode([picture.pixels for picture in pictures])
+        output = self.answer(images, [sentence.given for sentence in sentences])
+        found = []
+        for i, sentence in enumerate(sentences):
+            shared = min(i, images.count - 1)
+            answer = answer_of(pictures[shared], sentence, output, i, self.threshold)
+            upright = pictures[shared].display.apply(answer.mask)
+            healthy = [] if sentence.empty else self._healthy(images, i, sentence.given)
+            summary = None if images.summaries is None else images.summaries[shared]
+            found.append(checked(answer, self.trust, upright, summary, healthy))
+        return found

@@ -16,6 +16,8 @@ _PLACEHOLDER = re.compile(
     r"#(n/a|na|ref!|name\?|value!|div/0!|null!|num!)",
     re.IGNORECASE,
 )
+# An image that was given in the text's place.
+_FILE = re.compile(r"\S+\.(png|jpe?g|tiff?|bmp|dcm|nii(\.gz)?)", re.IGNORECASE)
 # Turns the order of the letters that follow, so that the text seen is not the text read.
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Drawn as nothing or as a blank, though Unicode does not class them as format characters.
@@ -30,9 +32,10 @@ def clean_text(text: object, limit: int = MAX_LENGTH) -> str:
         limit: the most characters.
 
     Raises:
-        InputError: no text, empty, a placeholder such as "N/A" or "nan", too long, or with
-            characters that stand for nothing readable (control characters, unpaired surrogates,
-            unassigned or private ones, the replacement character) or that turn the text's order.
+        InputError: no text, empty, a placeholder such as "N/A" or "nan", the name of a file, too
+            long, or with characters that stand for nothing readable (control characters, unpaired
+            surrogates, unassigned or private ones, the replacement character) or that turn the
+            text's order.
 
     """
     if not isinstance(text, str) or not text.strip():
@@ -46,6 +49,11 @@ def clean_text(text: object, limit: int = MAX_LENGTH) -> str:
         raise InputError("the text holds control characters: remove them.")
     if _PLACEHOLDER.fullmatch(cleaned):
         raise InputError(f"the text is {cleaned!r}, which stands for no text: write a sentence.")
+    if _FILE.fullmatch(cleaned):
+        raise InputError(
+            f"the text {cleaned!r} is the name of a file: give the image first, and as text a "
+            "sentence such as 'lower left lung'."
+        )
     if not any(map(str.isalnum, cleaned)):
         raise InputError(f"the text {cleaned!r} is empty of words: say what to segment.")
     return cleaned

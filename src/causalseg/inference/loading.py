@@ -1,0 +1,39 @@
+"""A checkpoint or exported file made ready for inference."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from causalseg.data.preprocessing import Preprocessing
+from causalseg.inference.backends import is_exported, load_exported
+from causalseg.inference.optimise import Precision, compiled, optimise
+from causalseg.models.checkpoint import Checkpoint, load_checkpoint
+
+
+def ready_model(
+    path: Path, device: str, precision: Precision, *, compile: bool
+) -> tuple[Checkpoint, Preprocessing]:
+    """Load a file for inference alone; see `Segmenter.load`.
+
+    Raises:
+        InputError: there is no such file, it is not a checkpoint, or the options do not fit it.
+
+    """
+    if is_exported(path):
+        saved = load_exported(path, device=device, precision=precision, compile=compile)
+        return saved, Preprocessing.from_dict(saved.preprocessing, path.name)
+    saved = load_checkpoint(path)
+    preprocessing = Preprocessing.from_dict(saved.preprocessing, path.name)
+    optimise(saved.model, precision, _example(preprocessing))
+    if compile:
+        compiled(saved.model)
+    return saved, preprocessing
+
+
+def _example(preprocessing: Preprocessing) -> tuple[Tensor, Tensor]:
+    """A fixed image and sentence, on which a model's logits are compared."""
+    size = preprocessing.size
+    image = torch.randint(256, (size, size, 3), generator=torch.Generator().manual_seed(0))
+    pixels = image.byte().numpy()
+    return preprocessing.image(pixels)[None], preprocessing.tokens(["lower left lung"])
