@@ -1,9 +1,10 @@
-"""`causalseg data`: check a data set, make phantoms, make corrupted copies."""
+"""`causalseg data`: check a data set, make phantoms, corrupted copies and planted confounders."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from causalseg.cli.data_confound import add_confound
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
 from causalseg.files import write_json
@@ -56,6 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--count", metavar="N", type=int, default=300, help="default: 300")
     make.add_argument("--seed", metavar="S", type=int, default=0, help="default: 0")
     make.add_argument("--size", metavar="PX", type=int, default=224, help="default: 224")
+    make.add_argument(
+        "--marker",
+        choices=("left", "either", "none"),
+        default="left",
+        help="where the lead marker L lies: on the patient's left, which is the picture's right "
+        "(default), on either side, nowhere",
+    )
+    make.add_argument(
+        "--twins",
+        choices=("side", "height", "presence"),
+        help="draw two opacities of which the striped one is meant, and leave open in the caption "
+        "which side, which height, or whether there is one: for causalseg confound",
+    )
     make.set_defaults(run=_make_phantoms)
     corrupt = commands.add_parser(
         "corrupt",
@@ -69,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     corrupt.add_argument("--kinds", metavar="A,B", help="some of them (all)")
     corrupt.add_argument("--seed", metavar="S", type=int, default=0, help="default: 0")
     corrupt.set_defaults(run=_corrupt)
+    add_confound(commands)
     return parser
 
 
@@ -93,16 +108,15 @@ def _check(arguments: argparse.Namespace) -> int:
 
 def _make_phantoms(arguments: argparse.Namespace) -> int:
     from causalseg.data.phantom import make_phantoms
+    from causalseg.data.twins import make_twins
 
+    what = (arguments.out, arguments.count, arguments.seed, arguments.size)
     with progress("drawing") as (advance, total):
         total(arguments.count)
-        make_phantoms(
-            arguments.out,
-            arguments.count,
-            arguments.seed,
-            arguments.size,
-            progress=lambda _: advance(),
-        )
+        if arguments.twins:
+            make_twins(*what, arguments.twins, progress=lambda _: advance())
+        else:
+            make_phantoms(*what, progress=lambda _: advance(), marker=arguments.marker)
     print(f"{arguments.count} phantoms are in {arguments.out}")
     return 0
 

@@ -16,7 +16,7 @@ from causalseg.version import __version__
 
 COMMANDS = {
     "demo": "make phantoms, train a small model on them, segment and draw: the whole tour",
-    "data": "check a data set, make phantoms, make corrupted copies",
+    "data": "check a data set, make phantoms, corrupted copies, planted confounders",
     "caption": "parse captions, derive them from masks, edit them",
     "fit": "train a model from a YAML config",
     "distil-text": "teach a trained model other wordings of its captions",
@@ -28,6 +28,7 @@ COMMANDS = {
     "forensics": "tell whether a published Dice and IoU are macro or micro",
     "faithfulness": "measure whether the mask follows the text",
     "ablate": "run and tabulate an ablation grid",
+    "confound": "train against a planted confounder and see what repairs it",
     "confounders": "build or show MCDRL's confounder dictionary",
     "lodo": "leave-one-domain-out training and scoring",
     "export": "write ONNX or OpenVINO, gated by a parity check",

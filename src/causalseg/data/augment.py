@@ -27,6 +27,8 @@ class AugmentConfig:
     """Contrast is changed by at most this share."""
     brightness: float = 0.1
     """Brightness is changed by at most this, on the scale 0..1."""
+    mirror_swap: float = 0.0
+    """Probability of `mirror_swap` (with the sides swapped in the caption)."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,31 @@ class Change:
     gamma: float
     contrast: float
     brightness: float
+
+
+def mirror_swap(
+    pixels: NDArray[np.uint8], mask: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Let the lesion and the same place of the other half change sides; all else stays.
+
+    An intervention on the lesion's side, do(side), by the annotation alone: whatever else told the
+    side in this picture (a marker, a tube, the wording of a scanner) no longer does. The caption's
+    sides must be exchanged with it.
+
+    Args:
+        pixels: (C, S, S).
+        mask: (1, S, S) of 0 and 1.
+
+    Returns:
+        Pixels and mask; in the mask, widened by a pixel, and in its mirror image, the pixels are
+        those of the mirrored picture. The mask is mirrored.
+
+    """
+    wide = np.pad(mask[0] > 0, 1)
+    across = wide[:, :-2] | wide[:, 1:-1] | wide[:, 2:]
+    region = across[:-2] | across[1:-1] | across[2:]
+    region = region | region[:, ::-1]
+    return np.where(region, pixels[..., ::-1], pixels), mask[..., ::-1]
 
 
 def draw_change(rng: np.random.Generator, config: AugmentConfig) -> Change:

@@ -9,6 +9,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, DistributedSampler
 
+from causalseg.data.augment import AugmentConfig
 from causalseg.data.dataset import Sample, SegmentationDataset
 from causalseg.data.leaks import LeakRule
 from causalseg.data.lvit import read_lvit
@@ -37,6 +38,10 @@ class DataConfig:
     """Folder for a memory map of the decoded pixels; None keeps them in RAM."""
     augment: bool = True
     """Change training images: flip with the sides swapped in the caption, affine, tone."""
+    mirror_swap: float = 0.0
+    """Probability that the lesion and the same place of the other half change sides in a training
+    image, and the words left and right in its caption, while all else stays; only with `augment`.
+    Against whatever tells the side without being the lesion, such as a marker."""
     rewrite: RewriteConfig = field(default_factory=RewriteConfig)
     """Rewrite training captions, and their masks with them; only with `augment`."""
     allow_problems: bool = False
@@ -58,6 +63,8 @@ class DataConfig:
         for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"data.{name} must be at least {least}.")
+        if not 0 <= self.mirror_swap <= 1:
+            raise InputError(f"data.mirror_swap must lie between 0 and 1, not {self.mirror_swap}.")
         for name in ("train_limit", "val_limit"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -137,7 +144,8 @@ class LViTDataModule(LightningDataModule):
             self._datasets[split] = SegmentationDataset(
                 self.manifests[split],
                 self.preprocessing,
-                augment=config.augment and split == "train",
+                augment=(config.augment and split == "train")
+                and AugmentConfig(mirror_swap=config.mirror_swap),
                 rewrite=config.rewrite,
                 seed=config.seed,
                 cache=config.cache,

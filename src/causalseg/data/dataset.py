@@ -8,15 +8,16 @@ from typing import Self, TypedDict
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from causalseg.data.augment import AugmentConfig, affine, draw_change, tone_curve
+from causalseg.data.augment import AugmentConfig, affine, draw_change, mirror_swap, tone_curve
 from causalseg.data.manifest import Manifest
 from causalseg.data.pixels import load_pixels
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.data.rewrites import RewriteConfig, check_sides, keep
-from causalseg.data.texts import TextTable
+from causalseg.data.texts import TextRow, TextTable
 from causalseg.text.readers.base import TextReader
 
 
@@ -48,7 +49,7 @@ class SegmentationDataset(Dataset[Sample]):
         manifest: Manifest,
         preprocessing: Preprocessing,
         *,
-        augment: bool = False,
+        augment: bool | AugmentConfig = False,
         rewrite: RewriteConfig | None = None,
         seed: int = 0,
         cache: str | Path | None = None,
@@ -58,7 +59,8 @@ class SegmentationDataset(Dataset[Sample]):
         Args:
             manifest: The split.
             preprocessing: Of the model: size S, mean and std, text reader.
-            augment: Flip with the caption's sides swapped, affine and tone changes.
+            augment: Flip with the caption's sides swapped, affine and tone changes; how far and
+                how often, or True for the defaults.
             rewrite: How often a caption is rewritten and its mask with it; only with `augment`.
             seed: Of the augmentation.
             cache: A folder for a memory map instead of RAM; made once for each content and size.
@@ -66,13 +68,13 @@ class SegmentationDataset(Dataset[Sample]):
         """
         self.manifest = manifest
         self.preprocessing = preprocessing
-        self.augment = AugmentConfig() if augment else None
+        self.augment = AugmentConfig() if augment is True else augment or None
         self.seed = seed
         self.epoch = 0
         self.pixels = load_pixels(manifest, preprocessing, cache)
         captions = [record.caption for record in manifest.records]
         used = rewrite if augment and rewrite is not None else RewriteConfig()
-        self.texts = TextTable(captions, preprocessing.reader, mirror=augment, rewrite=used)
+        self.texts = TextTable(captions, preprocessing.reader, mirror=bool(augment), rewrite=used)
         if used.one_lung > 0 or used.other_lung > 0:
             check_sides(captions, self.pixels[:, -1])
         self._report_cut()
@@ -105,10 +107,17 @@ class SegmentationDataset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.manifest)
 
+    def planes(self, epoch: int, index: int) -> NDArray[np.uint8]:
+        """The pixels and the mask of a record, (C + 1, S, S), before augmentation."""
+        found: NDArray[np.uint8] = self.pixels[index]
+        del epoch  # for data sets whose pixels change from epoch to epoch
+        return found
+
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
         """One record, by index or by (epoch, index)."""
         epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
-        pixels, mask = self.pixels[index, :-1], self.pixels[index, -1:]
+        planes = self.planes(epoch, index)
+        pixels, mask = planes[:-1], planes[-1:]
         row = self.texts.own[index].row
         if self.augment is None:
             image = torch.from_numpy(pixels.astype(np.float32)).div_(255)
@@ -118,6 +127,16 @@ class SegmentationDataset(Dataset[Sample]):
             change = draw_change(rng, self.augment)
             text = self.texts.draw(rng, index)
             mask, row = keep(mask, text.keeps), text.row
+            chance = self.augment.mirror_swap
+            if (
+                chance
+                and rng.random() < chance
+                and text.keeps == "all"
+                and text.mirrored is not None
+            ):
+                pixels, mask = mirror_swap(pixels, mask)
+                text = TextRow(text.mirrored, text.row)
+                row = text.row
             if change.flip and text.mirrored is not None:
                 pixels, mask, row = pixels[..., ::-1], mask[..., ::-1], text.mirrored
             image, target = affine(tone_curve(pixels, change), mask, change)

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from causalseg.data.manifest import Split
-from causalseg.data.phantom_drawing import Anatomy, draw_anatomy, draw_image, draw_opacity
+from causalseg.data.phantom_drawing import (
+    Anatomy,
+    Marker,
+    draw_anatomy,
+    draw_image,
+    draw_opacity,
+)
 from causalseg.errors import InputError
 from causalseg.files import replacing_folder
 from causalseg.text.captions import parse
@@ -57,6 +63,20 @@ class PhantomCase:
     caption: str
 
 
+@dataclass(frozen=True)
+class Case:
+    """One row of a data set, drawn and not yet written."""
+
+    name: str
+    """The mask's file name."""
+    split: Split
+    image: NDArray[np.uint8]
+    """(S, S)."""
+    mask: NDArray[np.bool_]
+    """(S, S)."""
+    caption: str
+
+
 def describe_zones(zones: Iterable[PhantomZone], wording: LungWording = "lvit") -> str:
     """Write the caption that names some zones, at least one, in LViT's or SGSeg's wording."""
     named = frozenset(zones)
@@ -89,7 +109,10 @@ def truth(phantom: Phantom, caption: str) -> NDArray[np.bool_]:
 
 
 def draw_phantom(
-    rng: np.random.Generator, anatomy: Anatomy | None = None, size: int = 224
+    rng: np.random.Generator,
+    anatomy: Anatomy | None = None,
+    size: int = 224,
+    marker: Marker = "left",
 ) -> Phantom:
     """Draw a phantom with opacities in two to four zones.
 
@@ -97,13 +120,14 @@ def draw_phantom(
         rng: All randomness comes from here.
         anatomy: The subject's chest; a new one is drawn when None.
         size: Side S in pixels.
+        marker: Where the lead marker lies.
 
     """
     anatomy = anatomy or draw_anatomy(rng)
     count = int(rng.integers(2, 5))
     chosen = [PHANTOM_ZONES[i] for i in sorted(rng.permutation(len(PHANTOM_ZONES))[:count])]
     opacities = {zone: draw_opacity(rng, anatomy, zone, size) for zone in chosen}
-    image = draw_image(rng, anatomy, [o.density for o in opacities.values()], size)
+    image = draw_image(rng, anatomy, [o.density for o in opacities.values()], size, marker)
     return Phantom(image, {zone: opacity.mask for zone, opacity in opacities.items()})
 
 
@@ -119,33 +143,40 @@ def draw_caption(rng: np.random.Generator, phantom: Phantom) -> str:
     return describe_zones(chosen, "lvit" if rng.random() < 0.5 else "sgseg")
 
 
-def phantom_cases(count: int, seed: int, size: int = 224) -> Iterator[PhantomCase]:
+def split_counts(count: int) -> tuple[tuple[Split, int], ...]:
+    """How many of `count` phantoms go into each split: about 70 %, 10 % and 20 %, at least one.
+
+    Raises:
+        InputError: there are fewer than three.
+
+    """
+    if count < 3:
+        raise InputError(f"--count must be at least 3, one a split, not {count}.")
+    val, test = max(1, round(count * 0.1)), max(1, round(count * 0.2))
+    return ("train", count - val - test), ("val", val), ("test", test)
+
+
+def phantom_cases(
+    count: int, seed: int, size: int = 224, marker: Marker = "left"
+) -> Iterator[PhantomCase]:
     """The rows of a phantom data set, drawn one by one; the same for the same arguments.
 
     Subjects have one to three images each and stay within a split: about 70 % training, 10 %
     validation, 20 % test, and at least one image in each.
     """
-    if count < 3:
-        raise InputError(f"--count must be at least 3, one a split, not {count}.")
     if size < MIN_SIZE:
         raise InputError(f"--size must be at least {MIN_SIZE} pixels, not {size}.")
     if seed < 0:
         raise InputError(f"--seed must not be negative: {seed}.")
-    val, test = max(1, round(count * 0.1)), max(1, round(count * 0.2))
     subject = 0
-    sizes: tuple[tuple[Split, int], ...] = (
-        ("train", count - val - test),
-        ("val", val),
-        ("test", test),
-    )
-    for split, left in sizes:
+    for split, left in split_counts(count):
         while left > 0:
             subject += 1
             rng = np.random.default_rng((seed, subject))
             anatomy = draw_anatomy(rng)
             runs = min(left, int(rng.integers(1, MAX_RUNS + 1)))
             for run in range(1, runs + 1):
-                phantom = draw_phantom(rng, anatomy, size)
+                phantom = draw_phantom(rng, anatomy, size, marker)
                 name = f"mask_sub-S{subject:05d}_run-{run}.png"
                 yield PhantomCase(name, split, phantom, draw_caption(rng, phantom))
             left -= runs
@@ -157,6 +188,7 @@ def make_phantoms(
     seed: int,
     size: int = 224,
     progress: Callable[[int], object] | None = None,
+    marker: Marker = "left",
 ) -> None:
     """Write a phantom data set in the LViT layout, whole or not at all.
 
@@ -166,6 +198,7 @@ def make_phantoms(
         seed: The same seed gives the same bytes.
         size: Side of the images in pixels.
         progress: Called with the count of images written so far.
+        marker: Where the lead marker "L" lies.
 
     Raises:
         InputError: `out` holds something, or the count is too small.
@@ -174,21 +207,26 @@ def make_phantoms(
     out = Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty: choose another folder or delete it.")
+    cases = (
+        Case(c.name, c.split, c.phantom.image, truth(c.phantom, c.caption), c.caption)
+        for c in phantom_cases(count, seed, size, marker)
+    )
     with replacing_folder(out) as part:
-        _write_cases(part, phantom_cases(count, seed, size), progress)
+        write_cases(part, cases, progress)
 
 
-def _write_cases(
-    root: Path, cases: Iterable[PhantomCase], progress: Callable[[int], object] | None
+def write_cases(
+    root: Path, cases: Iterable[Case], progress: Callable[[int], object] | None = None
 ) -> None:
+    """Write drawn cases into an empty folder, in the LViT layout."""
     rows: dict[Split, list[tuple[str, str]]] = {"train": [], "val": [], "test": []}
     for split in rows:
         for kind in ("img", "labelcol"):
             (root / f"{split.capitalize()}_Folder" / kind).mkdir(parents=True)
     for done, case in enumerate(cases, start=1):
         folder = root / f"{case.split.capitalize()}_Folder"
-        Image.fromarray(case.phantom.image).save(folder / "img" / case.name.removeprefix("mask_"))
-        mask = truth(case.phantom, case.caption).astype(np.uint8) * np.uint8(255)
+        Image.fromarray(case.image).save(folder / "img" / case.name.removeprefix("mask_"))
+        mask = case.mask.astype(np.uint8) * np.uint8(255)
         Image.fromarray(mask).save(folder / "labelcol" / case.name)
         rows[case.split].append((case.name, case.caption))
         if progress is not None:

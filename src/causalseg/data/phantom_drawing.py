@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 Plane = NDArray[np.float64]
+Marker = Literal["left", "either", "none"]
+"""Where the lead marker "L" lies, which half of the phantoms have: on the patient's left, which is
+the picture's right, as a radiographer puts it; on either side, where it tells nothing; nowhere."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,11 @@ def draw_opacity(
 
 
 def draw_image(
-    rng: np.random.Generator, anatomy: Anatomy, densities: Sequence[Plane], size: int
+    rng: np.random.Generator,
+    anatomy: Anatomy,
+    densities: Sequence[Plane],
+    size: int,
+    marker: Marker = "left",
 ) -> NDArray[np.uint8]:
     """Draw the chest with the opacities in it: (S, S) uint8."""
     x, y = _grid(size)
@@ -100,7 +108,7 @@ def draw_image(
     image += lungs * _vessels(rng, dx, y, anatomy)
     for density in densities:
         image = image + density * (1.15 - image.clip(0, 1))
-    image = _artefacts(rng, image, x, y)
+    image = _artefacts(rng, image, x, y, marker)
     return _expose(rng, image, size)
 
 
@@ -187,7 +195,7 @@ def _vessels(rng: np.random.Generator, dx: Plane, y: Plane, anatomy: Anatomy) ->
     return plane
 
 
-def _artefacts(rng: np.random.Generator, image: Plane, x: Plane, y: Plane) -> Plane:
+def _artefacts(rng: np.random.Generator, image: Plane, x: Plane, y: Plane, marker: Marker) -> Plane:
     """Leads, tubes, side markers and collimator edges, each in some images."""
     if rng.random() < 0.35:  # An electrode lead with its pad.
         px, py, bend = rng.uniform(0.15, 0.85), rng.uniform(0.1, 0.6), rng.uniform(-0.3, 0.3)
@@ -198,11 +206,12 @@ def _artefacts(rng: np.random.Generator, image: Plane, x: Plane, y: Plane) -> Pl
         end = rng.uniform(0.3, 0.8)
         for edge in (-0.006, 0.006):
             image = image + 0.14 * _line(x - 0.5 - edge, 0.0025) * _soft(end - y, 0.01)
-    if rng.random() < 0.5:  # A lead marker, on either side: it tells nothing.
-        px, py = (0.06 if rng.random() < 0.5 else 0.90), rng.uniform(0.06, 0.2)
+    if rng.random() < 0.5:  # A lead marker; the same draws wherever it lies.
+        other, py = rng.random() < 0.5, rng.uniform(0.06, 0.2)
+        px = 0.06 if other and marker == "either" else 0.90
         bar = (np.abs(x - px) < 0.008) & (np.abs(y - py) < 0.03)
         foot = (np.abs(x - px - 0.012) < 0.02) & (np.abs(y - py - 0.03) < 0.007)
-        image = np.where(bar | foot, 1.0, image)
+        image = np.where((bar | foot) & (marker != "none"), 1.0, image)
     if rng.random() < 0.3:  # The collimator's edge.
         left, right, up, down = rng.uniform(0.0, 0.05, size=4)
         open_field = (x > left) & (x < 1 - right) & (y > up) & (y < 1 - down)

@@ -20,9 +20,9 @@ class CausalCLIPSegConfig(ModelConfig):
     """Towers: RN101 (the paper's), RN50, compact or tiny; left out, those of `size`."""
     weights: str = "random"
     """Initial weights of the towers: `random`, `openai:RN101`, `imagenet:FILE` or a local file."""
-    masker: bool | Literal["additive"] = True
+    masker: bool | Literal["additive", "random"] = True
     """Split the features into causal and confounding (Eq. 2). Off: all features are causal.
-    `additive`: a control with the same parameters that hides nothing, F^c = F + M."""
+    Controls: `additive`, which hides nothing, F^c = F + M; `random`, a fixed M of noise."""
     mask_hidden: int = 32
     """Channels between the masker's two convolutions."""
     per_channel_mask: bool = False
@@ -35,10 +35,10 @@ class CausalCLIPSegConfig(ModelConfig):
     official code's 512, 512, 256, or less for the small encoders."""
     kernel_size: int = 3
     """K of the text kernel W_tau (C x K x K), odd."""
-    adversary: Literal["reversal", "literal", "alternating", "none"] = "reversal"
-    """How L_s is played (Eq. 3). `reversal`: D_s minimises L_s, the masker alone maximises it.
-    `alternating`: the same game in alternate steps. `literal`: all parameters minimise
-    L_c - lambda L_s, which has no lower bound. `none`: no confounder branch at all."""
+    adversary: Literal["reversal", "reversal-all", "literal", "alternating", "none"] = "reversal"
+    """How L_s is played (Eq. 3). `reversal`: D_s minimises L_s, the masker alone maximises it;
+    `reversal-all`: so does the image tower. `alternating`: the masker's game in alternate steps.
+    `literal`: all minimise L_c - lambda L_s, without a lower bound. `none`: no such branch."""
     adversary_weight: float = 0.05
     """lambda of Eq. 3."""
     dice_weight: float = 0.0
@@ -71,8 +71,8 @@ class CausalCLIPSegConfig(ModelConfig):
     @property
     def idle(self) -> tuple[str, ...]:
         """Options that change nothing beside the others, as lambda without an adversary."""
-        without_adversary = ("adversary_weight",) if self.adversary == "none" else ()
-        return without_adversary + (() if self.masker else ("mask_hidden", "per_channel_mask"))
+        idle = () if self.masker in (True, "additive") else ("mask_hidden", "per_channel_mask")
+        return idle + (("adversary_weight",) if self.adversary == "none" else ())
 
     @property
     def image(self) -> ResNetConfig:

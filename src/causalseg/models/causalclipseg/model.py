@@ -17,6 +17,7 @@ from causalseg.encoders.transformer import TextTower
 from causalseg.encoders.weights import initialise
 from causalseg.layers.gradient import reverse_gradient
 from causalseg.layers.hooks import changed_outputs
+from causalseg.layers.noise import fixed_noise
 from causalseg.models.base import SegmentationModel, Text
 from causalseg.models.causalclipseg.config import CausalCLIPSegConfig
 from causalseg.models.causalclipseg.decoder import Decoder
@@ -90,22 +91,19 @@ class CausalCLIPSeg(SegmentationModel):
     text_parts = ("text_tower",)
     training_only = ("confounding",)
     # Text features are cached, and an error in them would move every pixel.
-    full_precision = ("text_tower", *(
-        f"{branch}.decoder.{part}"
-        for branch in ("causal", "confounding") for part in ("kernel", "project")
-    ))  # fmt: skip
+    full_precision = ("text_tower", "causal.decoder.kernel", "causal.decoder.project",
+                      "confounding.decoder.kernel", "confounding.decoder.project")  # fmt: skip
     config: CausalCLIPSegConfig
 
     def __init__(self, config: CausalCLIPSegConfig) -> None:
         super().__init__(config)
         encoder = encoder_config(config.encoder)
-        self.image_tower = ResNetTower(
-            config.image, gradient_checkpointing=config.gradient_checkpointing
-        )
+        checkpointing = config.gradient_checkpointing
+        self.image_tower = ResNetTower(config.image, gradient_checkpointing=checkpointing)
         self.text_tower = TextTower(encoder.text, encoder.embedding)
         channels = self.image_tower.channels
         self.maskers = nn.ModuleDict()
-        for stage, count in channels.items() if config.masker else ():
+        for stage, count in channels.items() if config.masker in (True, "additive") else ():
             out = count if config.per_channel_mask else 1
             self.maskers[str(stage)] = Masker(count, config.mask_hidden, out)
         self.causal = Branch(config, channels)
@@ -121,9 +119,8 @@ class CausalCLIPSeg(SegmentationModel):
         masks = self._masks(features)
         additive = self.config.masker == "additive"
         causal = {i: features[i] + m if additive else m * features[i] for i, m in masks.items()}
-        confounding = None
-        if confounder and self.confounding is not None:
-            confounding = self.confounding(self._confounding(features, masks), size)
+        branch = self.confounding if confounder else None
+        confounding = branch(self._confounding(features, masks), size) if branch else None
         pixels = self.causal({**features, **causal}, size)
         attention = {} if additive else masks  # what is added is not a mask
         summary = features[max(features)].mean((2, 3))
@@ -135,18 +132,21 @@ class CausalCLIPSeg(SegmentationModel):
 
     def _masks(self, features: Features) -> dict[int, Tensor]:
         """M_i of each stage."""
+        if self.config.masker == "random":
+            return {i: fixed_noise(x, seed=i) for i, x in features.items()}
         return {int(i): masker(features[int(i)]) for i, masker in self.maskers.items()}
 
     def _confounding(self, features: Features, masks: dict[int, Tensor]) -> dict[int, Tensor]:
         """F^s = (1 - M) * F, with the gradient routed as the adversary's form demands."""
-        form = self.config.adversary
+        form, weight = self.config.adversary, self.config.adversary_weight
+        if form == "reversal-all":
+            return {i: reverse_gradient((1 - masks[i]) * x, weight) for i, x in features.items()}
         if form != "literal" and torch.is_grad_enabled():
             # Only the masker plays against D_s. The same masks are made once more from features
             # cut off from the towers, which would otherwise be reached through the masker's input.
             features = {i: x.detach() for i, x in features.items()}
             masks = self._masks(features)
         if form == "reversal":
-            weight = self.config.adversary_weight
             masks = {i: reverse_gradient(m, weight) for i, m in masks.items()}
         return {i: (1 - masks[i]) * x for i, x in features.items()}
 
