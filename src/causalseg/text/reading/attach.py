@@ -34,7 +34,7 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
             break
         if term.kind is Kind.WORSE:
             worse = term
-        if term.kind not in _PLACE_KINDS or _of_something_else(terms, number):
+        if term.kind not in _PLACE_KINDS or of_something_else(terms, number):
             continue
         if term.place and term.place.weak:
             weak.append(term)
@@ -60,7 +60,7 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
     return [] if worse else weak
 
 
-def _of_something_else(terms: list[Term], number: int) -> bool:
+def of_something_else(terms: list[Term], number: int) -> bool:
     """Whether a place goes with another part of the body: the left heart, the right sixth rib."""
     term = terms[number]
     following = terms[number + 1].key if number + 1 < len(terms) else ""

@@ -37,7 +37,9 @@ def name_vague(terms: list[Term]) -> list[Term]:
     if not has_place(terms) and not any(term.kind is Kind.GONE for term in terms):
         return terms
     return [
-        replace(term, kind=Kind.FINDING) if term.key in _VAGUE and term.kind is Kind.PLAIN else term
+        replace(term, kind=Kind.FINDING, value="vague")
+        if term.key in _VAGUE and term.kind is Kind.PLAIN
+        else term
         for term in terms
     ]
 

@@ -21,7 +21,8 @@ _PATIENT = re.compile(
     r"|\b(?:his|her|their)(?: own)? (?:left|right)\b"
 )
 # The fixed wording of QaTa-COV19's captions, whose sides are the viewer's.
-_TEMPLATE = re.compile(r"\binfected areas?\b")
+_NEAR_TEMPLATE = re.compile(r"\binfected areas?\b.*\b(?:left|right)\b")
+_TEMPLATE = re.compile(r"\b(?:one|two|three|four|five|six|\d) infected areas?\b")
 
 
 def viewer_words(text: str) -> str:
@@ -63,3 +64,8 @@ def template_words(text: str) -> str:
     """The words by which a text is told to be in the wording of QaTa-COV19, or ""."""
     match = _TEMPLATE.search(text)
     return match.group() if match else ""
+
+
+def near_template(text: str) -> bool:
+    """Whether it names sides and infected areas, as the captions of QaTa-COV19 do."""
+    return _NEAR_TEMPLATE.search(text) is not None

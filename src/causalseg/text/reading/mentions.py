@@ -195,7 +195,10 @@ def is_aim(before: list[Term]) -> bool:
 
 def _was_new(term: Term, following: list[Term]) -> bool:
     """Whether it was absent before: "not seen on the previous study" is new."""
-    return term.key.startswith("not ") and any(one.kind is Kind.PAST for one in following[:3])
+    seen = [number for number, one in enumerate(following) if one.kind in _SIGHT]
+    rest = following[: seen[0]] if seen else following
+    then = any(one.kind is Kind.PAST or one.key in ("ago", "before") for one in rest)
+    return term.key.startswith("not ") and then
 
 
 def _same_sentence(found: list[Mention]) -> list[Mention]:

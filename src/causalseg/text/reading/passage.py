@@ -21,6 +21,8 @@ class Frame:
     """The words that say so."""
     mixed: bool = False
     """It gives the viewer's sides besides, which are left aside."""
+    unsure: bool = False
+    """Its wording is near that of captions in the viewer's sides."""
 
 
 @dataclass
@@ -69,4 +71,5 @@ def frame_of(words: Plain, sides: Sides | None) -> Frame:
     template = frames.template_words(text)
     if sides is None and template:
         return Frame("viewer", True, template)
-    return Frame(sides or "patient", False)
+    unsure = sides is None and frames.near_template(text)
+    return Frame(sides or "patient", False, unsure=unsure)

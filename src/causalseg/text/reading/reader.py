@@ -71,6 +71,11 @@ def read(text: str, sides: Sides | None = None) -> Reading:
     passage = Passage(text, frame_of(words, sides))
     for note in words.notes:
         passage.story.note(note)
+    if passage.frame.unsure:
+        passage.story.note(
+            "left and right were taken for the patient's; captions of infected areas mean the "
+            "viewer's."
+        )
     count = 0
     for number, sentence in enumerate(words.sentences):
         count += len(sentence)
@@ -125,7 +130,8 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
         return
     passage.corrections |= corrected
     if terms and words[0].key in _HEADINGS and _is_heading(words):
-        passage.story.note("a heading or the reason for the study was passed over.")
+        if any(term.kind is Kind.FINDING or term.place for term in terms):
+            passage.story.note("a heading or the reason for the study was passed over.")
         return
     if _elsewhere(terms):
         passage.story.note("a sentence about another part of the body was passed over.")

@@ -2,6 +2,7 @@
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.context import answered, sums_up
+from causalseg.text.reading.doubts import doubts
 from causalseg.text.reading.leftovers import tell_leftovers
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
@@ -35,7 +36,8 @@ def summary(passage: Passage) -> Reading:
     status: Status
     if present:
         status, chosen = "present", present
-        if doubtful and any(one.places for one in doubtful):
+        stated = region([group for one in present for group in one.places]).zones
+        if any(region(one.places).zones - stated for one in doubtful):
             passage.story.note("a doubtful finding elsewhere in the text was left out.")
     elif doubtful:
         status, chosen = "uncertain", doubtful
@@ -51,6 +53,8 @@ def summary(passage: Passage) -> Reading:
     if status == "uncertain":
         passage.story.note("the text is not sure that there is a finding.")
     tell_leftovers(passage)
+    for note in doubts(passage, status, chosen):
+        passage.story.note(note)
     return _result(passage, status, chosen, other)
 
 

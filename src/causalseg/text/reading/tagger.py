@@ -28,6 +28,15 @@ _AMOUNTS = frozenset(
     "radiographic radiological big noticeable particular further evidence sign signs of convincing "
     "clear definite meaningful material overall a".split()
 )
+_GOING_ON = frozenset(
+    "slow gradual partial some incomplete ongoing continuing continued delayed early beginning near "
+    "progressive further".split()
+)
+_DONE = frozenset("complete full total entire".split())
+_ASKS = frozenset(
+    "check see tell know ask asks asking wonder determine establish decide sure out confirm say "
+    "assess evaluate unclear".split()
+)
 _TO_A_PLACE = frozenset("in on at the of involving affecting its".split())
 
 
@@ -64,7 +73,29 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
         if term.kind is Kind.SPARED and following.key in ("neither", "no", "none"):
             terms[number] = replace(term, kind=Kind.AFFECTED)  # "spares neither lobe"
             terms[number + 1] = replace(following, kind=Kind.PLAIN)
-    return _too(_preferred(_of_a_place(_of_a_trend(terms))))
+    for step in (_slowly, _whether, _of_a_trend, _of_a_place, _preferred, _too):
+        terms = step(terms)
+    return terms
+
+
+def _slowly(terms: list[Term]) -> list[Term]:
+    """Read "slow resolution of" as going on, and "complete interval clearing of" as done."""
+    for number, term in enumerate(terms):
+        before = {one.key for one in terms[max(0, number - 2) : number]}
+        if term.kind is Kind.GONE_OF and before & _GOING_ON:
+            terms[number] = replace(term, kind=Kind.KEPT)
+        elif term.key in ("clearing of", "interval clearing of") and before & _DONE:
+            terms[number] = replace(term, key="complete clearing of")
+    return terms
+
+
+def _whether(terms: list[Term]) -> list[Term]:
+    """Read "check if the lung is clear" as a question."""
+    for number, term in enumerate(terms):
+        before = {word for one in terms[max(0, number - 2) : number] for word in one.key.split()}
+        if term.key == "if" and before & _ASKS:
+            terms[number] = replace(term, kind=Kind.DOUBT, key="whether")
+    return terms
 
 
 def _of_a_trend(terms: list[Term]) -> list[Term]:
