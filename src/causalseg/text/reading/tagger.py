@@ -29,8 +29,8 @@ _AMOUNTS = frozenset(
     "clear definite meaningful material overall a".split()
 )
 _GOING_ON = frozenset(
-    "slow gradual partial some incomplete ongoing continuing continued delayed early beginning near "
-    "progressive further".split()
+    "slow gradual partial some incomplete ongoing continuing continued delayed early beginning "
+    "near progressive further".split()
 )
 _DONE = frozenset("complete full total entire".split())
 _ASKS = frozenset(
