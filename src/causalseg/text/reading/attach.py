@@ -206,6 +206,10 @@ def _place_alone(
     if clause.has(Kind.NOT) and not clause.has(Kind.RATHER):
         last = story.last()
         term = clause.of(Kind.NOT)[0]
+        before = previous or (story.mentions[-1] if story.mentions else None)
+        if before and before.kind is Kind.CLEAR and clause.terms[-1] is term:
+            story.note("a place that is not clear was read as an opacity there.")
+            return Mention(Kind.ABNORMAL, term, "present", *position, [places])
         if not previous and last and last.status != "absent":
             last.spared.append(places)  # "The lower lobe is affected; the upper lobe is not."
             story.used.add(term.at)

@@ -23,7 +23,8 @@ _MODIFIERS = frozenset(
     "further other additional noted described identified visualised visualized visible seen shown "
     "demonstrated reported mentioned known lobar segmental patchy dense large small subtle tiny "
     "recurrence thoracic intrathoracic parenchymal typical bacterial viral fungal last week month "
-    "day days weeks ago yesterday either both likely specific particular true established clearly".split()
+    "day days weeks ago yesterday either both likely specific particular true established "
+    "clearly".split()
 )
 _TRENDS = frozenset(
     "improved improving improvement worsening worsened worse progressing progressed progression "
@@ -34,6 +35,7 @@ _BEFORE_NOW = frozenset(
     "previous previously prior earlier had formerly former treated history once old post "
     "initially initial".split()
 )
+_OVER = frozenset("treated cured healed".split())
 _OF_THE_PATIENT = frozenset(
     "positive negative swab swabs pcr test tested tests antigen contact exposed exposure screen "
     "suspected admitted treated treatment antibiotics symptoms vaccinated vaccine known".split()
@@ -133,13 +135,17 @@ def _of_the_past(passage: Passage, mention: Mention) -> Iterator[str]:
     if again or any(term.kind in (Kind.STILL, Kind.NOW, Kind.WORSE) for term in sentence):
         return
     for term in sentence:
+        scar = term.value == "scarring" and term.at == mention.term.at + 1
+        if scar or (term.key in _OVER and term.at > mention.term.at):
+            yield _past_note(mention, term)
         if term.kind is Kind.PAST and 0 < mention.term.at - term.at <= 4:
             words = set(term.key.split()) & _BEFORE_NOW
             if words and (words != {"post"} or mention.term.key in DISEASES):
-                yield (
-                    f"{mention.term.text!r} was read as there now, though the text says "
-                    f"{term.text!r}."
-                )
+                yield _past_note(mention, term)
+
+
+def _past_note(mention: Mention, term: Term) -> str:
+    return f"{mention.term.text!r} was read as there now, though the text says {term.text!r}."
 
 
 def _of_the_patient(passage: Passage, mention: Mention) -> Iterator[str]:

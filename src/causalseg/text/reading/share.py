@@ -25,10 +25,17 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
         if before and before.places and opening in ("join", "with"):
             if before.kind is Kind.OTHER:
                 mention.places = list(before.places)
-        elif after and after.places and after.kind is Kind.OTHER:
+        elif (
+            after
+            and after.places
+            and (after.kind is Kind.OTHER or parts[after.clause].terms[0].key == "without")
+        ):
             clause = parts[after.clause]
-            joined = clause.opening == "join" or (
-                clause.opening == "with" and after.term.value in _OF_THE_LUNG
+            without = clause.opening == "with" and clause.terms[0].key == "without"
+            joined = (
+                clause.opening == "join"
+                or without
+                or (clause.opening == "with" and after.term.value in _OF_THE_LUNG)
             )
             if joined and _trails(clause, after):
                 mention.places = list(after.places)
