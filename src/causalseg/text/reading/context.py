@@ -13,7 +13,7 @@ from causalseg.text.reading.terms import Kind, Term
 
 _VAGUE = frozenset(
     "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas "
-    "process".split()
+    "process white whitish whiter".split()
 )
 _OTHER_CHANGES = frozenset(
     "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "
@@ -65,7 +65,7 @@ def mark_background(parts: list[Clause], mine: list[Mention]) -> None:
         return
     for mention in mine:
         denied = mention.status == "absent"
-        if denied or not mention.infection or mention.term.key not in _DISEASES:
+        if denied or mention.asked or not mention.infection or mention.term.key not in _DISEASES:
             continue
         rest = parts[mention.clause :]
         told = any(part.has(Kind.CLEAR, Kind.NORMAL) for part in rest[1:])
@@ -158,6 +158,11 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
         return
     kinds = {term.kind for term in terms}
     alone, passage.story.alone = passage.story.alone, []
+    answer = {"yes", "no"} & {term.key for term in terms[:3]}
+    if last.asked and last.status == "uncertain" and answer and not mine:
+        last.status = "present" if "yes" in answer else "absent"
+        last.places += alone
+        return
     seen = any(one.kind in (Kind.FINDING, Kind.CLEAR) for one in mine)
     aim = any(term.kind is Kind.GONE and is_aim(terms[:n]) for n, term in enumerate(terms))
     if aim:
@@ -177,6 +182,12 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
             last.status = "uncertain"
             last.why.append(doubted)
     elif alone and not mine and Kind.OTHER not in kinds and Kind.NOT_LUNG not in kinds:
+        if last.status == "absent" and kinds & {Kind.STILL, Kind.AFFECTED, Kind.WORSE}:
+            # "It has resolved on the left; on the right it persists."
+            mine.append(Mention(Kind.FINDING, last.term, "present", number, 0, alone))
+            return
+        if last.status == "absent":
+            passage.story.note("a place in a sentence of its own was read as one that is clear.")
         _extend(last, alone)
     else:
         passage.story.alone = alone

@@ -31,6 +31,7 @@ _TRENDS = frozenset(
     "increasing increased increase decreasing decreased decrease enlarging resolving clearing "
     "larger smaller bigger regressed regressing regression reduction reduced change changed".split()
 )
+_WHOLLY = frozenset("complete completely interval full fully total totally again also all".split())
 _BEFORE_NOW = frozenset(
     "previous previously prior earlier had formerly former treated history once old post "
     "initially initial".split()
@@ -60,11 +61,13 @@ def doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Iterator[
     denied = [one for one in mentions if one.status == "absent" and one.infection]
     for mention in denied:
         yield from _denied_over(passage, mention)
+        yield from _gone_somehow(passage, mention)
         yield from _trend(passage, mention)
     if status == "present":
         yield from _clear_too(mentions, chosen)
         yield from _denied_too(denied, chosen)
         for mention in [one for one in chosen if one.places] or chosen:
+            yield from _added_height(passage, mention)
             yield from _of_the_past(passage, mention)
             yield from _of_the_patient(passage, mention)
             if mention.term.value == "vague":
@@ -102,6 +105,19 @@ def _denied_over(passage: Passage, mention: Mention) -> Iterator[str]:
 
 def _is_idle(term: Term) -> bool:
     return term.kind is Kind.PLAIN and term.key.isalpha() and term.key not in _MODIFIERS
+
+
+def _gone_somehow(passage: Passage, mention: Mention) -> Iterator[str]:
+    """A word of its own before "resolved", or "that was" before "not seen": how far is it gone?"""
+    sentence = _sentence(passage, mention)
+    gone = [term for term in mention.why if term.kind in (Kind.GONE, Kind.GONE_OF)]
+    for term in gone:
+        before = [one for one in sentence if 0 < term.at - one.at <= 2]
+        strange = [one.text for one in before if _is_idle(one) and one.key not in _WHOLLY]
+        if strange and not mention.distant:
+            yield f"{term.text!r} was read as denying, whatever {strange[-1]!r} says of it."
+        if term.key.startswith("not ") and {"that", "which"} & {one.key for one in before}:
+            yield f"{term.text!r} was read as denying {mention.term.text!r} now."
 
 
 def _trend(passage: Passage, mention: Mention) -> Iterator[str]:
@@ -158,6 +174,27 @@ def _of_the_patient(passage: Passage, mention: Mention) -> Iterator[str]:
             f"{mention.term.text!r} was read as a finding of the image, though {words[0]!r} may "
             "speak of the patient."
         )
+
+
+def _added_height(passage: Passage, mention: Mention) -> Iterator[str]:
+    """A height in a clause with words of its own behind a full place: "..., bounded below by"."""
+    parts = passage.clauses.get(mention.sentence, [])
+    first, *rest = mention.places or [[]]
+    if not any(t.place and t.place.heights for t in first) or not any(
+        t.place and t.place.sides for t in first
+    ):
+        return
+    for group in rest:
+        places = [term for term in group if term.place]
+        if not places or any(term.place and term.place.sides for term in places):
+            continue
+        clause = next((part for part in parts if places[0] in part.terms), None)
+        if clause is None or clause.opening not in ("comma", "with"):
+            continue
+        words = [term.text for term in clause.terms if _is_idle(term)]
+        if words:
+            named = " ".join(term.text for term in places)
+            yield f"{named!r} was read as a place too, beside {words[0]!r}."
 
 
 def _compared(passage: Passage) -> Iterator[str]:

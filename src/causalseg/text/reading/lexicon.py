@@ -119,6 +119,9 @@ def terms() -> dict[tuple[str, ...], Term]:
     for value, text in tables.pop("other").items():
         for phrase in _split(text):
             add(phrase, Kind.OTHER, value)
+            for noun in ("hemidiaphragm", "hilum"):
+                for side in BOTH if phrase.endswith(f" {noun}") else ():
+                    add(phrase.replace(noun, f"{side} {noun}"), Kind.OTHER, value)
     for name, text in tables.items():
         for phrase in _split(text):
             kind = Kind(name.replace("_", " "))

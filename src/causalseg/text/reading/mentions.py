@@ -69,7 +69,7 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
             elif term.kind is Kind.LIMITED and _sees(following) and following[0].key != "by":
                 doubt = term
             elif term.kind is Kind.GONE:
-                if is_aim(clause.terms[:position]) or _was_new(term, following):
+                if is_aim(clause.terms[:position]) or was_new(term, following):
                     continue
                 targets = mine or _same_sentence(found)
                 if not mine and _own_place(parts, targets, clause):
@@ -81,7 +81,9 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                     denied, denied_places = term, places
             elif term.kind is Kind.DOUBTED:
                 targets = mine or _same_sentence(found)
-                if targets:
+                if not mine and _sees(following):
+                    doubt = term  # "pneumonia, less likely atelectasis"
+                elif targets:
                     _doubt([one for one in targets if one.status == "present"], term)
                 elif _sees(following):
                     doubt = term
@@ -193,7 +195,7 @@ def is_aim(before: list[Term]) -> bool:
     return any(term.key in _AIMS for term in before[-3:])
 
 
-def _was_new(term: Term, following: list[Term]) -> bool:
+def was_new(term: Term, following: list[Term]) -> bool:
     """Whether it was absent before: "not seen on the previous study" is new."""
     seen = [number for number, one in enumerate(following) if one.kind in _SIGHT]
     rest = following[: seen[0]] if seen else following

@@ -21,7 +21,7 @@ _PAUSES = frozenset(",:()")
 # What is denied in "no response of the opacity" and "not much change in it": not the opacity.
 _TRENDS = frozenset(
     "change difference improvement progress progression regression resolution clearing response "
-    "increase decrease reduction worsening deterioration".split()
+    "increase decrease reduction worsening deterioration resolving improving".split()
 )
 _AMOUNTS = frozenset(
     "much any great real major marked significant substantial appreciable interval obvious visible "
@@ -32,6 +32,7 @@ _GOING_ON = frozenset(
     "slow gradual partial some incomplete ongoing continuing continued delayed early beginning "
     "near progressive further".split()
 )
+_DIRECTIONS = frozenset(("inferiorly", "superiorly"))
 _DONE = frozenset("complete full total entire".split())
 _ASKS = frozenset(
     "check see tell know ask asks asking wonder determine establish decide sure out confirm say "
@@ -73,7 +74,7 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
         if term.kind is Kind.SPARED and following.key in ("neither", "no", "none"):
             terms[number] = replace(term, kind=Kind.AFFECTED)  # "spares neither lobe"
             terms[number + 1] = replace(following, kind=Kind.PLAIN)
-    for step in (_slowly, _whether, _of_a_trend, _of_a_place, _preferred, _too):
+    for step in (_directions, _slowly, _whether, _of_a_trend, _of_a_place, _preferred, _too):
         terms = step(terms)
     return terms
 
@@ -96,6 +97,14 @@ def _whether(terms: list[Term]) -> list[Term]:
         if term.key == "if" and before & _ASKS:
             terms[number] = replace(term, kind=Kind.DOUBT, key="whether")
     return terms
+
+
+def _directions(terms: list[Term]) -> list[Term]:
+    """Take "bounded inferiorly by" for a direction where the sentence names a height besides."""
+    named = [t for t in terms if t.place and t.place.heights and t.key not in _DIRECTIONS]
+    if not named:
+        return terms
+    return [replace(t, kind=Kind.PLAIN, place=None) if t.key in _DIRECTIONS else t for t in terms]
 
 
 def _of_a_trend(terms: list[Term]) -> list[Term]:
