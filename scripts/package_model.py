@@ -15,6 +15,7 @@ from causalseg.inference.default import ASSET
 from causalseg.models.checkpoint import load_checkpoint, read_header, save_checkpoint
 
 TRAINED_ON = "QaTa-COV19, train split ({} chest X-rays), LViT's captions in SGSeg's wording"
+LATER_STEPS = ("captions", "continued_from", "averaged_with", "distilled")
 CARD = {
     "licence": "research only, because the data is; cite Degerli et al. and Li et al. (LViT)",
     "use": "research; not a medical device",
@@ -60,7 +61,7 @@ def main() -> None:
             "initial_weights": run["initial_weights"] | {"source": config["model"]["weights"]},
             "environment": run["environment"],
             "selected": run["selected"],
-            **{k: run[k] for k in ("captions", "continued_from", "distilled") if k in run},
+            **{k: run[k] for k in LATER_STEPS if k in run},
         },
         trust=saved.trust,
         half=True,

@@ -16,6 +16,7 @@ from causalseg.models.checks import (
     PlaceCheck,
     PresenceCheck,
     expected_overlap,
+    shown,
     strongest,
 )
 from causalseg.models.trust import NOT_CHECKED, Trust
@@ -85,11 +86,14 @@ def test_evidence_is_of_each_half_and_a_lung_below_the_threshold_is_healthy() ->
     unlocated = np.zeros((10, 10))
     unlocated[:, 8:] = 0.9
     check = PresenceCheck("pulmonary infection.", 0.5, 0.95)
-    assert check.evidence(unlocated) == {"left": 0.0, "right": pytest.approx(0.9)}
+    assert check.evidence(unlocated) == pytest.approx({"left": 1e-4, "right": 0.9})
     assert check.healthy(unlocated, {"left", "right"}) == ["left"]
     assert check.healthy(unlocated, {"right"}) == []
     values = RNG.uniform(size=(20, 20))
-    assert strongest(values) == pytest.approx(np.sort(values, axis=None)[-8:].mean())
+    assert np.sort(strongest(values)) == pytest.approx(np.sort(values, axis=None)[-8:])
+    p = np.sort(values, axis=None)[-20:]
+    odds = np.prod(p / (1 - p)) ** (1 / 20)
+    assert shown(values) == pytest.approx(odds / (1 + odds))
 
 
 def test_a_mask_outside_the_places_is_told() -> None:

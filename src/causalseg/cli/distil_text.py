@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE", help="the checkpoint that was taught"
     )
-    parser.add_argument("--steps", type=int, default=3000, help="of the optimiser (3000)")
+    parser.add_argument("--steps", type=int, default=2000, help="of the optimiser (2000)")
     parser.add_argument("--seed", type=int, default=0, help="of the sentences (0)")
     parser.add_argument(
         "--context-length", type=int, default=48, help="tokens of a sentence at most (48)"

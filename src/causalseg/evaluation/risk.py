@@ -34,7 +34,7 @@ def soft_dice_confidence(probability: NDArray[np.floating], threshold: float) ->
     p = np.asarray(probability, np.float64)
     mask = p >= threshold
     if not mask.any():
-        return 1 - strongest(p)
+        return 1 - float(strongest(p).mean())
     return float(2 * p[mask].sum() / (p.sum() + mask.sum()))
 
 

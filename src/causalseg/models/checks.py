@@ -98,8 +98,8 @@ class PresenceCheck:
     """Whether the image shows anything in a lung that the sentence names.
 
     The same image is asked once more by a sentence that names no place. What that answer holds in
-    the named lung is the evidence: the mean probability of its strongest pixels there. Below the
-    threshold the lung is taken to be healthy, and its part of the mask is left empty.
+    the named lung is the evidence (`shown`). Below the threshold the lung is taken to be
+    healthy, and its part of the mask is left empty.
     """
 
     text: str
@@ -115,7 +115,7 @@ class PresenceCheck:
             unlocated: probabilities (S, S) of the answer to `text`.
 
         """
-        return {side: strongest(unlocated[half_of(unlocated.shape[-1], side)]) for side in SIDES}
+        return {side: shown(unlocated[half_of(unlocated.shape[-1], side)]) for side in SIDES}
 
     def healthy(self, unlocated: NDArray[Any], named: Iterable[str]) -> list[str]:
         """The named sides (of the picture) in which the image shows nothing."""
@@ -182,14 +182,20 @@ def expected_overlap(probability: NDArray[Any], mask: NDArray[Any], temperature:
     return float(2 * soft[inside].sum() / (soft.sum() + inside.sum()))
 
 
-STRONGEST = 0.02
-"""Share of a half picture's pixels whose mean is its evidence."""
+def strongest(probability: NDArray[Any], share: float = 0.02) -> NDArray[Any]:
+    """The largest of some probabilities, a share of them and at least one, as (N,)."""
+    count = max(1, round(share * probability.size))
+    return np.partition(probability.ravel(), -count)[-count:]
 
 
-def strongest(probability: NDArray[Any]) -> float:
-    """Mean of the largest `STRONGEST` of some probabilities."""
-    count = max(1, round(STRONGEST * probability.size))
-    return float(np.partition(probability.ravel(), -count)[-count:].mean())
+def shown(probability: NDArray[Any]) -> float:
+    """How much the answer without a place shows in a part of the picture, 0 to 1.
+
+    The mean logit of the strongest 5 % of pixels, as a probability. Chosen on validation images
+    among shares from 0.1 to 100 %, means of p and of logits, smoothed maxima and areas.
+    """
+    p = np.clip(strongest(np.asarray(probability, np.float64), 0.05), 1e-4, 1 - 1e-4)
+    return float(1 / (1 + np.exp(-np.log(p / (1 - p)).mean())))
 
 
 def half_of(width: int, side: str) -> tuple[Any, slice]:

@@ -22,19 +22,21 @@ Progress = Callable[[int, float], None]
 """Called after each step with its number, from 1, and its error."""
 Pairs = Callable[[np.random.Generator], tuple[str, str]]
 """Draws a sentence and the caption that means the same."""
-OWN = 1 / 3
-"""Share of a batch's captions that the student reads as they are, so as not to forget them."""
+OWN = 1.0
+"""Captions that the student reads as they are, so as not to forget them, for each sentence.
+
+A third costs 0.005 of validation Dice on the captions; as many cost nothing measurable."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DistilConfig:
     """How long the text tower is taught."""
 
-    steps: int = 3000
+    steps: int = 2000
     """Optimisation steps."""
     batch_size: int = 96
     """Sentences a step."""
-    lr: float = 1.5e-3
+    lr: float = 1e-3
     """Highest learning rate: a tenth of the steps up to it, then a cosine down to 0."""
     weight_decay: float = 0.01
     seed: int = 0
