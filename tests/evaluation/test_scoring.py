@@ -182,6 +182,17 @@ def test_evaluate_agrees_with_the_segmenter(small_set, tiny_checkpoint, tmp_path
         assert float(row["native_dice"]) == pytest.approx(expected, abs=0.01)
     metrics = json.loads((out / "metrics.json").read_text())
     assert {"no_text", "other_text", "mean_mask"} <= set(metrics["controls"])
+    records = read_lvit(small_set, "test").records
+    image_alone = [
+        dice(
+            segmenter.probabilities([read_image(r.image)], ["pulmonary infection."])[0]
+            >= segmenter.threshold,
+            segmenter.preprocessing.resize_mask(read_mask(r.mask)),
+        )
+        for r in records
+    ]
+    found = metrics["controls"]["no_place"]["estimate"]
+    assert found == pytest.approx(np.mean(image_alone), abs=0.02)
     micro = metrics["model_size"]["micro"]
     assert metrics["model_size"]["micro_iou_from_dice"] == pytest.approx(micro["iou"]["estimate"])
 

@@ -37,7 +37,8 @@ class DataConfig:
     cache: str | None = None
     """Folder for a memory map of the decoded pixels; None keeps them in RAM."""
     augment: bool = True
-    """Change training images: flip with the sides swapped in the caption, affine, tone."""
+    """Change training images: flip with the sides swapped in the caption, scale, rotation, shift,
+    gamma, contrast and brightness."""
     mirror_swap: float = 0.0
     """Probability that the lesion and the same place of the other half change sides in a training
     image, and the words left and right in its caption, while all else stays; only with `augment`.

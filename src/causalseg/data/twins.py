@@ -35,7 +35,7 @@ Question = Literal["side", "height", "presence"]
 QUESTIONS: tuple[Question, ...] = get_args(Question)
 NAMED = 0.25
 """Share of training and validation captions that name what the others leave open."""
-STRIPES = 0.6
+STRIPES = 0.3
 """Amplitude of the target's stripes, as a share of its density."""
 THIRD = 0.6
 """Share of phantoms with a further, plain opacity elsewhere."""

@@ -13,17 +13,21 @@ from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.scoring import Scores, ScoringOptions
 from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
+from causalseg.inference.sentences import kind_of_captions
 from causalseg.progress import Tick
+from causalseg.text.words import UNLOCATED
 
 
 @dataclass(frozen=True)
 class TextControls:
-    """Per-image Dice (n,) at the model's size when the text is taken away or swapped."""
+    """Per-image Dice (n,) at the model's size when the text is taken away, swapped or says less."""
 
     without_text: FloatArray
     other_text: FloatArray
     other_differs: NDArray[np.bool_]
     """Whether the other image's caption reads differently."""
+    no_place: FloatArray | None = None
+    """When the text names no place, so that the image alone can tell it; lung captions only."""
 
 
 def batches(manifest: Manifest, size: int) -> Iterator[tuple[Record, ...]]:
@@ -57,19 +61,22 @@ def evaluate(
         manifest: the images, masks and captions.
         options: how to score.
         batch_size: images at a time.
-        controls: also run "image without text" and "text of another image".
+        controls: also run "image without text", "text of another image" and, where the captions
+            are about lungs, a text that names no place.
         tick: called after each image.
 
     """
     captions = [record.caption for record in manifest.records]
     others = [captions[i] for i in derangement(len(captions), options.seed)]
     controls = controls and len(captions) > 1
+    lungs = kind_of_captions(captions)["reading"] is not None
     scores, control_dice, done = Scores(options), list[list[float]](), 0
     for records in batches(manifest, batch_size):
         span = slice(done, done + len(records))
         variants = [captions[span]]
         if controls:
             variants += [[""] * len(records), others[span]]
+            variants += [[UNLOCATED] * len(records)] * lungs
         encoded = segmenter.encode([read_image(record.image) for record in records])
         maps = [segmenter.probabilities(encoded, texts) for texts in variants]
         for i, record in enumerate(records):
@@ -84,7 +91,8 @@ def evaluate(
         return scores, None
     columns = np.array(control_dice)
     differs = np.array([a != b for a, b in zip(captions, others, strict=True)])
-    return scores, TextControls(columns[:, 0], columns[:, 1], differs)
+    no_place = columns[:, 2] if lungs else None
+    return scores, TextControls(columns[:, 0], columns[:, 1], differs, no_place)
 
 
 def predict_record(segmenter: Segmenter, record: Record) -> Prediction:

@@ -123,6 +123,7 @@ CONTROLS = {
     "mean_mask": "mean training mask",
     "caption_mean_mask": "mean mask of the caption",
     "no_text": "image without text",
+    "no_place": "text that names no place: what the image alone earns",
     "other_text": "text of another image",
     "other_text_where_different": "text of another image, where it reads differently",
 }
@@ -154,6 +155,8 @@ def summarise_text_controls(controls: "TextControls", scores: Scores) -> dict[st
         "no_text": _mean_interval(controls.without_text, scores),
         "other_text": _mean_interval(controls.other_text, scores),
     }
+    if controls.no_place is not None:
+        result["no_place"] = _mean_interval(controls.no_place, scores)
     differs = controls.other_differs
     if differs.any() and not differs.all():
         result["other_text_where_different"] = _mean_interval(controls.other_text, scores, differs)
