@@ -114,6 +114,9 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             previous = here[-1]
         elif named and clause.has(Kind.CLEAR, Kind.NORMAL):
             continue  # "the costophrenic angles are clear": nothing is said of the lungs there
+        elif named and clause.terms[0].key == "clearing" and _has_own_place(parts, number):
+            story.note("a place that is clearing was read as clear.")
+            mine.append(_clear_mention(clause.terms[0], [places], sentence, number))
         elif named and _goes_on_sparing(parts, number, places):
             spared = previous.spared if previous else story.excepted
             last = spared.pop() if spared else []
@@ -141,6 +144,14 @@ def _spoken_of(previous: Mention | None, mine: list[Mention], clause: Clause) ->
         return previous
     open_ones = [one for one in mine if one.infection and one.status == "present"]
     return open_ones[-1] if open_ones and not open_ones[-1].places else previous
+
+
+def _has_own_place(parts: list[Clause], number: int) -> bool:
+    """Whether a finding with its own place follows: "clearing left, opacity right"."""
+    return any(
+        part.has(Kind.FINDING) and any(term.place for term in part.terms)
+        for part in parts[number + 1 :]
+    )
 
 
 def _goes_on_sparing(parts: list[Clause], number: int, places: list[Term]) -> bool:

@@ -15,6 +15,7 @@ _VAGUE = frozenset(
     "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas "
     "process white whitish whiter".split()
 )
+_ILL = frozenset(("affected", "involved", "diseased"))
 _OTHER_CHANGES = frozenset(
     "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "
     "osteoarthritic postradiation radiation".split()
@@ -26,8 +27,11 @@ _DISEASES = frozenset(
 _PAST = frozenset(("follow up", "followup", "history", "known", "treated", "background", "re"))
 
 
-def name_vague(terms: list[Term]) -> list[Term]:
-    """Take "the bilateral changes" for a finding where the sentence names no other."""
+def name_vague(terms: list[Term], *, first: bool) -> list[Term]:
+    """Take "the bilateral changes" for a finding where the sentence names no other.
+
+    So is "affected" in the first sentence that could name one; later it speaks of the one before.
+    """
     seen = (Kind.FINDING, Kind.OTHER, Kind.ABNORMAL, Kind.CAUSE)
     overlaid = any(term.kind is Kind.ARTEFACT for term in terms)
     if any(t.kind in seen or (t.kind is Kind.NOT_LUNG and not overlaid) for t in terms):
@@ -38,7 +42,7 @@ def name_vague(terms: list[Term]) -> list[Term]:
         return terms
     return [
         replace(term, kind=Kind.FINDING, value="vague")
-        if term.key in _VAGUE and term.kind is Kind.PLAIN
+        if (term.key in _VAGUE and term.kind is Kind.PLAIN) or (first and term.key in _ILL)
         else term
         for term in terms
     ]

@@ -67,11 +67,14 @@ def doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Iterator[
         yield from _clear_too(mentions, chosen)
         yield from _denied_too(denied, chosen)
         for mention in [one for one in chosen if one.places] or chosen:
+            yield from _of_another_clause(passage, mention)
             yield from _added_height(passage, mention)
             yield from _of_the_past(passage, mention)
             yield from _of_the_patient(passage, mention)
             if mention.term.value == "vague":
                 yield f"{mention.term.text!r} was read as an opacity."
+        if not any(one.places for one in chosen):
+            yield from _place_elsewhere(mentions, chosen)
     if status in ("present", "absent"):
         yield from _compared(passage)
     yield from _exceptions(passage)
@@ -132,7 +135,13 @@ def _trend(passage: Passage, mention: Mention) -> Iterator[str]:
 
 
 def _clear_too(mentions: list[Mention], chosen: list[Mention]) -> Iterator[str]:
-    clear = [one for one in mentions if one.kind is Kind.CLEAR and not one.rest and not one.places]
+    clear = [
+        one
+        for one in mentions
+        if one.kind is Kind.CLEAR
+        and not one.rest
+        and not any(term.place for group in one.places for term in group)
+    ]
     if clear and not any(one.excepted for one in chosen):
         word = clear[0].term.text
         yield f"the text names a finding and says {word!r} besides: the finding was taken."
@@ -174,6 +183,32 @@ def _of_the_patient(passage: Passage, mention: Mention) -> Iterator[str]:
             f"{mention.term.text!r} was read as a finding of the image, though {words[0]!r} may "
             "speak of the patient."
         )
+
+
+def _of_another_clause(passage: Passage, mention: Mention) -> Iterator[str]:
+    """A place from a clause before, beside one of its own on another side."""
+    own = {term.at for term in _clause(passage, mention)}
+    groups = [[term for term in group if term.place] for group in mention.places]
+    mine = [term for group in groups for term in group if term.at in own]
+    for group in groups:
+        before = bool(group) and group[0].at < min(own, default=0)
+        if before and _sides(mine) and _sides(group) and not _sides(mine) & _sides(group):
+            yield f"{group[0].text!r} was read as a place of {mention.term.text!r} too."
+
+
+def _sides(terms: list[Term]) -> set[str]:
+    return {side for term in terms if term.place for side in term.place.sides}
+
+
+def _place_elsewhere(mentions: list[Mention], chosen: list[Mention]) -> Iterator[str]:
+    """A finding without a place in a sentence whose place went to another finding."""
+    for mention in chosen:
+        for one in mentions:
+            if one.sentence == mention.sentence and one is not mention and one.places:
+                yield (
+                    f"{one.places[0][0].text!r} was read as the place of {one.term.text!r}, not "
+                    f"of {mention.term.text!r}."
+                )
 
 
 def _added_height(passage: Passage, mention: Mention) -> Iterator[str]:

@@ -68,6 +68,6 @@ def other_language(words: list[str], known: set[str]) -> str | None:
         hits += bool(languages)
         for language in languages:
             votes[language] = votes.get(language, 0) + 1
-    if not hits or hits < english or (hits == 1 and english and len(words) > 3):
+    if not hits or hits <= english or (hits == 1 and english and len(words) > 3):
         return None
     return max(votes, key=lambda name: votes[name])

@@ -26,6 +26,7 @@ from causalseg.text.reading.normalise import Plain, Word, plain
 from causalseg.text.reading.passage import Passage, frame_of
 from causalseg.text.reading.reading import Reading, Sides, ordered
 from causalseg.text.reading.spelling import mended
+from causalseg.text.reading.story import ASKS
 from causalseg.text.reading.summary import summary
 from causalseg.text.reading.tagger import compared_sides, numbered, spelled, tagged
 from causalseg.text.reading.terms import Kind, Term
@@ -136,7 +137,7 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
     if _elsewhere(terms):
         passage.story.note("a sentence about another part of the body was passed over.")
         return
-    terms = name_vague(without_quantifiers(terms))
+    terms = name_vague(without_quantifiers(terms), first=passage.story.last() is None)
     parts = clauses(terms)
     if passage.frame.mixed:
         for part in parts:
@@ -160,7 +161,7 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
     before = len(passage.story.mentions)
     attach(parts, mine, passage.story, number)
     if question and mine:
-        passage.story.note("the text asks: what it asks for was read as uncertain.")
+        passage.story.note(ASKS)
         question_all([mention for mention in mine if mention.clause >= asked])
     look_ahead(passage, mine, number)
     look_back(passage, terms, mine, number)
@@ -179,7 +180,7 @@ def _asks(words: Sequence[Word]) -> bool:
     """Whether a sentence asks if there is something ("where is it" takes it for granted)."""
     keys = [word.key for word in words]
     if len(keys) > 1 and keys[0] in ("can", "could", "will", "would") and keys[1] == "you":
-        return False  # a polite request
+        return keys[2:3] in (["see"], ["tell"], ["say"]) and keys[-1] == "?"  # else a request
     asks = keys[0] in _QUESTIONS[:4] and keys[1:2] != ["not"]  # "Doesn't look infected."
     return (asks or keys[-1] == "?") and not {"where", "what", "which"} & set(keys[:2])
 

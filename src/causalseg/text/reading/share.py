@@ -25,13 +25,9 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
         if before and before.places and opening in ("join", "with"):
             if before.kind is Kind.OTHER:
                 mention.places = list(before.places)
-        elif (
-            after
-            and after.places
-            and (after.kind is Kind.OTHER or parts[after.clause].terms[0].key == "without")
-        ):
+        elif after and after.places and (after.kind is Kind.OTHER or _denies(parts[after.clause])):
             clause = parts[after.clause]
-            without = clause.opening == "with" and clause.terms[0].key == "without"
+            without = clause.opening == "with" and _denies(clause)
             joined = (
                 clause.opening == "join"
                 or without
@@ -41,6 +37,10 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
                 mention.places = list(after.places)
         if mention.places:
             story.note("one place was read for findings that are named together.")
+
+
+def _denies(clause: Clause) -> bool:
+    return any(term.key in ("without", "no") for term in clause.terms[:2])
 
 
 def _trails(clause: Clause, mention: Mention) -> bool:

@@ -41,6 +41,9 @@ class Mention:
         return self.kind in (Kind.FINDING, Kind.CAUSE, Kind.ABNORMAL)
 
 
+ASKS = "the text asks: what it asks for was read as uncertain."
+
+
 @dataclass
 class Story:
     """All that has been said so far."""

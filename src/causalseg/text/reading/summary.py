@@ -8,7 +8,7 @@ from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
 from causalseg.text.reading.reading import Reading, Status, ordered
 from causalseg.text.reading.share import side_from_before
-from causalseg.text.reading.story import Mention
+from causalseg.text.reading.story import ASKS, Mention
 from causalseg.text.reading.terms import Kind, Term
 from causalseg.text.words import SIDES
 
@@ -37,6 +37,8 @@ def summary(passage: Passage) -> Reading:
     if present:
         status, chosen = "present", present
         stated = region([group for one in present for group in one.places]).zones
+        if all(not one.asked or not one.places for one in doubtful):
+            passage.story.notes.pop(ASKS, None)  # it answers what it asks
         if any(region(one.places).zones - stated for one in doubtful):
             passage.story.note("a doubtful finding elsewhere in the text was left out.")
     elif doubtful:

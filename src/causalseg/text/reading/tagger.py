@@ -33,6 +33,10 @@ _GOING_ON = frozenset(
     "near progressive further".split()
 )
 _DIRECTIONS = frozenset(("inferiorly", "superiorly"))
+_ALMOST = frozenset(
+    "almost nearly virtually practically mostly largely partially partly incompletely hardly "
+    "barely scarcely".split()
+)
 _DONE = frozenset("complete full total entire".split())
 _ASKS = frozenset(
     "check see tell know ask asks asking wonder determine establish decide sure out confirm say "
@@ -80,10 +84,11 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
 
 
 def _slowly(terms: list[Term]) -> list[Term]:
-    """Read "slow resolution of" as going on, and "complete interval clearing of" as done."""
+    """Tell "slow resolution of" and "almost gone" from what is gone."""
     for number, term in enumerate(terms):
         before = {one.key for one in terms[max(0, number - 2) : number]}
-        if term.kind is Kind.GONE_OF and before & _GOING_ON:
+        almost = term.kind is Kind.GONE and before & _ALMOST
+        if almost or (term.kind is Kind.GONE_OF and before & _GOING_ON):
             terms[number] = replace(term, kind=Kind.KEPT)
         elif term.key in ("clearing of", "interval clearing of") and before & _DONE:
             terms[number] = replace(term, key="complete clearing of")
