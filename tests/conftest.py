@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -42,4 +44,37 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         threshold=0.5,
         provenance={"note": "random weights"},
     )
+    return path
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three pictures of noise and a file that is none."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        pixels = rng.integers(0, 255, (60 + i, 70), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    (folder / "notes.txt").write_text("no image")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(
+    tiny_checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """`tiny_checkpoint` as `causalseg export` writes it.
+
+    Tracing it takes most of a minute, so the processes of pytest-xdist share one file.
+    """
+    from filelock import FileLock
+
+    from causalseg.cli.main import main
+
+    own = tmp_path_factory.getbasetemp()
+    path = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "tiny" / "model.onnx"
+    with FileLock(path.parent.with_suffix(".lock")):
+        if not path.exists():
+            out = ["--out", str(path), "--images", str(pictures)]
+            assert main(["export", str(tiny_checkpoint), "--format", "onnx", *out]) == 0
     return path
