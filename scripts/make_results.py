@@ -165,9 +165,10 @@ def readme_block(plan: Mapping[str, Any], data: Path) -> str:
 
 
 def _short(tests: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    from causalseg.evaluation.faithfulness.measures import TestResult
     from causalseg.evaluation.faithfulness.report import line
 
-    return [line(name, test)[:4] for name, test in tests.items()]
+    return [line(name, TestResult.from_dict(test))[:4] for name, test in tests.items()]
 
 
 def with_block(readme: str, block: str) -> str:

@@ -104,13 +104,14 @@ def hardware(environment: Mapping[str, Any]) -> str:
 
 def faithfulness(found: Sequence[tuple[Json, Json]]) -> list[str]:
     """One table a model, in the suite's own words."""
+    from causalseg.evaluation.faithfulness.measures import TestResult
     from causalseg.evaluation.faithfulness.report import line
 
     parts = []
     for entry, content in found:
         data = content["data"]
         mark = f", fingerprint `{data['fingerprint'][:16]}`" if data.get("fingerprint") else ""
-        rows = [line(name, test) for name, test in content["tests"].items()]
+        rows = [line(name, TestResult.from_dict(t)) for name, t in content["tests"].items()]
         parts += [
             f"**Does the mask follow the text?** {entry['name']} on {data['title']}: "
             f"{content['images']} images{mark}. `causalseg faithfulness --model {content['model']} "

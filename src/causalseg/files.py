@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """Write a file whole: gives a path beside `path` to write to, and renames it at the end.
+    """Write a file whole: yields a path beside `path` to write to, and renames it at the end.
 
     The file gets the permissions that the umask asks for, whoever wrote it: a library's own
     temporary file would be readable by its owner alone. Folders above it are made.
@@ -65,7 +65,7 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Write a folder whole: gives a new folder beside `path`, and renames it at the end.
+    """Write a folder whole: yields a new folder beside `path`, and renames it at the end.
 
     A folder that stood at `path` stays until the new one takes its name, in one step on Linux.
     Elsewhere it is put aside for that moment, and `remove_leftovers` brings it back after a kill.
@@ -95,7 +95,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of writing `path`, which no other process may be doing.
+    """Remove what killed processes left while writing `path`; no other may be writing it now.
 
     A folder that was put aside, with no new one in its place, gets its name back.
     """
@@ -130,7 +130,7 @@ def _exchange(first: Path, second: Path) -> bool:
 
 
 def _escaped(name: str) -> str:
-    """The name with what `glob` would read as a pattern taken literally."""
+    """The name, with the characters escaped that `glob` would read as a pattern."""
     return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
@@ -151,7 +151,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any], *, indent: int = 2) -> None:
     """Write strict JSON (no NaN), indented."""
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
-    # A file name that is no Unicode has lone surrogates, which UTF-8 cannot hold.
+    # A file name that is not valid Unicode has lone surrogates, which UTF-8 cannot hold.
     write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"))
 
 
@@ -172,10 +172,10 @@ def write_csv(
 
 
 def spreadsheet_text(value: object) -> object:
-    """A cell that a spreadsheet takes for text and a terminal prints as it is.
+    """A cell that a spreadsheet reads as text and a terminal prints unchanged.
 
-    A text that begins as a formula does gets an apostrophe before it, which spreadsheets do not
-    show; other control characters than line breaks and tabs are escaped. Numbers stay.
+    A text that begins like a formula gets a leading apostrophe, which spreadsheets do not show;
+    control characters other than line breaks and tabs are escaped. Numbers stay.
     """
     if not isinstance(value, str):
         return value
@@ -191,7 +191,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028-\u202e\u2066-
 
 
 def check_folder(out: Path) -> Path:
-    """Tell before the work, not after it, that results cannot be written to `out`.
+    """Check before the work, not after it, that results can be written to `out`.
 
     Raises:
         InputError: `out`, or the nearest folder above it that exists, is a file or read-only.

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, seen in a terminal only."""
+"""A progress bar on stderr, shown only in a terminal."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ Tick = Callable[[], None]
 
 @contextmanager
 def progress(words: str, total: int | None = None) -> Iterator[tuple[Tick, Callable[[int], None]]]:
-    """Show a bar; gives what to call after each step, and what to call once the total is known."""
+    """Show a bar; yields what to call after each step, and what to call once the total is known."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -33,7 +33,7 @@ def progress(words: str, total: int | None = None) -> Iterator[tuple[Tick, Calla
 
 def track(items: Iterable[_T], words: str, total: int) -> Iterator[_T]:
     """Iterate with a bar, where there is more than one item."""
-    if total < 2 or not sys.stderr.isatty():  # spares a reader of three files the import
+    if total < 2 or not sys.stderr.isatty():  # no import of rich where no bar is shown
         yield from items
         return
     with progress(words, total) as (tick, _):

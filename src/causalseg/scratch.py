@@ -16,14 +16,14 @@ from pathlib import Path
 
 _PREFIX = "causalseg-"
 _YOUNG = 60
-"""Seconds in which a new folder may not be locked yet."""
+"""Seconds during which a new folder may still be unlocked."""
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
     """A new folder in the system's temporary folder that only this user can read."""
     _remove_abandoned()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # of mode 0700, and of a name none can guess
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700, and a name that nobody can guess
     held = _lock(folder)
     try:
         yield folder

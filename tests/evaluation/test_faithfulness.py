@@ -87,25 +87,25 @@ def test_a_model_that_follows_scores_perfect(cases):
     tests = summary(Oracle(cases), cases)
     assert set(tests) >= set(TESTS) - {"one side of six zones"}
     for name, test in tests.items():
-        found = test["measures"][test["measure"]]["estimate"]
-        if test["perfect"] is not None:
-            assert found == pytest.approx(test["perfect"]), name
-        if "correct" in test["measures"]:
-            assert test["measures"]["correct"]["estimate"] == pytest.approx(1), name
-    assert tests["own caption"]["measures"]["dice"]["estimate"] == 1
-    assert tests["joint flip"]["measures"]["centroid_error"]["estimate"] == 0
+        found = test.headline.estimate
+        if test.perfect is not None:
+            assert found == pytest.approx(test.perfect), name
+        if "correct" in test.measures:
+            assert test.measures["correct"].estimate == pytest.approx(1), name
+    assert tests["own caption"].measures["dice"].estimate == 1
+    assert tests["joint flip"].measures["centroid_error"].estimate == 0
 
 
 def test_a_model_that_ignores_text_is_found_out(cases):
     tests = summary(Blind(cases), cases)
     for name, test in tests.items():
-        found = test["measures"][test["measure"]]["estimate"]
-        if test["blind"] is not None:
-            assert found == pytest.approx(test["blind"]), name
-        if "correct" in test["measures"]:
-            correct = test["measures"]["correct"]["estimate"]
-            assert correct == test["measures"]["correct_if_ignored"]["estimate"]
-    words = {n: verdict(t["measures"][t["measure"]]["estimate"], t["perfect"], t["blind"])
+        found = test.headline.estimate
+        if test.blind is not None:
+            assert found == pytest.approx(test.blind), name
+        if "correct" in test.measures:
+            correct = test.measures["correct"].estimate
+            assert correct == test.measures["correct_if_ignored"].estimate
+    words = {n: verdict(t.headline.estimate, t.perfect, t.blind)
              for n, t in tests.items()}  # fmt: skip
     assert words["side swap"] == words["clause drop"] == words["absent finding"] == "hardly follows"
 
@@ -229,7 +229,7 @@ def test_adapter_from_a_file(tmp_path, cases):
     file = tmp_path / "foreign.py"
     file.write_text(ADAPTER)
     tests = summary(load_adapter(f"{file}:Model"), cases)
-    assert tests["absent finding"]["measures"]["empty"]["estimate"] == 0
+    assert tests["absent finding"].measures["empty"].estimate == 0
     with pytest.raises(InputError, match="probabilities, threshold"):
         load_adapter(f"{file}:Half")
     with pytest.raises(InputError, match="Nothing"):

@@ -235,15 +235,15 @@ def test_masks_are_measured_as_defined(phantoms: Path, tiny_checkpoint: Path) ->
         if truth.any():
             inside.append(np.mean(shares))
             area.append(truth.mean())
-    assert found["inside"]["estimate"] == pytest.approx(np.mean(inside), rel=1e-5)
-    assert found["lesion_area"] == pytest.approx(np.mean(area), rel=1e-5)
-    assert found["lift"]["estimate"] == pytest.approx(np.mean(inside) / np.mean(area), rel=1e-5)
-    assert found["dice_open"]["estimate"] == pytest.approx(np.mean(opened), abs=1e-6)
-    assert found["do_text"]["images_with_another_text"] > 0
-    assert found["do_text"]["largest"] == 0.0  # masks see the image alone
-    change = found["dice_open"]["estimate"] - found["dice"]["estimate"]
-    assert found["open_change"]["estimate"] == pytest.approx(change)
-    stages = len(found["stages"])
+    assert found.inside.estimate == pytest.approx(np.mean(inside), rel=1e-5)
+    assert found.lesion_area == pytest.approx(np.mean(area), rel=1e-5)
+    assert found.lift.estimate == pytest.approx(np.mean(inside) / np.mean(area), rel=1e-5)
+    assert found.dice_open.estimate == pytest.approx(np.mean(opened), abs=1e-6)
+    assert found.do_text.images_with_another_text > 0
+    assert found.do_text.largest == 0.0  # masks see the image alone
+    change = found.dice_open.estimate - found.dice.estimate
+    assert found.open_change.estimate == pytest.approx(change)
+    stages = len(found.stages)
     assert mask_sheet(segmenter, manifest, 2).shape == (2 * 144, (stages + 2) * 144, 3)
 
 

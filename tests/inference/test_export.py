@@ -8,7 +8,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from causalseg.cli import export as command
 from causalseg.cli.main import main

@@ -27,10 +27,10 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="further name that browsers may call this page by, such as a proxy's; repeatable",
+        help="another name by which browsers may reach this page, such as a proxy's; repeatable",
     )
     parser.add_argument(
-        "--root-path", default="", metavar="/PATH", help="path that a proxy serves the page under"
+        "--root-path", default="", metavar="/PATH", help="path under which a proxy serves the page"
     )
     return parser
 

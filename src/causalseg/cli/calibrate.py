@@ -11,20 +11,25 @@ def main(argv: list[str]) -> int:
     """Set the checks on training and validation images and write them into a checkpoint."""
     parser = Parser(
         prog="causalseg calibrate",
-        description="Let a chest model know its limits: whether a picture is of the kind that it "
+        description="Teach a chest model its limits: whether a picture is of the kind that it "
         "was trained on, whether the image shows anything in a lung that a sentence names, which "
-        "Dice a mask can be expected to have, and where masks can lie. Measured on training and "
-        "validation images, kept in the checkpoint, told with every answer. Test images are not "
+        "Dice a mask can be expected to have, and where masks can lie. They are measured on "
+        "training and validation images, kept in the checkpoint, and reported with every answer. "
+        "Test images are not "
         "looked at.",
     )
     add_model(parser)
     parser.add_argument("--data", type=Path, required=True, metavar="ROOT", help="LViT layout")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the checkpoint with its checks"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="where to write the checkpoint with its checks",
     )
     parser.add_argument("--sample", type=int, default=700, help="training images to look at (700)")
     parser.add_argument("--limit", type=int, metavar="N", help="validation images (all)")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of images (0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed for choosing images (0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (cpu)")
     parser.add_argument(
         "--leaks", choices=("refuse", "leave_out", "keep"), default="refuse",

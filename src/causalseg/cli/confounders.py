@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
         default="domain",
         help="a sentence for each domain, or for each class and domain",
     )
-    build.add_argument("--seed", type=int, default=0, help="of random weights")
+    build.add_argument("--seed", type=int, default=0, help="seed of random weights")
     build.add_argument("--out", type=Path, required=True, metavar="FILE")
     build.set_defaults(run=_build)
     show = commands.add_parser("show", help="list the prompts and how near they are to each other")

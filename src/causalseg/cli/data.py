@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     corrupt.add_argument("root", metavar="ROOT", type=Path, help="folder with Train_Folder etc.")
     corrupt.add_argument("--out", metavar="DIR", type=Path, required=True)
-    corrupt.add_argument("--kinds", metavar="A,B", help="some of them (all)")
+    corrupt.add_argument("--kinds", metavar="A,B", help="which ones (all)")
     corrupt.add_argument("--seed", metavar="S", type=int, default=0, help="default: 0")
     corrupt.set_defaults(run=_corrupt)
     add_confound(commands)

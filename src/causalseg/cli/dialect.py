@@ -1,7 +1,7 @@
 """One dialect for all commands: options are spelled with dashes, and a checkpoint is `--model`.
 
-YAML keys and Python names have underscores, as these languages do. Options spelled with them are
-taken too, and so is a checkpoint given by its place alone, as versions before did.
+YAML keys and Python names have underscores, as these languages do. Options with underscores still
+work, and so does a checkpoint without `--model`, as in earlier versions.
 """
 
 import argparse
@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def explained(prog: str, message: str, known: Iterable[str]) -> str:
-    """What a parser's message is to the user: one line, with the options that may be meant."""
+    """A parser's message as the user sees it: one line, with the options that may be meant."""
     hints = []
     _, unknown, words = message.partition("unrecognized arguments: ")
     for word in words.split() if unknown else ():

@@ -1,7 +1,7 @@
 """`causalseg evaluate`: score a checkpoint on a data set, with intervals."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.cli.scoring_options import (
@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
     from causalseg.data.lvit import read_lvit
     from causalseg.evaluation.results import write_results
     from causalseg.evaluation.running import evaluate, predict_record
-    from causalseg.evaluation.summary import summarise, summarise_controls, summarise_text_controls
+    from causalseg.evaluation.summary import summarise, summarise_controls
     from causalseg.files import check_folder
     from causalseg.inference.segmenter import Segmenter
 
@@ -66,13 +66,12 @@ def main(argv: list[str]) -> int:
             controls=not args.no_controls,
             tick=tick,
         )
-    metrics: dict[str, Any] = summarise(scores, manifest)
-    metrics["run"] = _run(model_of(args), segmenter) | {"limit": args.limit, "leaks": args.leaks}
+    controls = None
     if not args.no_controls:
-        controls = controls_of(manifest, size, allow_problems=args.allow_problems)
-        metrics["controls"] = (
-            summarise_controls(controls, scores) if controls is not None else {}
-        ) | (summarise_text_controls(text_controls, scores) if text_controls is not None else {})
+        masks = controls_of(manifest, size, allow_problems=args.allow_problems)
+        controls = summarise_controls(scores, masks, text_controls)
+    run = _run(model_of(args), segmenter) | {"limit": args.limit, "leaks": args.leaks}
+    metrics = summarise(scores, manifest, run, controls)
     title = f"{Path(model_of(args)).stem} on {manifest.root.name} ({manifest.split})"
     write_results(
         args.out, title, manifest, scores, metrics, lambda record: predict_record(segmenter, record)
@@ -81,7 +80,7 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _run(checkpoint: str, segmenter: "Segmenter") -> dict[str, Any]:
+def _run(checkpoint: str, segmenter: "Segmenter") -> dict[str, object]:
     from causalseg.inference.default import DEFAULT, checkpoint_path
 
     path = checkpoint_path(checkpoint)

@@ -1,14 +1,16 @@
 """`causalseg faithfulness`: measure whether the mask follows the text."""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.errors import InputError
 from causalseg.progress import progress
 
 if TYPE_CHECKING:
+    from causalseg.evaluation.faithfulness.measures import TestResult
     from causalseg.evaluation.faithfulness.suite import Cases
 
 
@@ -30,8 +32,8 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--allow-problems", action="store_true", help="leave out rows with errors")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (cpu)")
-    parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (10000)")
-    parser.add_argument("--seed", type=int, default=0, help="of edits, slice and bootstrap (0)")
+    parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples (10000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of edits, slice, bootstrap (0)")
     args = parser.parse_args(argv)
     for name in ("limit", "phantoms", "resamples"):
         value = getattr(args, name)
@@ -52,14 +54,14 @@ def main(argv: list[str]) -> int:
     tests = summarise_suite(rows, resamples=args.resamples, seed=args.seed)
     title = f"Does the mask follow the text? {Path(model_of(args)).stem} on {cases.title}"
     report = faithfulness_report(title, model, cases, rows, tests, seed=args.seed)
-    content: dict[str, Any] = {
+    content = {
         "version": __version__,
         "model": Path(model_of(args)).name,
         "data": {"title": cases.title, "fingerprint": cases.fingerprint, "limit": args.limit},
         "images": len(cases),
         "seed": args.seed,
         "resamples": args.resamples,
-        "tests": tests,
+        "tests": {name: asdict(test) for name, test in tests.items()},
     }
     write_csv(args.out / "answers.csv", rows)
     write_json(args.out / "faithfulness.json", content)
@@ -79,7 +81,7 @@ def _cases(args: argparse.Namespace) -> "Cases":
     return real_cases(manifest.limit(args.limit, args.seed))
 
 
-def _print(tests: dict[str, Any], out: Path) -> None:
+def _print(tests: "dict[str, TestResult]", out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -90,7 +92,7 @@ def _print(tests: dict[str, Any], out: Path) -> None:
         table.add_column(header, no_wrap=header == "result")
     for name, test in tests.items():
         _, _, *cells = line(name, test)
-        table.add_row(name, test["measure"].replace("_", " "), *cells)
+        table.add_row(name, test.measure.replace("_", " "), *cells)
     console = Console()
     console.print(table)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)

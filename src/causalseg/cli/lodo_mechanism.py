@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--split", choices=("train", "val", "test"), default="test")
     parser.add_argument("--kinds", help="corruptions, with commas between (all)")
     parser.add_argument("--limit", type=int, metavar="N", help="a random slice of N images")
-    parser.add_argument("--seed", type=int, default=0, help="of the corruptions and the slice")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the corruptions and the slice")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON")
     args = parser.parse_args(argv)
 

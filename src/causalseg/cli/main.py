@@ -20,7 +20,7 @@ COMMANDS = {
     "caption": "parse captions, derive them from masks, edit them",
     "fit": "train a model from a YAML config",
     "distil-text": "teach a trained model other wordings of its captions",
-    "calibrate": "measure when a model's answers can be believed, and keep it with the model",
+    "calibrate": "measure when a model's answers can be believed, and store that with it",
     "evaluate": "score a checkpoint on a data set, with intervals",
     "predict": "segment images from text",
     "score": "score a folder of anybody's masks or probabilities",
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _for_terminal(message: str) -> str:
-    """The message with what a terminal would take for commands escaped; line breaks stay."""
+    """The message with a terminal's control sequences escaped; line breaks stay."""
     return "\n".join(printable(line) for line in message.split("\n"))
 
 

@@ -48,8 +48,8 @@ def _parser() -> argparse.ArgumentParser:
         "--min-quality",
         type=float,
         metavar="DICE",
-        help="set images aside for a reader where a mask's expected Dice lies below this or is not "
-        "known, in place of an answer",
+        help="set an image aside for a reader, instead of answering, where a mask's expected Dice "
+        "is below this or unknown",
     )
     add(
         "--prompts",
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs=2,
         type=float,
         metavar=("CENTER", "WIDTH"),
-        help="grey window for DICOM and NIfTI, in place of the header's",
+        help="grey window for DICOM and NIfTI, instead of the header's",
     )
     add(
         "--finding",
@@ -194,7 +194,7 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
 
 
 def _prepare(out: Path, plan: "Plan", *, keep: bool) -> None:
-    """Make the folder; refuse to replace results that nobody said may be replaced."""
+    """Make the folder; refuse to replace existing results unless told to."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         present = set(os.listdir(out))
@@ -224,7 +224,7 @@ def _local(
 
 
 def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
-    """Tell what failed and what must be known, return the exit code."""
+    """Report failures and warnings; return the exit code."""
     failed = [(failure.row, f"row {failure.row}", failure.reason) for failure in plan.failures]
     failed += [
         (record["row"], item.label, record["reason"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from causalseg.inference.requests import Item, Plan
 
 COLUMNS = ("row", "name", "source", "status", "reason", "text", "area", "unit", "warnings")
-"""`area` is in `unit`: px, mm2 or mm3. What there is of several texts is set apart by ` | `."""
+"""`area` is in `unit`: px, mm2 or mm3. Values of several texts are separated by ` | `."""
 
 
 @contextmanager

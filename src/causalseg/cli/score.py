@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
         action="store_true",
         help="files hold probabilities (8 bit / 255, 16 bit / 65535, NPY float in 0..1)",
     )
-    parser.add_argument("--threshold", type=float, default=0.5, help="of probabilities (0.5)")
+    parser.add_argument("--threshold", type=float, default=0.5, help="for probabilities (0.5)")
     parser.add_argument("--size", type=int, default=224, help="the model's size in pixels (224)")
     add_scoring_options(parser)
     args = parser.parse_args(argv)
@@ -66,19 +66,18 @@ def main(argv: list[str]) -> int:
 
     with progress("scoring", len(manifest)) as (tick, _):
         scores = score(manifest, map(predicted, manifest.records), options, tick)
-    metrics = summarise(scores, manifest) | {
-        "run": {
-            "command": "score",
-            "leaks": args.leaks,
-            "predictions": args.predictions.name,
-            "probabilities": args.probabilities,
-            "threshold": args.threshold if args.probabilities else None,
-        }
-    }
+    controls = None
     if not args.no_controls:
-        controls = controls_of(manifest, args.size, allow_problems=args.allow_problems)
-        if controls is not None:
-            metrics["controls"] = summarise_controls(controls, scores)
+        masks = controls_of(manifest, args.size, allow_problems=args.allow_problems)
+        controls = None if masks is None else summarise_controls(scores, masks, None)
+    run = {
+        "command": "score",
+        "leaks": args.leaks,
+        "predictions": args.predictions.name,
+        "probabilities": args.probabilities,
+        "threshold": args.threshold if args.probabilities else None,
+    }
+    metrics = summarise(scores, manifest, run, controls)
     title = f"{args.predictions.name} on {manifest.root.name} ({manifest.split})"
     write_results(args.out, title, manifest, scores, metrics, predicted)
     print_summary(metrics, args.out)

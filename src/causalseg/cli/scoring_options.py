@@ -1,9 +1,8 @@
 """What `score` and `evaluate` share: options, progress bars, closing words."""
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalseg.errors import InputError
 from causalseg.progress import progress
@@ -12,6 +11,7 @@ if TYPE_CHECKING:
     from causalseg.data.manifest import Manifest
     from causalseg.evaluation.controls import ControlScores
     from causalseg.evaluation.scoring import ScoringOptions, Spacing
+    from causalseg.evaluation.set_metrics import SetMetrics
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
@@ -48,8 +48,8 @@ def add_scoring_options(parser: argparse.ArgumentParser) -> None:
         "name, row_mm, column_mm; HD95 and NSD are then in mm",
     )
     parser.add_argument("--tolerance", type=float, default=2.0, help="of NSD, in pixels or mm (2)")
-    parser.add_argument("--resamples", type=int, default=10_000, help="of the bootstrap (10000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (0)")
+    parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples (10000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (0)")
     parser.add_argument(
         "--no-controls", action="store_true", help="skip the trivial controls (they read training)"
     )
@@ -101,37 +101,29 @@ def controls_of(test: "Manifest", size: int, *, allow_problems: bool) -> "Contro
         return score_controls(mean_masks(train, size, tick), test, tick=tick)
 
 
-def print_summary(metrics: Mapping[str, Any], out: Path) -> None:
+def print_summary(metrics: "SetMetrics", out: Path) -> None:
     """The main figures as a table, and where the rest is."""
     from rich.console import Console
     from rich.table import Table
 
-    from causalseg.evaluation.summary import control_rows, interval_text
-
-    data, options = metrics["data"], metrics["options"]
-    lone = metrics["images_without_known_subject"]
-    title = f"{data['root']} {data['split']}: {metrics['images']} images, "
-    title += f"{metrics['subjects']} subjects" + (f" ({lone} images name none)" if lone else "")
+    data, options = metrics.data, metrics.options
+    lone = metrics.images_without_known_subject
+    title = f"{data.root} {data.split}: {metrics.images} images, "
+    title += f"{metrics.subjects} subjects" + (f" ({lone} images name none)" if lone else "")
     table = Table(title=f"{title}; 95 % intervals")
-    for name in ("measure", f"at {options['size']} px", "at native size"):
+    for name in ("measure", f"at {options.size} px", "at native size"):
         table.add_column(name)
-    small, native = metrics["model_size"], metrics["native_size"]
-    units = {
-        "nsd": f" ({options['tolerance']:g} {options['unit']})",
-        "hd95": f" ({options['unit']})",
-    }
-    for scale in ("macro", "micro"):
-        for key, values in small[scale].items():
-            words = f"{scale} {key.replace('_', ' ')}{units.get(key, '')}"
-            table.add_row(words, interval_text(values), interval_text(native[scale][key]))
-    if small["null_accuracy"]:
-        table.add_row(
-            "null accuracy",
-            interval_text(small["null_accuracy"]),
-            interval_text(native["null_accuracy"]),
-        )
-    for words, values in control_rows(metrics):
-        table.add_row(f"control, macro dice: {words}", interval_text(values), "")
+    small, native = metrics.model_size, metrics.native_size
+    units = {"nsd": f" ({options.tolerance:g} {options.unit})", "hd95": f" ({options.unit})"}
+    for key, value in small.macro.items():
+        words = f"macro {key.replace('_', ' ')}{units.get(key, '')}"
+        table.add_row(words, str(value), str(native.macro[key]))
+    for key, value in small.micro.items():
+        table.add_row(f"micro {key}", str(value), str(native.micro[key]))
+    if small.null_accuracy is not None:
+        table.add_row("null accuracy", str(small.null_accuracy), str(native.null_accuracy))
+    for words, control in metrics.controls.rows() if metrics.controls else ():
+        table.add_row(f"control, macro dice: {words}", str(control), "")
     console = Console()
     console.print(table)
     console.print(f"Report: {out / 'report.html'}", soft_wrap=True)

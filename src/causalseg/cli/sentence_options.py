@@ -14,5 +14,5 @@ def add_sentence_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse texts that are not understood, in place of a warning",
+        help="refuse texts that are not understood, instead of warning",
     )

@@ -72,9 +72,9 @@ class Comparison:
     p: float
     p_holm: float
     over_seeds: Interval | None
-    """Of A - B over training runs; None where a side has one run."""
+    """Interval of A - B over training runs; None where a side has one run."""
     holds: bool
-    """Whether it may be claimed of the methods, and not of these runs alone."""
+    """Whether it may be claimed of the methods, not only of these runs."""
     claim: str
     difference_by_seed: tuple[float, ...] = ()
     """Where the runs of both sides have the same seeds."""

@@ -1,9 +1,8 @@
 """Write a comparison: comparison.json, per_image.csv of seed averages, and report.html."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from causalseg.evaluation.comparison import (
 )
 from causalseg.evaluation.plots import forest
 from causalseg.evaluation.report import Report
+from causalseg.evaluation.statistics import Interval
 from causalseg.files import Row, write_csv, write_json
 from causalseg.version import __version__
 
@@ -35,7 +35,7 @@ def write_comparison(
         measure: [method_interval(m, measure, resamples=resamples, seed=seed) for m in methods]
         for measure in measures
     }
-    content: dict[str, Any] = {
+    content = {
         "version": __version__,
         "images": len(first.names),
         "subjects": comparisons[0].difference.clusters,
@@ -71,7 +71,7 @@ def _report(
     methods: Sequence[Method],
     measures: Sequence[str],
     comparisons: Sequence[Comparison],
-    intervals: Any,
+    intervals: Mapping[str, Sequence[Interval]],
     resamples: int,
 ) -> Report:
     first = comparisons[0]
@@ -129,9 +129,7 @@ def _report(
     for measure in measures:
         shown = [c for c in comparisons if c.measure == measure]
         report.figure(
-            forest(
-                [f"{c.a} - {c.b}" for c in shown], [asdict(c.difference) for c in shown], measure
-            ),
+            forest([f"{c.a} - {c.b}" for c in shown], [c.difference for c in shown], measure),
             f"Difference in {measure} with its 95 % interval; the dashed line is no difference.",
         )
     _wins(report, methods, measures[0])

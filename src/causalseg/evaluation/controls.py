@@ -1,7 +1,8 @@
-"""Trivial controls: what a number is worth that no look at the image could earn.
+"""Trivial controls: the scores that can be had without looking at the image.
 
-"Mean mask": the mean of all training masks at a threshold, for every image alike. "Caption's mean
-mask": the mean over the training images with the same caption: what the text alone knows.
+"Mean mask": the mean of all training masks at a threshold, the same for every image. "Caption's "
+"mean
+mask": the mean over the training images with the same caption, which is what the text alone knows.
 """
 
 from collections.abc import Callable

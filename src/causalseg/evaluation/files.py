@@ -1,4 +1,4 @@
-"""Reading result files, with words that say what is wrong with a folder of results."""
+"""Reading result files, with messages that say what is wrong with a folder of results."""
 
 from collections.abc import Sequence
 from pathlib import Path

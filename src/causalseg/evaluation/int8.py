@@ -70,14 +70,14 @@ def export_int8(
     texts: Sequence[str],
     labelled: Manifest | None,
 ) -> Int8:
-    """Export to ONNX, gated as ever, then quantise and measure instead of gating.
+    """Export to ONNX through the usual gate, then quantise, and measure instead of gating.
 
     Args:
         checkpoint: `.safetensors`, or the name `default`.
         out: `.onnx`, written whole or not at all.
-        images: for the ranges of activations and the gate, uint8, (H, W) or (H, W, 3).
+        images: uint8, (H, W) or (H, W, 3); they set the ranges of activations and serve the gate.
         texts: at least one; image i goes with text i modulo their number.
-        labelled: on which Dice is measured; not used for calibration.
+        labelled: images on which Dice is measured; not used for calibration.
 
     Raises:
         InputError: as `export` raises it, also where the file is wrong before quantisation.

@@ -84,7 +84,7 @@ def read_prediction(path: Path, *, probabilities: bool, threshold: float) -> Pre
     Args:
         path: an image file or .npy, (h, w).
         probabilities: the file holds probabilities: 8 bit / 255, 16 bit / 65535, float as it is.
-            Otherwise it must be binary, since thresholding in silence would hide a mistake.
+            Otherwise it must be binary, since thresholding silently would hide a mistake.
         threshold: applied to probabilities.
 
     Raises:
@@ -116,7 +116,7 @@ def _read_array(path: Path) -> NDArray[Any]:
     try:
         # Mapped, so that a header which claims more than the file holds costs nothing.
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy parses the header and raises whatever that makes it.
+    except Exception as error:  # NumPy parses the header, and may raise anything.
         raise InputError(f"{path} cannot be read as a prediction: {error}.") from None
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path} is an array of {array.dtype}, not of numbers.")

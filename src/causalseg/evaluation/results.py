@@ -1,8 +1,7 @@
 """Write a scored run: metrics.json, per_image.csv and report.html in one folder."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from causalseg.evaluation.plots import case_picture, histogram, reliability_plot
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.report import CaptionedPicture, Report
 from causalseg.evaluation.scoring import Scores, column
-from causalseg.evaluation.summary import control_rows, interval_text
+from causalseg.evaluation.set_metrics import SetMetrics
 from causalseg.evaluation.surface import LESION_RULE
 from causalseg.files import write_csv, write_json
 
@@ -22,7 +21,7 @@ _WORDS = {
     "dice": "Dice: overlap of the predicted and the true mask, 1 is perfect",
     "iou": "IoU: overlap over union, 1 is perfect",
     "nsd": "NSD: share of the outline that lies within the tolerance",
-    "hd95": "HD95: how far apart the outlines are, apart from the worst 5 %",
+    "hd95": "HD95: how far apart the outlines are, leaving out the worst 5 %",
     "lesion_f1": "Lesion F1: are the separate spots found, whatever their outline",
 }
 
@@ -32,13 +31,13 @@ def write_results(
     title: str,
     manifest: Manifest,
     scores: Scores,
-    metrics: Mapping[str, Any],
+    metrics: SetMetrics,
     predicted: Callable[[Record], Prediction],
 ) -> None:
     """Write all three files; `predicted` gives a case's prediction again, for its picture."""
     report = _report(title, manifest, scores, metrics, predicted)
     write_csv(out / "per_image.csv", scores.rows)
-    write_json(out / "metrics.json", metrics)
+    write_json(out / "metrics.json", metrics.to_dict())
     report.write(out / "report.html")
 
 
@@ -46,31 +45,30 @@ def _report(
     title: str,
     manifest: Manifest,
     scores: Scores,
-    metrics: Mapping[str, Any],
+    metrics: SetMetrics,
     predicted: Callable[[Record], Prediction],
 ) -> Report:
-    options, data = scores.options, metrics["data"]
-    macro = metrics["model_size"]["macro"]
+    data, options = metrics.data, metrics.options
     report = Report(
         title,
-        f"On {metrics['images']} images of {metrics['subjects']} subjects the predicted masks "
-        f"overlap the true ones with a mean Dice of {interval_text(macro['dice'])}; the brackets "
-        "hold the 95 % interval.",
+        f"On {metrics.images} images of {metrics.subjects} subjects the predicted masks "
+        f"overlap the true ones with a mean Dice of {metrics.model_size.macro['dice']}; "
+        "the brackets hold the 95 % interval.",
     )
     report.paragraph(
-        f"Data: {data['root']}, {data['split']} split, fingerprint {data['fingerprint'][:16]}. "
+        f"Data: {data.root}, {data.split} split, fingerprint {data.fingerprint[:16]}. "
         f"Intervals: subjects drawn with replacement, {options.resamples} times, seed "
-        f"{options.seed}. {metrics['images_without_known_subject']} images name no subject and "
+        f"{options.seed}. {metrics.images_without_known_subject} images name no subject and "
         "count as one each."
     )
-    if data["left_out"]:
-        report.paragraph(f"Left out because of errors: {'; '.join(data['left_out'])}")
+    if data.left_out:
+        report.paragraph(f"Left out because of errors: {'; '.join(data.left_out)}")
     if scores.resized:
         report.paragraph(
             f"{scores.resized} predictions came at another size than their mask and were resized "
             "(probabilities bilinear, masks nearest neighbour)."
         )
-    _scores_section(report, metrics, options.size, options.unit, options.tolerance)
+    _scores_section(report, metrics)
     _controls_section(report, metrics)
     report.heading("Spread over images")
     report.figure(
@@ -85,60 +83,54 @@ def _report(
     return report
 
 
-def _scores_section(
-    report: Report, metrics: Mapping[str, Any], size: int, unit: str, tolerance: float
-) -> None:
+def _scores_section(report: Report, metrics: SetMetrics) -> None:
     report.heading("Scores")
-    small, native = metrics["model_size"], metrics["native_size"]
+    sizes, options = (metrics.model_size, metrics.native_size), metrics.options
     rows = [
         (
-            f"{words} ({unit})" if key == "hd95" else words,
+            f"{words} ({options.unit})" if key == "hd95" else words,
             "macro",
-            *(interval_text(at["macro"][key]) for at in (small, native)),
+            *(str(at.macro[key]) for at in sizes),
         )
         for key, words in _WORDS.items()
     ]
     rows += [
-        (key, "micro", *(interval_text(at["micro"][name]) for at in (small, native)))
-        for name, key in (("dice", "Dice"), ("iou", "IoU"))
+        (words, "micro", *(str(at.micro[key]) for at in sizes))
+        for key, words in (("dice", "Dice"), ("iou", "IoU"))
     ]
-    rows.append(
+    check = ("D / (2 - D) of the micro Dice", "check")
+    rows.append((*check, *(f"{at.micro_iou_from_dice:.4f}" for at in sizes)))
+    for words, found in (
         (
-            "D / (2 - D) of the micro Dice",
-            "check",
-            small["micro_iou_from_dice"],
-            native["micro_iou_from_dice"],
-        )
-    )
-    for key, words in (
-        ("null_accuracy", "Null accuracy: share of images with nothing to find left empty"),
-        ("macro_dice_where_a_lesion_is", "Dice of the images with a lesion"),
+            "Null accuracy: share of images with nothing to find left empty",
+            [at.null_accuracy for at in sizes],
+        ),
+        ("Dice of the images with a lesion", [at.macro_dice_where_a_lesion_is for at in sizes]),
     ):
-        if small[key]:
-            rows.append((words, "macro", interval_text(small[key]), interval_text(native[key])))
+        if found[0] is not None:
+            rows.append((words, "macro", *map(str, found)))
     report.table(
-        ("measure", "scale", f"at {size} x {size} pixels", "at native size"),
+        ("measure", "scale", f"at {options.size} x {options.size} pixels", "at native size"),
         rows,
         "Macro: the mean of the images' values. Micro: pixels summed over all images first, so "
         "that large lesions count more; only micro values obey IoU = D / (2 - D). Compare like "
-        f"with like. NSD tolerance: {tolerance:g} {unit}.",
+        f"with like. NSD tolerance: {options.tolerance:g} {options.unit}.",
     )
 
 
-def _controls_section(report: Report, metrics: Mapping[str, Any]) -> None:
-    controls = metrics.get("controls")
-    if not controls:
+def _controls_section(report: Report, metrics: SetMetrics) -> None:
+    controls = metrics.controls
+    if controls is None or not controls.rows():
         return
     report.heading("What the score is worth")
-    dice = metrics["model_size"]["macro"]["dice"]
-    rows = [("these predictions", interval_text(dice))]
-    rows += [(words, interval_text(value)) for words, value in control_rows(metrics)]
+    rows = [("these predictions", str(metrics.model_size.macro["dice"]))]
+    rows += [(words, str(value)) for words, value in controls.rows()]
     notes = ""
-    if "threshold" in controls:
+    if controls.threshold is not None:
         notes = (
             "The mean training mask is one picture for every patient. The mean mask of the "
             "caption knows the text and never looks at the image. Both are cut at "
-            f"{controls['threshold']:g}; {controls['captions_never_seen_in_training']} images "
+            f"{controls.threshold:g}; {controls.captions_never_seen_in_training} images "
             "have a caption that training never showed and get the mean training mask."
         )
     report.table(("who answers", "macro Dice"), rows, notes)
@@ -174,24 +166,24 @@ def _case(
     return picture, f"Dice {dice:.3f}. {record.caption} ({record.name})"
 
 
-def _calibration_section(report: Report, metrics: Mapping[str, Any]) -> None:
-    if "calibration" not in metrics:
+def _calibration_section(report: Report, metrics: SetMetrics) -> None:
+    calibration, curve = metrics.calibration, metrics.risk_coverage
+    if calibration is None or curve is None:
         return
-    calibration, curve = metrics["calibration"], metrics["risk_coverage"]
     report.heading("Can its certainty be believed?")
     report.table(
         ("measure", "value"),
         [
-            ("ECE per image: gap of stated and true certainty", interval_text(calibration["ece"])),
-            ("Brier: squared error of the probabilities", interval_text(calibration["brier"])),
-            ("AURC: mean of 1 - Dice over all shares kept", curve["aurc"]),
-            ("AURC of a perfect ranking", curve["optimal_aurc"]),
-            ("AURC of a useless ranking: the mean of 1 - Dice", curve["mean_risk"]),
+            ("ECE per image: gap of stated and true certainty", str(calibration.ece)),
+            ("Brier: squared error of the probabilities", str(calibration.brier)),
+            ("AURC: mean of 1 - Dice over all shares kept", curve.aurc),
+            ("AURC of a perfect ranking", curve.optimal_aurc),
+            ("AURC of a useless ranking: the mean of 1 - Dice", curve.mean_risk),
         ],
         "Lower is better in every line.",
     )
     report.figure(
-        reliability_plot(calibration["bins"]),
+        reliability_plot(calibration.bins),
         "Points below the line: the model is surer than it is right.",
     )
     report.figure(

@@ -27,7 +27,8 @@ from causalseg.files import Row
 from causalseg.progress import Tick
 
 Spacing = tuple[float, float]
-_NATIVE = "native_"
+NATIVE = "native_"
+"""Before the names of columns at the mask's own size."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class ScoringOptions:
     resamples: int = 10_000
 
     def __post_init__(self) -> None:
-        """Refuse sizes, spacings and tolerances that mean nothing."""
+        """Refuse sizes, spacings and tolerances that make no sense."""
         if self.size < 8:
             raise InputError(f"the size must be at least 8 pixels, not {self.size}.")
         if not self.tolerance > 0:
@@ -111,7 +112,7 @@ class Scores:
                 prediction.at(truth.shape).mask, truth, options.tolerance, spacing, truth.shape
             )
         self.resized += prediction.mask.shape != truth.shape
-        self.rows.append(row | {_NATIVE + key: value for key, value in native.items()})
+        self.rows.append(row | {NATIVE + key: value for key, value in native.items()})
 
 
 _KEYS = ("dice", "iou", "nsd", "hd95", "lesion_f1", "tp", "fp", "fn", "tn")

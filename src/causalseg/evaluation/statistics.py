@@ -1,4 +1,4 @@
-"""Intervals and tests that respect that images of one subject are not independent.
+"""Intervals and tests that allow for images of one subject not being independent.
 
 Subjects (clusters) are resampled, not images. Every statistic here is a function of column sums
 over images, so a resample needs only how often each cluster was drawn times that cluster's sums:

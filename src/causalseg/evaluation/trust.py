@@ -85,7 +85,7 @@ def calibrate(
             their masks the places.
         val: validation records, which set thresholds and scales.
         sample: training images to take.
-        seed: of their choice.
+        seed: decides which.
         tick: called after each image.
 
     Raises:

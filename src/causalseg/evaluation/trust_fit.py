@@ -1,4 +1,4 @@
-"""From what validation images tell to the thresholds and scales of a checkpoint's checks."""
+"""Turn what validation images say into the thresholds and scales of a checkpoint's checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ MOST_LOST = 0.004
 COVERAGE = 0.8
 GRID = 32
 RARE = 3
-"""A cell that fewer training masks touch is taken to lie outside the lungs."""
+"""A cell that fewer training masks touch counts as outside the lungs."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,20 @@ class Half:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a validation image tells."""
+    """What a validation image says."""
 
     subject: str
     halves: tuple[Half, Half]
     scores: tuple[float, ...]
     """Expected overlap at each of `TEMPERATURES`; nan where the mask is empty."""
     other_empty: bool | None
-    """Of one lung's finding: whether the other, healthy lung's mask was empty; else None."""
+    """Where only one lung has a finding: whether the healthy lung's mask was empty; else None."""
     summary: NDArray[np.float32] | None
     cells: NDArray[np.bool_]
     """(GRID, GRID): cells that the mask touches."""
 
     def dice(self, threshold: float = 0.0) -> float:
-        """Of the mask without the named halves whose evidence lies below the threshold."""
+        """Dice of the mask without the named halves whose evidence is below the threshold."""
         kept = [not (h.named and h.evidence < threshold) for h in self.halves]
         common = sum(h.common for h, keep in zip(self.halves, kept, strict=True) if keep)
         found = sum(h.found for h, keep in zip(self.halves, kept, strict=True) if keep)
@@ -76,13 +76,13 @@ class TrustReport:
     """Share of healthy lungs, named where only the other has a finding, whose mask was empty."""
     null_accuracy: float
     auroc: float
-    """Of the evidence: named lungs with a finding against healthy ones."""
+    """AUROC of the evidence: named lungs with a finding against healthy ones."""
     wrongly_empty: float
     """Share of named lungs with a finding that are left empty."""
     dice_before: float
     dice: float
     spearman: float
-    """Between expected and true Dice, each half of the subjects judged by the other."""
+    """Rank correlation of expected and true Dice, each half of the subjects judged by the other."""
     expected_error: float
     """Mean absolute difference of expected and true Dice, likewise."""
     covered: float
@@ -118,7 +118,7 @@ def set_presence(seen: Sequence[Seen]) -> PresenceCheck:
 
 
 def set_overlap(seen: Sequence[Seen], threshold: float) -> OverlapEstimate:
-    """The temperature whose scores rank best, and the Dice that goes with each score."""
+    """The temperature whose scores rank best, and the Dice for each score."""
     dice = np.array([one.dice(threshold) for one in seen])
     scores = np.array([one.scores for one in seen])
     drawn = ~np.isnan(scores[:, 0])

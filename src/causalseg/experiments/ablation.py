@@ -1,5 +1,6 @@
-"""An ablation: the cells of a grid on one data set, each scored, looked into and compared."""
+"""An ablation: the cells of a grid on one data set, each scored, inspected and compared."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from causalseg.data.manifest import Manifest
 from causalseg.evaluation.results import write_results
 from causalseg.evaluation.running import evaluate, predict_record
 from causalseg.evaluation.scoring import ScoringOptions
-from causalseg.evaluation.summary import summarise, summarise_text_controls
+from causalseg.evaluation.summary import summarise, summarise_controls
 from causalseg.experiments.ablation_report import write_ablation
 from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate
 from causalseg.experiments.axes import AblationConfig, plan_grid
@@ -81,15 +82,16 @@ class Ablation:
         segmenter = Segmenter.load(folder / CHECKPOINT, device=self.config.device)
         options = ScoringOptions(size=segmenter.preprocessing.size, resamples=self.config.resamples)
         scores, text_controls = evaluate(segmenter, self.test, options, batch_size=batch_size)
-        metrics = summarise(scores, self.test)
+        controls = None
         if text_controls is not None:
-            metrics["controls"] = summarise_text_controls(text_controls, scores)
-        metrics["run"] = _run_record(task, folder, segmenter)
+            controls = summarise_controls(scores, None, text_controls)
+        run = _run_record(task, folder, segmenter)
+        metrics = summarise(scores, self.test, run, controls)
         masks = measure_masks(
             segmenter, self.test, batch_size=batch_size, resamples=self.config.resamples
         )
         if masks is not None:
-            write_json(folder / "masks.json", masks)
+            write_json(folder / "masks.json", asdict(masks))
             with replacing(folder / SHEET) as part:
                 sheet = mask_sheet(segmenter, self.test, PICTURES)
                 Image.fromarray(sheet).save(part, format="PNG", optimize=True)
@@ -125,7 +127,7 @@ class Ablation:
         return table
 
 
-def _run_record(task: Task, folder: Path, segmenter: Segmenter) -> dict[str, Any]:
+def _run_record(task: Task, folder: Path, segmenter: Segmenter) -> dict[str, object]:
     model = load_checkpoint(folder / CHECKPOINT).model
     return {
         "command": "ablate",

@@ -1,7 +1,6 @@
 """An ablation in words: table.json, table.csv, table.md and report.html."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
@@ -51,7 +50,7 @@ def _compared_words(cell: CellRow, reference: str) -> list[str]:
 
 
 def mask_rows(table: AblationTable) -> list[list[str]]:
-    """Rows of text under `MASK_HEADER`, for cells with causal masks; seeds apart by spaces."""
+    """Rows of text under `MASK_HEADER`, for cells with causal masks; spaces separate the seeds."""
     rows = []
     for cell in table.cells:
         masks = cell.masks
@@ -185,7 +184,7 @@ def _report(table: AblationTable, sheets: Mapping[str, Path]) -> Report:
         report.figure(
             forest(
                 [cell.name for cell, _ in compared],
-                [asdict(c.difference) for _, c in compared],
+                [c.difference for _, c in compared],
                 "Dice minus the reference's",
             ),
             "Difference in macro Dice with its 95 % interval; the dashed line is no difference.",

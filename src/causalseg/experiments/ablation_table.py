@@ -23,8 +23,9 @@ from causalseg.evaluation.comparison import (
     seed_spread,
 )
 from causalseg.evaluation.files import read_result
+from causalseg.evaluation.set_metrics import CONTROLS
 from causalseg.evaluation.statistics import Interval
-from causalseg.evaluation.summary import CONTROLS, control_rows
+from causalseg.evaluation.summary import control_rows
 
 MEASURE, ALSO = "native_dice", "native_iou"
 
@@ -41,7 +42,7 @@ class CellRuns:
 
 @dataclass(frozen=True)
 class StageMasks:
-    """Of one stage's causal masks, a value for each seed."""
+    """One stage's causal masks, a value for each seed."""
 
     level: list[float]
     """Mean of M."""
@@ -149,7 +150,7 @@ def tabulate(
     Args:
         cells: in the table's order; those without a finished run are listed as such.
         reference: name of the cell that the others are compared with, on the seeds both have.
-        resamples: of bootstrap and test.
+        resamples: how many, for the bootstrap and the test.
         left_out: name of an impossible combination -> why.
         runs_planned: how many runs the grid has; by default as many as are finished.
 

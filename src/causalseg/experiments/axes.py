@@ -38,21 +38,21 @@ class AblationConfig(RunConfig):
 
     axes: Axes | list[Axes] = field(default_factory=dict)
     """Option (`model.masker`, `data.size`, ...) -> its values; or several such grids, whose union
-    is run: in each, what it does not name keeps the base's value."""
+    is run: options that a grid does not name keep the base's values."""
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Name of a cell -> what it changes of the base: `architecture`, `model` (its options; the
     base's are kept where the architecture is the same), and dotted options of a run."""
     seeds: str | list[int] = field(default_factory=lambda: [0])
-    """One run for each, e.g. 0,1,2: of the weights, the order, augmentation and any limits."""
+    """One run for each, e.g. 0,1,2. A seed decides weights, order, augmentation and any limits."""
     reference: str | dict[str, Any] = field(default_factory=dict)
     """The cell that all others are compared with: its name, or option -> value, the rest as in
     the base. Without axes the first of `models`, unless named."""
     test_limit: int | None = None
     """Score on this many test images only, chosen by a shuffle, the same for all cells."""
     resamples: int = 10_000
-    """Of the bootstrap and the sign-flip test."""
+    """How many, for the bootstrap and the sign-flip test."""
     device: str = "cpu"
-    """For scoring; training follows `trainer.accelerator`."""
+    """Where scoring runs; training follows `trainer.accelerator`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -230,7 +230,7 @@ def _label(value: Any) -> str:
 
 
 def _check_values(config: AblationConfig, cells: list[Cell], left_out: Mapping[str, str]) -> None:
-    """A value that no possible cell has is a mistake, not a combination."""
+    """Refuse a value that occurs in no possible cell: it is a mistake, not a combination."""
     for path, value in ((p, v) for grid in config.grids for p, vs in grid.items() for v in vs):
         if not any(cell.values[path] == value for cell in cells):
             reason = next(iter(left_out.values()), "")

@@ -6,8 +6,7 @@ of M when another text is given, max |M(x, do(t)) - M(x, do(t'))|; and Dice with
 with M forced to 1 at every stage and place, which lets all features through.
 """
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from causalseg.evaluation.plots import case_picture
 from causalseg.evaluation.running import batches, derangement
 from causalseg.evaluation.statistics import (
     RESAMPLES,
+    Interval,
     cluster_bootstrap,
     cluster_codes,
     paired_test,
@@ -34,6 +34,54 @@ from causalseg.models.causalclipseg.model import CausalCLIPSeg
 from causalseg.models.output import SegmentationOutput
 
 _TILE = 144  # pixels of a picture's side in a sheet
+
+
+@dataclass(frozen=True)
+class StageMeasures:
+    """Of one stage's masks."""
+
+    inside: Interval | None
+    """Share of the mass in the lesion, over images with a lesion; None where there is none."""
+    lift: Interval | None
+    """Mean `inside` / mean area of the lesion: 1 means no selection."""
+    level: float
+    """Mean of M."""
+    spread: float
+    """Standard deviation of M within an image."""
+
+
+@dataclass(frozen=True)
+class TextChange:
+    """Change of M under another image's text, max over stages and places."""
+
+    largest: float
+    mean: float
+    images_with_another_text: int
+    """How many got a text that reads differently."""
+
+
+@dataclass(frozen=True)
+class OpenChange(Interval):
+    """Dice with M forced to 1, minus Dice."""
+
+    p: float
+
+
+@dataclass(frozen=True)
+class MaskMeasures:
+    """What masks.json holds; the definitions are those of this module."""
+
+    images: int
+    images_with_a_lesion: int
+    stages: dict[str, StageMeasures]
+    inside: Interval | None
+    """As of a stage, of the mean over all stages; so is `lift`."""
+    lift: Interval | None
+    lesion_area: float | None
+    do_text: TextChange
+    dice: Interval
+    dice_open: Interval
+    open_change: OpenChange
 
 
 @dataclass
@@ -52,17 +100,8 @@ class _Rows:
 @torch.inference_mode()
 def measure_masks(
     segmenter: Segmenter, manifest: Manifest, *, batch_size: int = 16, resamples: int = RESAMPLES
-) -> dict[str, Any] | None:
-    """Measure on every image of a manifest; None where the model has no masks.
-
-    Returns:
-        `stages` (stage -> `inside`, `lift` and their intervals over images with a lesion; `level`,
-        mean of M; `spread`, standard deviation of M within an image), `inside` and `lift` over
-        all stages, `lesion_area`, `do_text` (largest and mean change of M, and how many images got
-        a text that reads differently), `dice`, `dice_open` and `open_change` = dice_open - dice
-        with its p value. `lift` is mean `inside` / mean area: 1 means no selection.
-
-    """
+) -> MaskMeasures | None:
+    """Measure on every image of a manifest; None where the model has no masks."""
     if not isinstance(segmenter.model, CausalCLIPSeg):
         return None
     captions = [record.caption for record in manifest.records]
@@ -125,41 +164,42 @@ def _ratio(sums: FloatArray) -> FloatArray:
 
 def _summary(
     rows: _Rows, clusters: NDArray[np.int64], differs: int, resamples: int
-) -> dict[str, Any]:
+) -> MaskMeasures:
     area = np.array(rows.area)
     shown = area > 0
 
-    def share(inside: FloatArray) -> dict[str, Any]:
+    def share(inside: FloatArray) -> tuple[Interval | None, Interval | None]:
+        """Share of the mass in the lesion, and lift."""
         if not shown.any():
-            return {"inside": None, "lift": None}
+            return None, None
         both = np.column_stack([inside, area])[shown]
         kept = clusters[shown]
         mean = cluster_bootstrap(both[:, 0], kept, resamples=resamples)
-        lift = cluster_bootstrap(both, kept, _ratio, resamples=resamples)
-        return {"inside": asdict(mean), "lift": asdict(lift)}
+        return mean, cluster_bootstrap(both, kept, _ratio, resamples=resamples)
 
     stages = {
-        str(stage): share(np.array(inside))
-        | {"level": float(np.mean(rows.level[stage])), "spread": float(np.mean(rows.spread[stage]))}
+        str(stage): StageMeasures(
+            *share(np.array(inside)),
+            level=float(np.mean(rows.level[stage])),
+            spread=float(np.mean(rows.spread[stage])),
+        )
         for stage, inside in rows.inside.items()
     }
+    mean_inside, mean_lift = share(np.mean(list(rows.inside.values()), axis=0))
     test = paired_test(rows.dice_open, rows.dice, clusters, resamples=resamples)
     change = np.array(rows.change)
-    return {
-        "images": len(area),
-        "images_with_a_lesion": int(shown.sum()),
-        "stages": stages,
-        **share(np.mean(list(rows.inside.values()), axis=0)),
-        "lesion_area": float(area[shown].mean()) if shown.any() else None,
-        "do_text": {
-            "largest": float(change.max()),
-            "mean": float(change.mean()),
-            "images_with_another_text": differs,
-        },
-        "dice": asdict(cluster_bootstrap(rows.dice, clusters, resamples=resamples)),
-        "dice_open": asdict(cluster_bootstrap(rows.dice_open, clusters, resamples=resamples)),
-        "open_change": asdict(test.difference) | {"p": test.p},
-    }
+    return MaskMeasures(
+        images=len(area),
+        images_with_a_lesion=int(shown.sum()),
+        stages=stages,
+        inside=mean_inside,
+        lift=mean_lift,
+        lesion_area=float(area[shown].mean()) if shown.any() else None,
+        do_text=TextChange(float(change.max()), float(change.mean()), differs),
+        dice=cluster_bootstrap(rows.dice, clusters, resamples=resamples),
+        dice_open=cluster_bootstrap(rows.dice_open, clusters, resamples=resamples),
+        open_change=OpenChange(**vars(test.difference), p=test.p),
+    )
 
 
 @torch.inference_mode()

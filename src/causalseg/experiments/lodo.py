@@ -46,7 +46,7 @@ def run_lodo(config: LodoConfig, say: Say = print) -> LodoTable:
 
 
 class LeaveOneOut:
-    """Pooled sources for training, decoded once a fold; the target for scoring, opened last."""
+    """Pooled sources for training, decoded once per fold; the target for scoring, opened last."""
 
     done = DONE
 
@@ -205,7 +205,7 @@ def score_frames(
 
     Args:
         segmenter: the trained model.
-        frames: of the target.
+        frames: those of the target.
         prompt: for every frame, or None for each frame's caption.
         batch_size: frames at a time.
 

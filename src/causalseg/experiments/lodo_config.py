@@ -28,7 +28,7 @@ class DomainsConfig:
     batch_size: int = 16
     """Images per batch."""
     augment: bool = True
-    """Flips, affine and tone changes, in every row alike."""
+    """Flips, affine and tone changes, the same in every row."""
     allow_problems: bool = False
     """Leave out and record what has errors, instead of refusing the data set."""
     train_limit: int | None = None
@@ -36,7 +36,7 @@ class DomainsConfig:
     val_limit: int | None = None
     """At most this many hold-out records of each domain."""
     seed: int = 0
-    """Of the limits' choice; the same in every run."""
+    """Decides which records the limits keep; the same in every run."""
 
     @property
     def roots(self) -> list[str]:
@@ -72,7 +72,7 @@ class LodoConfig:
     prompt: str = "polyp"
     """The sentence that CausalCLIPSeg gets with every image."""
     device: str = "cpu"
-    """For scoring; training follows `trainer.accelerator`."""
+    """Where scoring runs; training follows `trainer.accelerator`."""
     out: str = "runs/lodo"
     """The grid's folder. Running again with the same folder continues a stopped grid."""
 

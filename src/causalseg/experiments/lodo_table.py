@@ -1,7 +1,7 @@
 """Leave-one-domain-out results: fold x metric, mean, worst domain, paired comparisons.
 
 Intervals resample subjects (or video sequences) within each domain and hold the domains fixed:
-they say how sure a number is for these domains, not for domains at large. Runs with different
+they say how certain a number is for these domains, not for domains in general. Runs with different
 seeds are averaged image by image first; a difference between rows is claimed only where an
 interval over the seeds leaves out 0 too.
 """
@@ -59,9 +59,9 @@ class RowComparison:
     p: float
     p_holm: float
     over_seeds: Interval | None
-    """Of the difference over training runs; None for one seed."""
+    """Interval of the difference over training runs; None for one seed."""
     holds: bool
-    """Whether it may be claimed of the methods, and not of these runs alone."""
+    """Whether it may be claimed of the methods, not only of these runs."""
     claim: str
 
 

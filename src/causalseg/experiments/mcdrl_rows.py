@@ -12,7 +12,7 @@ class LodoRow:
     model: Mapping[str, Any] = field(default_factory=dict)
     """Options that replace those of the config."""
     photometric: bool = False
-    """Colour and blur augmentation in addition."""
+    """Also augment colour and blur."""
     architecture: str = "mcdrl"
     captions: bool = False
     """Each image's own caption, instead of one generic prompt for all."""

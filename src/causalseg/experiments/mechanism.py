@@ -1,4 +1,4 @@
-"""Does the intervention do what it is said to: on images with a known confounder.
+"""Does the intervention do what it is said to do? Measured on images with a known confounder.
 
 For an image x and its corrupted copy x~: the relative drift |C(x) - C(x~)| / |C(x)| of the dense
 map that goes into the intervention, the same of the map that comes out (F_ca put back), and the
@@ -69,8 +69,8 @@ def measure_mechanism(
     Args:
         segmenter: holding an MCDRL model.
         manifest: the images.
-        kinds: of `CORRUPTIONS`.
-        seed: of the corruptions.
+        kinds: some of `CORRUPTIONS`.
+        seed: decides how the corruptions are drawn.
 
     Returns:
         The effect of each kind.

@@ -19,18 +19,18 @@ MAX_YAML = 1 << 20
 
 
 def printable(path: object) -> str:
-    """A path fit for any terminal and file: what is not a printable character is escaped."""
+    """A path safe for any terminal and file: whatever is not a printable character is escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
 
 
 def one_line(error: BaseException, most: int = 200) -> str:
-    """What a library says of a damaged file, fit for a sentence: one line, not endless."""
+    """A library's message about a damaged file, as part of a sentence: one line, not too long."""
     text = " ".join(str(error).partition("\nException raised from")[0].split())
     return printable(text[:most]) or type(error).__name__
 
 
 def regular_file(path: str | Path) -> Path:
-    """The path, once it is seen to name a regular file, so that opening it cannot wait for ever.
+    """The path, after checking that it names a regular file, so that opening it cannot block.
 
     Raises:
         InputError: missing, a folder, a device or pipe, or of a name that is not valid Unicode
@@ -113,7 +113,7 @@ def _finite(digits: str) -> float:
 
 
 def _has_lone_surrogate(content: Any) -> bool:
-    """Whether any text of it could not be written again as UTF-8."""
+    """Whether any text in it cannot be encoded as UTF-8."""
     stack = [content]
     while stack:
         value = stack.pop()

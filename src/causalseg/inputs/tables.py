@@ -2,7 +2,7 @@
 
 A CSV may be separated by commas, semicolons or tabs, and is UTF-8 with or without a byte order
 mark (UTF-16 with one is read too). Blanks around fields do not count, nor does the case of column
-names. What would be cut, guessed or taken from the wrong column is told, never read in silence.
+names. What would be cut, guessed or taken from the wrong column is reported, never read silently.
 """
 
 import csv
@@ -60,10 +60,10 @@ def read_table(
 
 
 def decode_text(data: bytes, name: object) -> str:
-    """The text of a table or list in UTF-8, or in UTF-16 with a byte order mark.
+    """The text of a table or list, in UTF-8 or in UTF-16 with a byte order mark.
 
     Raises:
-        InputError: another encoding. It is not guessed: a wrong guess changes words in silence.
+        InputError: another encoding. It is not guessed: a wrong guess changes words silently.
 
     """
     try:
@@ -79,7 +79,7 @@ def decode_text(data: bytes, name: object) -> str:
 
 
 def _separator(text: str, columns: Sequence[str]) -> str:
-    """The separator with which the header has the columns; else that which splits it most."""
+    """The separator that gives the header its columns; otherwise the one that splits it most."""
     first = re.split(r"[\r\n]", text[:MAX_LINE].lstrip("\r\n"), maxsplit=1)[0].strip()
     if first.lower().startswith("sep=") and first[4:] in SEPARATORS:
         return first[4:]

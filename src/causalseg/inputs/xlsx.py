@@ -109,7 +109,7 @@ def _column(letters: bytes) -> int:
 
 
 def _rows(sheet: Any, formulas: Any, name: object) -> Iterator[list[str]]:
-    """The rows of a sheet; the size that the file states for it does not count."""
+    """The rows of a sheet; the size that the file states for it is ignored."""
     try:
         sheet.reset_dimensions()
         written: Iterator[Any] = iter(())
@@ -127,5 +127,5 @@ def _rows(sheet: Any, formulas: Any, name: object) -> Iterator[list[str]]:
 
 
 def _text(cell: object) -> str:
-    """Whole numbers without ".0", as they are seen."""
+    """Whole numbers without ".0", as a spreadsheet shows them."""
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)

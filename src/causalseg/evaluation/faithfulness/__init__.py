@@ -1,1 +1,1 @@
-"""Does the mask follow the text? Probes, measures and report, for any model by an adapter."""
+"""Does the mask follow the text? Probes, measures and report, through an adapter for any model."""

@@ -1,4 +1,4 @@
-"""The three methods by which any text-guided model can take the faithfulness suite.
+"""The three methods through which the faithfulness suite can test any text-guided model.
 
     class MyModel:
         def encode(self, image):            # uint8 (H, W) or (H, W, 3)
@@ -9,7 +9,7 @@
             return 0.5
 
 `causalseg faithfulness --model my_model.py:MyModel --data ROOT --out DIR` runs it. `encode` is
-called once an image; where a model fuses early and nothing can be shared, it may return the image
+called once per image; where a model fuses early and nothing can be shared, it may return the image
 itself.
 """
 
@@ -32,7 +32,7 @@ class TextSegmenter(Protocol):
     """What the suite asks of a model."""
 
     def encode(self, image: NDArray[np.uint8]) -> Any:
-        """Whatever of an image, uint8 (H, W) or (H, W, 3), can be shared by several texts."""
+        """Encode whatever several texts can share of an image, uint8 (H, W) or (H, W, 3)."""
         ...
 
     def probabilities(self, encoded: Any, texts: Sequence[str]) -> NDArray[np.float32]:

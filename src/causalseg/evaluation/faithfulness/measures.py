@@ -4,12 +4,15 @@
 thresholded masks. Before: the mask under the image's own caption; after: under the edited one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
 from causalseg.evaluation.faithfulness.probes import Probe
 from causalseg.evaluation.metrics import BoolArray, dice
+from causalseg.evaluation.statistics import Interval
 
 Measures = dict[str, float]
 
@@ -25,6 +28,35 @@ class Test:
     """Its value for a model that follows the text; None where no mask is right."""
     blind: float | None
     """Its value for a model that ignores the text; None where that depends on the model."""
+
+
+@dataclass(frozen=True)
+class MeasureResult(Interval):
+    """Mean of a measure, with its interval by subject."""
+
+    words: str
+    answers: int
+
+
+@dataclass(frozen=True)
+class TestResult(Test):
+    """A test, and what the model's answers gave."""
+
+    images: int
+    measures: dict[str, MeasureResult] = field(default_factory=dict)
+    """Those that are defined for at least one answer."""
+
+    @property
+    def headline(self) -> MeasureResult | None:
+        """The result of the headline measure; None where it is undefined for every answer."""
+        return self.measures.get(self.measure)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TestResult":
+        """A test of a stored faithfulness.json."""
+        measures = {key: MeasureResult(**m) for key, m in content["measures"].items()}
+        known = {f.name: content[f.name] for f in fields(cls)}
+        return cls(**(known | {"measures": measures}))
 
 
 MEASURE_WORDS = {

@@ -30,7 +30,7 @@ class Case:
     truth: BoolArray
     """(H, W) for the caption."""
     truth_for: TruthFor | None = None
-    """(H, W) for any caption that names zones: known of phantoms only."""
+    """(H, W) for any caption that names zones; known for phantoms only."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Others:
-    """What the other images lend to one image."""
+    """Captions that one image borrows from the others."""
 
     shuffled: str | None
     same_stratum: str | None
@@ -127,7 +127,7 @@ def _same_meaning(caption: str, seed: int) -> list[Probe]:
 
 
 def named_but_absent(case: Case) -> list[Probe]:
-    """The other lung of a caption of one lung, where nothing is to be seen there."""
+    """For a caption of one lung: name the other, where there is nothing to see."""
     caption = case.caption
     finding, swapped = _lungs(caption), mirror_caption(caption)
     if finding is None or swapped is None or (finding.left is None) == (finding.right is None):

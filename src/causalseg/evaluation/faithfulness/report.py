@@ -1,20 +1,19 @@
 """The faithfulness page: what was asked, how the mask answered, and pictures of both."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
-from causalseg.evaluation.faithfulness.measures import MEASURE_WORDS
+from causalseg.evaluation.faithfulness.measures import MEASURE_WORDS, TestResult
 from causalseg.evaluation.faithfulness.probes import Case
 from causalseg.evaluation.faithfulness.suite import CaseAnswer, Cases, ask_again
+from causalseg.evaluation.metrics import FloatArray
 from causalseg.evaluation.plots import case_picture, forest
 from causalseg.evaluation.predictions import Prediction
 from causalseg.evaluation.report import CaptionedPicture, Report
 from causalseg.evaluation.scoring import column
-from causalseg.evaluation.summary import interval_text
 from causalseg.files import Row
 
 _FOLLOWS, _IGNORES = 0.8, 0.2
@@ -25,7 +24,7 @@ def faithfulness_report(
     model: TextSegmenter,
     cases: Cases,
     rows: Sequence[Row],
-    tests: Mapping[str, Any],
+    tests: Mapping[str, TestResult],
     *,
     seed: int,
 ) -> Report:
@@ -47,9 +46,9 @@ def faithfulness_report(
         f"(1); from {_FOLLOWS:g} on it follows, up to {_IGNORES:g} it hardly follows.",
     )
     shown = {
-        f"{name}: {test['measure'].replace('_', ' ')}": test["measures"][test["measure"]]
+        f"{name}: {test.measure.replace('_', ' ')}": test.headline
         for name, test in tests.items()
-        if test["measure"] in test["measures"]
+        if test.headline is not None
     }
     report.figure(
         forest(list(shown), list(shown.values()), "result"),
@@ -62,18 +61,17 @@ def faithfulness_report(
     return report
 
 
-def line(name: str, test: Mapping[str, Any]) -> tuple[str, ...]:
+def line(name: str, test: TestResult) -> tuple[str, ...]:
     """A test's row: test, measure, result, perfect, text ignored, images, in words."""
-    found = test["measures"].get(test["measure"])
-    perfect, blind = test["perfect"], test["blind"]
+    found, perfect, blind = test.headline, test.perfect, test.blind
     return (
         name,
-        MEASURE_WORDS[test["measure"]],
-        "undefined: no mask before the edit" if found is None else interval_text(found),
+        MEASURE_WORDS[test.measure],
+        "undefined: no mask before the edit" if found is None else str(found),
         "-" if perfect is None else f"{perfect:g}",
         "-" if blind is None else f"{blind:g}",
-        str(test["images"]),
-        "-" if found is None else verdict(found["estimate"], perfect, blind),
+        str(test.images),
+        "-" if found is None else verdict(found.estimate, perfect, blind),
     )
 
 
@@ -87,47 +85,47 @@ def verdict(value: float, perfect: float | None, blind: float | None) -> str:
     return "hardly follows" if place <= _IGNORES else "follows in part"
 
 
-def _correctness(report: Report, tests: Mapping[str, Any]) -> None:
+def _correctness(report: Report, tests: Mapping[str, TestResult]) -> None:
     rows = [
         (
             name,
-            interval_text(test["measures"]["correct"]),
-            interval_text(test["measures"]["correct_if_ignored"]),
+            str(test.measures["correct"]),
+            str(test.measures["correct_if_ignored"]),
         )
         for name, test in tests.items()
-        if "correct" in test["measures"]
+        if "correct" in test.measures
     ]
     if rows:
         report.heading("Is the new mask right?")
         report.table(
             ("test", "Dice with the edited caption's true mask", "the same, had it not changed"),
             rows,
-            "Known of phantoms only, whose content is drawn.",
+            "Known for phantoms only, whose content is drawn.",
         )
 
 
 def _test_section(
     report: Report,
     name: str,
-    test: Mapping[str, Any],
+    test: TestResult,
     rows: Sequence[Row],
     model: TextSegmenter,
     cases: Cases,
     seed: int,
 ) -> None:
     report.heading(name[0].upper() + name[1:])
-    report.paragraph(test["question"])
+    report.paragraph(test.question)
     report.table(
         ("measure", "mean", "answers"),
-        [(m["words"], interval_text(m), m["answers"]) for m in test["measures"].values()],
+        [(m.words, str(m), m.answers) for m in test.measures.values()],
     )
-    key = test["measure"]
+    key = test.measure
     rows = [row for row in rows if row[key] != ""]
     if not rows:
         report.paragraph("The masks were empty before the edit, so nothing could change.")
         return
     values = column(rows, key)
-    report.figure(_spread(values, test), f"{test['measures'][key]['words']}: every answer.")
+    report.figure(_spread(values, test), f"{test.measures[key].words}: every answer.")
     order = np.argsort(values, kind="stable")
     picks = {"Lowest": order[0], "Median": order[len(order) // 2], "Highest": order[-1]}
     for words, index in picks.items():
@@ -152,16 +150,16 @@ def _pair(case: Case, answer: CaseAnswer) -> list[CaptionedPicture]:
     return pictures
 
 
-def _spread(values: Any, test: Mapping[str, Any]) -> Figure:
+def _spread(values: FloatArray, test: TestResult) -> Figure:
     figure = Figure(figsize=(6, 2.4))
     axes = figure.add_subplot()
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
     axes.hist(values, bins=list(np.linspace(low, high, 26)), color="#56b4e9", edgecolor="white")
     axes.axvline(float(values.mean()), color="#0072b2", label="mean")
-    if test["perfect"] is not None:
-        axes.axvline(test["perfect"], color="#009e73", ls="--", label="perfect")
-    if test["blind"] is not None:
-        axes.axvline(test["blind"], color="#d55e00", ls=":", label="text ignored")
-    axes.set(xlabel=test["measure"].replace("_", " "), ylabel="answers")
+    if test.perfect is not None:
+        axes.axvline(test.perfect, color="#009e73", ls="--", label="perfect")
+    if test.blind is not None:
+        axes.axvline(test.blind, color="#d55e00", ls=":", label="text ignored")
+    axes.set(xlabel=test.measure.replace("_", " "), ylabel="answers")
     axes.legend(frameon=False)
     return figure

@@ -1,7 +1,7 @@
 """Run the probes over a set of images and sum up the answers."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,14 @@ from causalseg.data.manifest import Manifest
 from causalseg.data.phantom import PHANTOM_ZONES, describe_zones, draw_caption, draw_phantom, truth
 from causalseg.errors import InputError
 from causalseg.evaluation.faithfulness.adapter import TextSegmenter
-from causalseg.evaluation.faithfulness.measures import MEASURE_WORDS, TESTS, Measures, measure
+from causalseg.evaluation.faithfulness.measures import (
+    MEASURE_WORDS,
+    TESTS,
+    MeasureResult,
+    Measures,
+    TestResult,
+    measure,
+)
 from causalseg.evaluation.faithfulness.probes import (
     Case,
     Others,
@@ -141,7 +148,7 @@ def probes_for(case: Case, others: Others, seed: int) -> list[Probe]:
 def run_suite(
     model: TextSegmenter, cases: Cases, *, seed: int = 0, tick: Callable[[], None] = lambda: None
 ) -> list[Row]:
-    """One row a probe, with the measures that are defined for it."""
+    """One row per probe, with the measures that are defined for it."""
     if len(cases) < 2:
         raise InputError("the suite needs at least two images, to exchange their captions.")
     rows = []
@@ -176,9 +183,9 @@ def ask_again(model: TextSegmenter, cases: Cases, row: Row, seed: int) -> tuple[
 
 def summarise_suite(
     rows: Sequence[Row], *, resamples: int = 10_000, seed: int = 0
-) -> dict[str, Any]:
+) -> dict[str, TestResult]:
     """Each test's measures as means with intervals by subject."""
-    summary: dict[str, Any] = {}
+    summary = {}
     for name, test in TESTS.items():
         mine = [row for row in rows if row["test"] == name]
         if not mine:
@@ -191,9 +198,7 @@ def summarise_suite(
                 clusters = cluster_codes([row["subject"] or row["name"] for row in kept])
                 values = [row[key] for row in kept]
                 found = cluster_bootstrap(values, clusters, resamples=resamples, seed=seed)
-                measures[key] = asdict(found) | {"words": words, "answers": len(kept)}
-        summary[name] = asdict(test) | {
-            "images": len({row["image"] for row in mine}),
-            "measures": measures,
-        }
+                measures[key] = MeasureResult(**vars(found), words=words, answers=len(kept))
+        images = len({row["image"] for row in mine})
+        summary[name] = TestResult(**vars(test), images=images, measures=measures)
     return summary
