@@ -27,7 +27,7 @@ class SplitFacts:
     matched: int
     """Rows that have an image, a mask and a caption."""
     subjects: int | None
-    """Distinct subjects, or None where the names tell none."""
+    """Distinct subjects, or None where the names do not tell."""
     sizes: dict[str, int]
     """Count of images of each size, "width x height"."""
     empty_masks: int
@@ -35,7 +35,7 @@ class SplitFacts:
     """Mean share of foreground pixels over the readable masks, 0..1."""
     distinct_captions: int
     token_lengths: dict[int, int]
-    """Count of captions of each length in tokens, start and end among them."""
+    """Count of captions of each length in tokens, including start and end."""
     cut_captions: int
     """Captions longer than the context length."""
 
@@ -56,7 +56,7 @@ class AuditReport:
 
     @property
     def warnings(self) -> list[Problem]:
-        """What a careful user wants to know."""
+        """Problems that a careful user wants to know of."""
         return [problem for problem in self.problems if problem.severity == "warning"]
 
     def by_kind(self, severity: str) -> dict[str, list[Problem]]:
@@ -68,7 +68,7 @@ class AuditReport:
         return dict(groups)
 
     def table(self) -> list[tuple[str, list[str]]]:
-        """Rows for people: a label and one value a split."""
+        """Rows for people: a label and one value per split."""
 
         def row(label: str, value: Callable[[SplitFacts], object]) -> tuple[str, list[str]]:
             return label, [str(value(facts)) for facts in self.splits]
@@ -87,7 +87,7 @@ class AuditReport:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report as JSON can hold it."""
+        """The whole report, as plain data for JSON."""
         return {
             "root": str(self.root),
             "context_length": self.context_length,

@@ -24,9 +24,9 @@ class AugmentConfig:
     gamma: float = 1.3
     """Gamma lies between 1 / gamma and gamma."""
     contrast: float = 0.2
-    """Contrast is changed by at most this share."""
+    """Contrast changes by at most this share."""
     brightness: float = 0.1
-    """Brightness is changed by at most this, on the scale 0..1."""
+    """Brightness changes by at most this, on the scale 0..1."""
     mirror_swap: float = 0.0
     """Probability of `mirror_swap` (with the sides swapped in the caption)."""
 

@@ -13,7 +13,7 @@ from causalseg.errors import InputError
 
 @dataclass(frozen=True)
 class Inspection:
-    """A record's decoded image and mask, as far as they can be had, and what is wrong."""
+    """A record's image and mask, as far as they can be decoded, and what is wrong."""
 
     image: NDArray[np.uint8] | None
     mask: NDArray[np.bool_] | None

@@ -114,11 +114,11 @@ def corrupt(image: _Pixels, kind: str, name: str, seed: int = 0) -> _Pixels:
     Args:
         image: (H, W) or (H, W, 3) uint8.
         kind: one of `CORRUPTIONS`.
-        name: of the file; with the seed it decides every random number.
-        seed: of the whole copy.
+        name: the file's; with the seed it decides every random number.
+        seed: the same for the whole copy.
 
     Returns:
-        Of the same height and width; `nbi` and `blood` of a grey image are in colour.
+        An image of the same height and width; `nbi` and `blood` of a grey image are in colour.
 
     """
     words = (seed, zlib.crc32(kind.encode()), zlib.crc32(name.encode()))

@@ -58,11 +58,11 @@ class SegmentationDataset(Dataset[Sample]):
 
         Args:
             manifest: The split.
-            preprocessing: Of the model: size S, mean and std, text reader.
+            preprocessing: The model's: size S, mean and std, text reader.
             augment: Flip with the caption's sides swapped, affine and tone changes; how far and
                 how often, or True for the defaults.
             rewrite: How often a caption is rewritten and its mask with it; only with `augment`.
-            seed: Of the augmentation.
+            seed: Decides the augmentation.
             cache: A folder for a memory map instead of RAM; made once for each content and size.
 
         """

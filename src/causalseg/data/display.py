@@ -12,8 +12,7 @@ class Display:
 
     The standard display is the one of a light box: columns run to the patient's left and rows to
     the feet (frontal) or to the back (axial); in a lateral view columns run to the back. For a
-    picture it is upright as its EXIF orientation has it. First the axes are swapped, then the
-    flips are made.
+    picture it is upright, by its EXIF orientation. The axes are swapped first, then flipped.
     """
 
     transpose: bool = False
@@ -27,7 +26,7 @@ class Display:
 
     @property
     def exif_orientation(self) -> int:
-        """The EXIF orientation (1 to 8) that asks a viewer for this very turn."""
+        """The EXIF orientation (1 to 8) that asks a viewer for exactly this turn."""
         return next(number for number, turn in EXIF_DISPLAYS.items() if turn == self)
 
     def apply(self, frame: NDArray[Any]) -> NDArray[Any]:

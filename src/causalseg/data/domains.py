@@ -1,4 +1,4 @@
-"""Several data sets as domains: pooled sources, a hold-out of theirs, and an unseen target."""
+"""Several data sets as domains: pooled sources, their hold-out, and an unseen target."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -47,8 +47,8 @@ def roles(root: Path, sharing: Sharing) -> dict[str, tuple[Split, ...]]:
     """Which splits serve which role.
 
     Domains of different patients (`none`): a source trains on all but its Val_Folder, which is
-    the hold-out; a target is scored on all it has. Copies of the same images (`images`): train on
-    Train_Folder, hold out Val_Folder, score Test_Folder, so that no image is in two roles.
+    the hold-out; a target is scored on everything it has. Copies of the same images (`images`):
+    train on Train_Folder, hold out Val_Folder, score Test_Folder, so that no image is in two roles.
     """
     present = splits_of(root)
     if sharing == "images":
@@ -73,7 +73,7 @@ def pool(
         role: "train", "holdout" or "target".
         sharing: see `roles`.
         limit: at most this many of each domain, chosen by a shuffle with the seed.
-        seed: of the limit's choice.
+        seed: decides which records the limit keeps.
         allow_problems: leave out what has errors instead of raising.
 
     """
@@ -97,7 +97,7 @@ def colour_and_blur(image: Tensor, rng: np.random.Generator) -> Tensor:
 
     Args:
         image: (3, S, S) in 0..1.
-        rng: of the draw.
+        rng: where the random numbers come from.
 
     Returns:
         (3, S, S) in 0..1.
@@ -118,7 +118,7 @@ class DomainDataset(SegmentationDataset):
 
     Args:
         base: the decoded records.
-        seed: of the augmentation.
+        seed: decides the augmentation.
         text: for every record instead of its own caption, or None.
         photometric: add `colour_and_blur` to every item.
 
@@ -139,7 +139,7 @@ class DomainDataset(SegmentationDataset):
         self.photometric = photometric
 
     def prepared_for(self, preprocessing: Preprocessing) -> Self:
-        """As the base's."""
+        """As of the base."""
         view = super().prepared_for(preprocessing)
         view._read_text()
         return view
@@ -149,7 +149,7 @@ class DomainDataset(SegmentationDataset):
         self.same_tokens: Tensor | None = given
 
     def __getitem__(self, key: int | tuple[int, int]) -> Sample:
-        """As the base's item, with the options applied."""
+        """The base's item, with the options applied."""
         item = super().__getitem__(key)
         if self.same_tokens is not None:
             item["tokens"] = self.same_tokens

@@ -49,7 +49,7 @@ __all__ = [
 ]
 
 RULES = 2
-"""Edition of the rules: raised when the same file is read to other pixels, for caches."""
+"""Version of the rules, for caches: raised when the same file would give other pixels."""
 _STRIP = 256
 _SHAPES = (
     "an image must be an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), not one of shape {}; "
@@ -60,14 +60,14 @@ Channels = Literal["first", "last"]
 
 @dataclass(frozen=True)
 class Picture:
-    """Pixels ready to be looked at, and how they came from the file."""
+    """Pixels ready to be looked at, and how they were made from the file."""
 
     pixels: NDArray[np.uint8]
     """(H, W) or (H, W, 3), upright."""
     display: Display = EXIF_DISPLAYS[1]
     """How the stored picture was turned; `display.undo` brings a mask back to the file's (H, W)."""
     warnings: tuple[str, ...] = ()
-    """What was left aside or done to the file's own samples, a sentence each."""
+    """What was ignored or changed of the file's own samples, a sentence each."""
     spacing: tuple[float, float] | None = None
     """Millimetres between rows and between columns of `pixels`, where the file says so."""
 
@@ -118,7 +118,7 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 
     Returns:
         uint8, (H, W) for a grey file and (H, W, 3) for a colour or palette file. More than 8 bits
-        a sample, and signed samples, are scaled min..max to 0..255 (over all channels). In a TIFF
+        per sample, and signed samples, are scaled min..max to 0..255 (over all channels). In a TIFF
         whose 0 is white, white is 255 at every depth.
 
     Raises:
@@ -132,8 +132,8 @@ def read_image(path: str | Path) -> NDArray[np.uint8]:
 def read_mask(path: str | Path) -> NDArray[np.bool_]:
     """Read a binary mask, (H, W) bool: 0 is background, the one other level is foreground.
 
-    Takes 0/1, 0/255 and any file of two levels of which one is 0 (black), RGB copies too. In a
-    mask painted on transparency what is painted is foreground. EXIF orientation is applied.
+    Takes 0/1, 0/255, and any other two levels of which one is 0 (black), also as RGB. In a mask
+    painted on transparency, what is painted is foreground. EXIF orientation is applied.
 
     Raises:
         InputError: As for `read_image`, or the file has more levels than two.
@@ -172,7 +172,7 @@ def decode_picture(data: bytes, name: str) -> Picture:
 
 
 def picture_of(image: Any, name: str = "the image", channels: Channels = "last") -> Picture:
-    """The picture in what Python users have at hand.
+    """The picture in whatever form a Python user has it.
 
     Args:
         image: a Pillow image of any mode, bytes or a binary file of a PNG, JPEG, TIFF or BMP, or
@@ -236,7 +236,7 @@ def _picture(raster: Raster, name: str) -> Picture:
 
 
 def _about_alpha(raster: Raster, name: str) -> str | None:
-    """What is to be said of a transparency that is left out; InputError where it cannot be."""
+    """The warning for a transparency that is ignored; InputError where it cannot be."""
     if raster.key is not None:
         return "a grey level or colour is marked as transparent (tRNS): the mark was left aside."
     if raster.alpha is None or (raster.alpha == 255).all():

@@ -231,7 +231,7 @@ def _images_of(name: str, images: Files) -> list[Path]:
 def find_table(folder: Path, split: Split) -> Path:
     """The text table of a split's folder: `Train_text.xlsx`, .csv or .tsv, or the one `*_text.*`.
 
-    Case does not count, nor do hidden files and the lock files of spreadsheet programs.
+    Case, hidden files and the lock files of spreadsheet programs are ignored.
     """
     candidates = [
         path

@@ -21,15 +21,15 @@ _SUBJECT = re.compile(
 
 
 def subject_of(name: str, pattern: str | None = None) -> str | None:
-    """The patient or video that a file name tells, or None where it tells none.
+    """The patient or video that a file name names, or None.
 
     "mask_sub-S08047_run-1.png" (BIDS) gives "S08047"; "seq03_051.png" (video) gives "seq03";
     "patient001_2.png" gives "patient001".
 
     Args:
-        name: of the mask's file.
-        pattern: a regular expression that is searched for in place of these; its first group is
-            the subject, or the whole of what it finds where it has none.
+        name: the mask file's.
+        pattern: a regular expression to search for instead; its first group is the subject, or the
+            whole match where it has no group.
 
     """
     match = re.search(pattern, name) if pattern else _SUBJECT.match(name)
@@ -39,7 +39,7 @@ def subject_of(name: str, pattern: str | None = None) -> str | None:
 
 
 def check_subject_pattern(pattern: str | None) -> str | None:
-    """The pattern itself; InputError where it is no regular expression."""
+    """The pattern itself; InputError where it is not a regular expression."""
     try:
         re.compile(pattern or "")
     except re.error as error:
@@ -57,7 +57,7 @@ class Record:
     mask: Path
     caption: str
     subject: str | None
-    """Patient or video, where the file name tells one."""
+    """Patient or video, where the file name names one."""
     domain: str
     """The data set's folder name: a site, in leave-one-domain-out experiments."""
 
@@ -76,7 +76,7 @@ class Problem:
     name: str | None = None
     """The record that is left out when problems are allowed; None for a file without a row."""
     other: str | None = None
-    """The second file, where two are at odds."""
+    """The second file, where two disagree."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Manifest:
     def fingerprint(self) -> str:
         """SHA-256 over names, captions and the bytes of images and masks, in any order.
 
-        The files are read once; later calls answer from memory.
+        The files are read once and the result is remembered.
         """
         return self._digest
 
@@ -122,6 +122,6 @@ def _record_digest(record: Record) -> bytes:
         record.image.read_bytes(),
         record.mask.read_bytes(),
     )
-    for part in parts:  # Each part hashed alone, so that no two records can run together.
+    for part in parts:  # Each part is hashed alone, so that no two records can run together.
         digest.update(hashlib.sha256(part).digest())
     return digest.digest()

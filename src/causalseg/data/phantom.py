@@ -39,7 +39,7 @@ SHARE_ABSENT = 0.1
 MAX_RUNS = 3
 """Most images of one subject."""
 MIN_SIZE = 32
-"""Side in pixels below which the opacities are too few pixels to be called shapes."""
+"""Least side in pixels: in smaller images the opacities have too few pixels to be shapes."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def describe_zones(zones: Iterable[PhantomZone], wording: LungWording = "lvit") 
 
 
 def named_zones(caption: str) -> frozenset[PhantomZone]:
-    """The zones that a caption names, a lung without a zone being all of it.
+    """The zones that a caption names; a lung named without a zone means all of it.
 
     InputError when the caption is not one about lungs.
     """

@@ -20,9 +20,8 @@ def load_pixels(
 ) -> NDArray[np.uint8]:
     """Decode and resize a split to planes (N, C, S, S) uint8, or map them from a cache folder.
 
-    The cache's file name carries the data's fingerprint, the size and the edition of the reading
-    rules; its SHA-256 stands in a
-    file beside it, and a map that does not agree with it is made anew.
+    The cache's file name carries the data's fingerprint, the size and the version of the reading
+    rules; its SHA-256 is kept in a file beside it, and a map that does not match is made again.
     """
     if cache is None:
         return _decode_all(manifest, preprocessing)

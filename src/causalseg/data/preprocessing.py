@@ -36,7 +36,7 @@ class Preprocessing:
     """What turns sentences into tokens."""
 
     def __post_init__(self) -> None:
-        """Take lists (as JSON gives them) for tuples, and refuse what cannot work."""
+        """Turn JSON's lists into tuples, and refuse what cannot work."""
         for name in ("mean", "std"):
             given = getattr(self, name)
             try:
@@ -55,9 +55,9 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any], name: object) -> Self:
-        """Take back what `to_dict` gave; InputError names the file `name` that holds it."""
+        """The inverse of `to_dict`; InputError names the file `name` that holds the fields."""
         given = dict(fields)
-        # Files from before there were readers: every model read CLIP's tokens.
+        # Files from before readers existed: every model read CLIP's tokens.
         length = given.pop("context_length", ClipTokens.context_length)
         saved = given.pop("reader", {"name": "clip", "context_length": length})
         try:
@@ -66,7 +66,7 @@ class Preprocessing:
             raise InputError(f"the preprocessing of {name} has another form: {error}.") from None
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them; `from_dict` takes them back."""
+        """The settings as plain data for JSON; `from_dict` reads them."""
         return {
             "size": self.size,
             "mean": list(self.mean),

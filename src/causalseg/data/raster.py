@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and BMP as samples: every number as the file has it.
+"""PNG, JPEG, TIFF and BMP as samples: every number as it is in the file.
 
 Pillow decodes. What it would lose or guess is settled here: colours of 16 bits, alpha, signed and
 white-is-zero TIFF, the EXIF orientation, and what a header may claim before it is believed.
@@ -35,7 +35,7 @@ MIN_SIDE = 8
 
 # Deflate expands at most 1032-fold, LZW and JPEG somewhat more than a thousand-fold.
 _MOST_EXPANSION = 1400
-# A blank picture of this size may come from any handful of bytes: it costs nothing to decode.
+# Any handful of bytes may claim a blank picture of this size, which costs nothing to decode.
 _FREE_BYTES = 2**24
 
 _LOW_BYTE = {
@@ -164,7 +164,7 @@ def _open(data: bytes, name: str) -> Image.Image:
             f"{name} is larger than the limit of {MAX_SIDE} pixels per side and "
             f"{MAX_PIXELS // 1_000_000} million in all: shrink it or cut it into tiles first."
         ) from None
-    except Exception:  # Decoders raise whatever a broken header makes them stumble over.
+    except Exception:  # A broken header can make decoders raise anything.
         raise InputError(
             f"{name} is not a readable image: PNG, JPEG, TIFF and BMP are read, with 8 or 16 bits "
             "a sample."
@@ -182,7 +182,7 @@ def _refuse_unclear(image: Image.Image, name: str) -> None:
     if image.format == "TIFF" and PHOTOMETRIC not in tags:
         raise InputError(f"{name} does not say whether 0 is black or white: save it again as PNG.")
     if tags.get(PLANAR) == 2 and len(image.getbands()) > 1 and max(tags.get(BITS, (8,))) > 8:
-        # Pillow takes each plane for one of 8 bits.
+        # Pillow reads each plane as one of 8 bits.
         raise InputError(f"{name} keeps 16-bit colours in separate planes: save it interleaved.")
     if image.mode == "LAB" or (image.mode == "CMYK" and _raw_mode(image).find(";16") >= 0):
         raise InputError(f"{name} has colours that are not read ({image.mode}): save it as RGB.")
@@ -200,7 +200,7 @@ def _raw_mode(image: Image.Image) -> str:
 def _load(image: Image.Image, data: bytes, name: str) -> Raster:
     raw, display, turn = _raw_mode(image), _display(image), image.format != "TIFF"
     if raw in NATIVE and image.tile[0][0] == "libtiff":  # type: ignore[attr-defined]
-        # libtiff has put the bytes into the machine's order already.
+        # libtiff has already put the bytes into the machine's order.
         _unpack_as(image, NATIVE[raw])
     image.load()
     if image.mode in ("RGB", "RGBA") and raw[-4:] in _LOW_BYTE:
@@ -209,7 +209,7 @@ def _load(image: Image.Image, data: bytes, name: str) -> Raster:
 
 
 def _unpack_as(image: Image.Image, raw: str) -> None:
-    """Have an image that is not loaded yet unpacked from another layout of samples."""
+    """Make Pillow unpack an image, not loaded yet, from another layout of samples."""
     image.tile = [  # type: ignore[attr-defined]
         tile._replace(args=raw if isinstance(tile[3], str) else (raw, *tile[3][1:]))
         for tile in image.tile  # type: ignore[attr-defined]
@@ -258,7 +258,7 @@ def _split(image: Image.Image, name: str, display: Display, turn: bool) -> Raste
 def _deep_colour(image: Image.Image, data: bytes, raw: str, display: Display, name: str) -> Raster:
     """Colours of 16 bits: Pillow unpacks one byte of each sample, so it is asked for both.
 
-    A PNG of grey and alpha has four bytes a pixel, which are taken as they are.
+    A PNG of grey and alpha has four bytes per pixel, which are taken as they are.
     """
     turn = image.format != "TIFF"
     if raw.startswith("RGBa"):

@@ -20,10 +20,10 @@ from scipy import ndimage
 from causalseg.progress import track
 
 EDITION = 1
-"""Of this search: raised when it finds other pairs, so that what is kept of it is not used."""
+"""Version of this search: raised when it finds other pairs, so that kept results are not reused."""
 SIDE = 64
 RADIUS = 12
-"""Frequencies up to this many cycles an image are compared."""
+"""Frequencies up to this many cycles per image are compared."""
 CANDIDATE = 0.68
 """Least correlation of two fingerprints."""
 CONFIRMED = 0.95
@@ -32,7 +32,7 @@ PROMISING, CERTAIN = 0.75, 0.97
 """Between these the map is fitted; below, a pair is given up, and above, it is good enough."""
 STEPS = 5
 NEIGHBOURS = 3
-"""Candidates of an image that are looked at."""
+"""Candidates per image that are examined."""
 BLOCK = 1024
 ZOOMS = (1.0, 1.08, 1.2, 1.4)
 ANGLES = (-8, 0, 8)
@@ -60,7 +60,7 @@ class Copy:
     first: int
     second: int
     correlation: float
-    """Of the fine structure, -1..1; negative where one is the other's negative."""
+    """Correlation of the fine structure, -1..1; negative where one is the other's negative."""
     form: Form
 
 
@@ -83,7 +83,7 @@ def thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def fine_structure(images: NDArray[Any]) -> Array:
-    """What is left of (N, 64, 64) without slow changes, at one local contrast; float32."""
+    """The fine structure of (N, 64, 64): without slow changes, at one local contrast; float32."""
     pixels = images.astype(np.float32)
     detail = ndimage.gaussian_filter(pixels, (0, 1, 1)) - ndimage.gaussian_filter(pixels, (0, 6, 6))
     contrast = np.sqrt(ndimage.gaussian_filter(detail * detail, (0, 6, 6)))
@@ -94,7 +94,7 @@ def fine_structure(images: NDArray[Any]) -> Array:
 def find_copies(thumbnails: NDArray[np.uint8]) -> Iterator[Copy]:
     """Every pair of copies among (N, 64, 64) uint8, first < second, in order.
 
-    The time goes with N squared: 10 000 images take a few minutes on one core.
+    Takes time in proportion to N squared: 10 000 images take a few minutes on one core.
     """
     if len(thumbnails) < 2:
         return
@@ -149,7 +149,7 @@ def _fingerprints(spectra: Array, form: Form) -> Array:
 
 
 def _candidates(spectra: Array) -> list[tuple[int, int, Form]]:
-    """For each image those nearest to it above CANDIDATE, with the form: i becomes j by it."""
+    """For each image those nearest to it above CANDIDATE, with the form that turns i into j."""
     plain = _fingerprints(spectra, Form(False, False, 0, 1.0))
     best: dict[tuple[int, int], tuple[float, int, int, Form]] = {}
     for form in track(FORMS, "comparing fingerprints", len(FORMS)):

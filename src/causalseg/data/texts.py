@@ -42,7 +42,7 @@ class TextTable:
 
         Args:
             captions: each record's caption.
-            reader: of the model; what it cannot take is cut.
+            reader: the model's; what it cannot take is cut.
             mirror: also read the texts of mirrored images.
             rewrite: how often `draw` gives another text.
 
@@ -77,7 +77,7 @@ class TextTable:
         return self._rows.setdefault(text, len(self._rows))
 
     def draw(self, rng: np.random.Generator, index: int) -> TextRow:
-        """The text of a record for one step of training: its own, or now and then a rewrite."""
+        """The text of a record for one training step: its own, or now and then a rewrite."""
         others = self._others[index]
         if others is None:
             return self.own[index]

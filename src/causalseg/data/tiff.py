@@ -1,4 +1,4 @@
-"""TIFF: what its tags say of the samples and Pillow does not heed."""
+"""TIFF: what its tags say about the samples and Pillow ignores."""
 
 from typing import Any
 
@@ -27,8 +27,8 @@ def number_type(image: Image.Image) -> NDArray[Any]:
 def white_to_black(data: bytes) -> tuple[bytes, bool]:
     """A TIFF in which 0 is white, declared as one in which 0 is black, and whether it was one.
 
-    Pillow inverts some depths, leaves others as they are and cannot open the rest; declared thus,
-    it reads every depth alike, and `decode_raster` inverts them all.
+    Pillow inverts some depths, leaves others as they are and cannot open the rest; declared so, it
+    reads every depth alike, and `decode_raster` inverts them all.
     """
     order = {b"II": "little", b"MM": "big"}.get(data[:2])
     if order is None:

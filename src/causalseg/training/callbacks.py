@@ -24,7 +24,7 @@ class EpochTable(L.Callback):
         self.path = folder / "metrics.csv"
 
     def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
-        """Add this epoch's row, in place of any row of the same or a later epoch."""
+        """Add this epoch's row, replacing any row of the same or a later epoch."""
         if not trainer.is_global_zero:
             return
         row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)}

@@ -28,14 +28,14 @@ class OptimizerConfig:
 
 @dataclass(kw_only=True)
 class TrainerConfig:
-    """The part of Lightning's Trainer that experiments here have used."""
+    """The options of Lightning's Trainer that experiments here have used."""
 
     max_epochs: int = 2000
     """The cosine schedule ends here too."""
     patience: int = 100
     """Stop after this many epochs without a better validation Dice."""
     accelerator: str = "auto"
-    """`cpu`, `gpu` or what Lightning knows."""
+    """`cpu`, `gpu`, or any other that Lightning knows."""
     devices: int = 1
     """Devices, or processes on a CPU; more than one is DDP."""
     num_nodes: int = 1
@@ -78,7 +78,7 @@ class RunConfig:
     ckpt_path: str | None = None
     """Continue from `last`, or from a .ckpt file."""
     seed: int = 0
-    """Of the weights, the order of the data and its augmentation."""
+    """Decides the weights, the order of the data and its augmentation."""
 
     def __post_init__(self) -> None:
         if self.trainer.max_epochs < 1:

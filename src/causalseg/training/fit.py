@@ -45,7 +45,7 @@ _PACKAGES = ("causalseg", "torch", "lightning", "monai", "numpy", "pillow")
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and git revision, as far as they can be known."""
+    """Versions, machine and git revision, as far as they are known."""
     try:
         found = subprocess.run(
             ["git", "rev-parse", "HEAD"],
@@ -59,7 +59,7 @@ def environment() -> dict[str, Any]:
     else:
         revision = found.stdout.strip() if found.returncode == 0 else None
     return {
-        # torch's own word names the build (+cpu, +cu130), which its metadata may leave out.
+        # torch.__version__ names the build (+cpu, +cu130), which its metadata may leave out.
         "versions": {name: version(name) for name in _PACKAGES} | {"torch": torch.__version__},
         "python": platform.python_version(),
         "machine": platform.machine(),
@@ -106,8 +106,8 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     TensorBoard's files. Interrupting with Ctrl-C keeps them all.
 
     Args:
-        config: of the run; with `ckpt_path="last"` a run continues from the end of its last epoch.
-        data: what to train on, where it is not `config.data` alone (several domains).
+        config: the run's; with `ckpt_path="last"` a run continues from the end of its last epoch.
+        data: what to train on, if not just `config.data` (several domains).
 
     Returns:
         `best.safetensors`.
@@ -154,8 +154,8 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
 def _alone_in(folder: Path) -> Iterator[None]:
     """Refuse a second run in a folder while one is going on.
 
-    The lock ends with the process, however that ends. The further processes of a run on several
-    devices belong to the first, which holds it.
+    The lock ends with the process, however that ends. On several devices, the first process holds
+    it for the others.
     """
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield
@@ -172,13 +172,13 @@ def _alone_in(folder: Path) -> Iterator[None]:
             raise InputError(
                 f"another run is training in {folder}: wait for it, or name another folder."
             ) from None
-        except OSError:  # some network file systems have none
+        except OSError:  # some network file systems have no locks
             pass
         yield
 
 
 def _quiet() -> None:
-    """Silence Lightning's advertisements and remarks that are no news to anyone here."""
+    """Silence Lightning's advertisements, and warnings that tell nobody anything here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         r".*isinstance\(treespec, LeafSpec\)",
@@ -211,7 +211,7 @@ def _check_checkpoint(path: Path, max_epochs: int) -> None:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
         whole = isinstance(found, dict) and {"state_dict", "optimizer_states"} <= found.keys()
-    except Exception:  # whatever a damaged file makes of the reader
+    except Exception:  # a damaged file may make the reader raise anything
         whole = False
     if not whole:
         previous = path.with_name(path.name + PREVIOUS)
@@ -274,7 +274,7 @@ def _made(
         enable_progress_bar=interactive,
         enable_model_summary=False,
         num_sanity_val_steps=0,
-        # Ours is an order of its own, which survives a resume (see EpochSampler).
+        # The order is EpochSampler's, which survives a resume; Lightning must not replace it.
         use_distributed_sampler=False,
         log_every_n_steps=10,
     )

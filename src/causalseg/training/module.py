@@ -15,7 +15,7 @@ from causalseg.models.output import SegmentationOutput
 from causalseg.training.config import OptimizerConfig
 
 THRESHOLDS = tuple(round(0.1 + 0.05 * i, 2) for i in range(17))
-"""Thresholds on the probability among which validation chooses: 0.10 to 0.90."""
+"""Thresholds on the probability from which validation chooses: 0.10 to 0.90."""
 
 
 class SegmentationModule(L.LightningModule):
@@ -30,12 +30,12 @@ class SegmentationModule(L.LightningModule):
         self.model = model
         self.objective = model.objective()
         self.config = config
-        # Sum of per-image Dice at each threshold, and the number of images in the last place. No
+        # Sum of per-image Dice at each threshold, with the number of images last. No
         # buffer: weight averaging would average it.
         self.dice_sums = torch.zeros(len(THRESHOLDS) + 1)
 
     def on_train_epoch_start(self) -> None:
-        """Tell the epoch to a model with a schedule of its own."""
+        """Tell the model the epoch, for a schedule of its own."""
         self.model.on_epoch(self.current_epoch)
 
     def _forward(self, batch: Mapping[str, Tensor]) -> SegmentationOutput:
@@ -62,7 +62,7 @@ class SegmentationModule(L.LightningModule):
         return losses["loss"]
 
     def on_before_optimizer_step(self, _: torch.optim.Optimizer) -> None:
-        """Leave out of this step the parameters whose turn it is not."""
+        """Leave the parameters whose turn it is not out of this step."""
         for name, parameter in self.model.named_parameters():
             if not self.objective.updates(name, self.global_step):
                 parameter.grad = None
