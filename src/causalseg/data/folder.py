@@ -10,7 +10,8 @@ class Files:
     """The entries of a folder, found by name or stem.
 
     Names are compared in one form of Unicode (macOS writes "e" and its accent apart), and case is
-    ignored where that leaves one file, as on the systems where such tables are written. Hidden entries and Windows' thumbnail cache are ignored.
+    ignored where that leaves one file, as on the systems where such tables are written. Hidden
+    entries and Windows' thumbnail cache are ignored.
     """
 
     def __init__(self, folder: Path) -> None:

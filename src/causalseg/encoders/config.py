@@ -1,4 +1,4 @@
-"""Sizes of the encoders that can be asked for by name."""
+"""Sizes of the encoders, by name."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -91,8 +91,8 @@ ENCODERS: dict[str, CLIPConfig] = {
         embedding=256,
     ),
     # For phantoms, demonstrations and tests. Its text starts as a bag of words: one layer that
-    # attends evenly. From CLIP's initial weights, and with more layers, few captions teach it the
-    # words that divide the data best ("upper") and to ignore the others ("left").
+    # attends evenly. From CLIP's initial weights, and with more layers, a few captions teach it
+    # only the words that divide the data best ("upper"), and it ignores others ("left").
     "tiny": CLIPConfig(
         image=ResNetConfig(layers=(1, 1, 1, 1), width=16, heads=4),
         text=TextConfig(width=128, layers=1, heads=4, attention_gain=0.1),

@@ -12,7 +12,7 @@ class DenseResNet(ResNetTower):
     """A residual tower and the value path of its attention pool."""
 
     unused_weights = tuple(f"attnpool.{name}" for name in AttentionPool.UNUSED)
-    """What a CLIP file holds for the pooled feature only; ignored by name when loading."""
+    """Tensors that a CLIP file holds only for the pooled feature; ignored by name when loading."""
 
     def __init__(self, config: ResNetConfig, embedding: int) -> None:
         super().__init__(config)

@@ -27,11 +27,11 @@ class SwinSizes:
     """Stochastic depth of the last block; it grows linearly from 0."""
 
     def channels(self) -> tuple[int, ...]:
-        """Of each stage."""
+        """Channels of each stage."""
         return tuple(self.width * 2**i for i in range(len(self.depths)))
 
     def drop_paths(self) -> list[list[float]]:
-        """Of each block of each stage."""
+        """Stochastic depth of each block of each stage."""
         last = sum(self.depths) - 1
         rates = [self.drop_path * i / max(last, 1) for i in range(last + 1)]
         out, start = [], 0
@@ -58,12 +58,12 @@ class PatchEmbedding(nn.Module):
 class SwinStage(nn.Module):
     """Blocks of windowed attention, every second one shifted by half a window.
 
-    A map that the window does not divide is padded with zeros on the right and below, and cut
+    A map that the window does not divide is padded with zeros on the right and below, then cropped
     again; at 224 px and a window of 7 nothing is padded.
 
     Args:
         channels: of a token.
-        heads: of the attention.
+        heads: number of attention heads.
         window: side of a window, in tokens.
         drop_paths: stochastic depth of each block; their number is the number of blocks.
 

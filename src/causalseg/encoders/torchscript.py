@@ -1,6 +1,6 @@
 """The tensors of a TorchScript archive, read without running the archive.
 
-`torch.jit.load` compiles and runs code that the file brings (`__setstate__`). Here the zip is read
+`torch.jit.load` compiles and runs code from the file (`__setstate__`). Here the zip is read
 as data: its pickle is unpickled with nothing but plain containers, tensors and inert stand-ins for
 the modules, and the code's text only tells which attributes are parameters and buffers.
 """
@@ -42,7 +42,7 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
     with zipfile.ZipFile(path) as archive:
         code = 0
         for info in archive.infolist():
-            # PyTorch packs the code alone, so that no tensor can be larger than the file.
+            # PyTorch compresses only the code, so no tensor can be larger than the file.
             if info.compress_type != zipfile.ZIP_STORED:
                 code += info.file_size
             if code > _MOST_CODE:
@@ -81,7 +81,7 @@ class _Module:
 class _Reader(pickle._Unpickler):
     """Unpickles modules and tensors; whatever else a pickle may name is refused.
 
-    The form in Python is used because its memo is a dictionary: the form in C allocates whatever
+    The Python implementation is used because its memo is a dictionary: the C one allocates whatever
     index a file claims.
     """
 
@@ -96,7 +96,7 @@ class _Reader(pickle._Unpickler):
             return _Kind(_DTYPES[name])
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _tensor
-        if module == "torch.jit._pickle":  # lists with a type; the type is of no use here
+        if module == "torch.jit._pickle":  # typed lists, whose type is not needed here
             return lambda content, *_: content
         if (module, name) == ("collections", "OrderedDict"):
             return OrderedDict
@@ -114,7 +114,7 @@ class _Reader(pickle._Unpickler):
 
 
 class _Kind:
-    """The type of a storage's numbers. No class of PyTorch's own is given to the file."""
+    """The type of a storage's numbers. The file gets no class of PyTorch's own."""
 
     __slots__ = ("dtype",)
 
@@ -123,7 +123,7 @@ class _Kind:
 
 
 def _tensor(flat: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
-    """A view of the numbers in the file, which never claims more of them than there are."""
+    """A view of the numbers in the file, never of more than there are."""
     numbers = (offset, *shape, *strides)
     if not isinstance(flat, Tensor) or not all(type(n) is int and n >= 0 for n in numbers):
         raise pickle.UnpicklingError("a tensor's shape is none.")

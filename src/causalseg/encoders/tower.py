@@ -1,4 +1,4 @@
-"""What every tower with published weights is."""
+"""The base of every tower with published weights."""
 
 from torch import nn
 
@@ -7,4 +7,4 @@ class Tower(nn.Module):
     """Encodes images or texts; its parameters have the names of the published files."""
 
     unused_weights: tuple[str, ...] = ("attnpool.",)
-    """Beginnings of the names that a file may hold and this tower has no use for."""
+    """Prefixes of names that a file may hold and this tower does not use."""

@@ -106,9 +106,9 @@ class TextTower(Tower):
                     nn.init.normal_(weight, std=residual)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """What the last layer makes of each token, normalised: (B, L) -> (B, L, width).
+        """The last layer's output for each token, normalised: (B, L) -> (B, L, width).
 
-        Attention is causal: a token's vector depends on what stands before it.
+        Attention is causal: a token's vector depends on the tokens before it.
 
         Raises:
             InputError: L exceeds the positions there are.
@@ -147,7 +147,8 @@ class WordTower(TextTower):
     """The text tower for models that read words: it has no projection to the joint space."""
 
     unused_weights = ("text_projection",)
-    """What a CLIP file holds for the sentence's feature only; ignored by name when loading."""
+    """Tensors that a CLIP file holds only for the sentence's feature; ignored by name when
+    loading."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__(config, 1)

@@ -11,7 +11,7 @@ from causalseg.errors import InputError
 
 
 def value_path(block: ResidualAttentionBlock, x: Tensor) -> Tensor:
-    """A block whose attention is left out: every token keeps its own value.
+    """A block without attention: every token keeps its own value.
 
     `x + out_proj(v(ln_1(x)))`, then the feed-forward as usual (Zhou et al., 2022, MaskCLIP). The
     last block's attention gathers for the class token; without it patches stay local.
@@ -58,7 +58,7 @@ class VisionTransformer(Tower):
             images: (B, 3, H, W), normalised; H and W multiples of the patch side P.
 
         Returns:
-            Patch tokens of the whole transformer, and with the value path in place of the last
+            Patch tokens of the whole transformer, and with the value path instead of the last
             block's attention: (B, embedding, H / P, W / P) each.
 
         Raises:

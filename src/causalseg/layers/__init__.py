@@ -1,1 +1,1 @@
-"""Layers that are in no library this package depends on."""
+"""Layers that no library this package depends on provides."""

@@ -10,7 +10,7 @@ class TransformerBlock(nn.Module):
 
     Args:
         width: channels of a token.
-        heads: of the attention.
+        heads: number of attention heads.
         mlp: hidden channels of the feed-forward.
         dropout: after the attention's projection and both layers of the feed-forward.
         eps: of the layer norms.
@@ -68,13 +68,12 @@ def to_map(tokens: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class GridPositions(nn.Module):
-    """A learned vector for each place of a grid, resized (bicubic) where another grid comes.
-
-    Networks that have one are tied to the size they were built for in their own code. Here they
-    take any size; at the size they were built for nothing is resized.
+    """A learned vector for each place of a grid, resized (bicubic) for another grid. In their
+    original code, networks with such vectors take only the size they were built for. Here they take
+    any size; at the original one nothing is resized.
 
     Args:
-        side: of the grid that the vectors are learned on.
+        side: that of the grid on which the vectors are learned.
         width: channels.
 
     """

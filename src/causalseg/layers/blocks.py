@@ -63,7 +63,7 @@ class SkipDecoder(nn.Module):
     """The decoder that goes with it: four times upsample, concatenate the skip, two convolutions.
 
     Args:
-        channels: of the encoder's five maps.
+        channels: those of the encoder's five maps.
         transposed: upsample by a 2x2 transposed convolution; else by nearest neighbour.
 
     """
@@ -84,7 +84,7 @@ class SkipDecoder(nn.Module):
         )
 
     def join(self, index: int, up: Tensor, skip: Tensor) -> Tensor:  # noqa: ARG002
-        """What is made of the skip before it is concatenated; a subclass may weigh it."""
+        """The skip, as it is concatenated; a subclass may weigh it."""
         return skip
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:

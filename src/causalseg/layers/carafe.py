@@ -36,12 +36,12 @@ def reassemble(x: Tensor, kernels: Tensor, scale: int) -> Tensor:
 class CARAFE(nn.Module):
     """Predicts the reassembly kernels from the features themselves.
 
-    A 1x1 convolution compresses, a 3x3 convolution predicts `k * k * s * s` values a source pixel,
-    pixel shuffle spreads them over the s x s output pixels, softmax normalises over the k * k
-    neighbours.
+    A 1x1 convolution compresses, a 3x3 convolution predicts `k * k * s * s` values per source
+    pixel, pixel shuffle spreads them over the s x s output pixels, softmax normalises over the k *
+    k neighbours.
 
     Args:
-        channels: of the input.
+        channels: those of the input.
         scale: integer upsampling factor s >= 1.
         compressed: channels between the two convolutions.
         kernel_size: k, odd.

@@ -1,4 +1,4 @@
-"""Look at or change what modules answer, for a while."""
+"""Read or change modules' outputs temporarily."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 def changed_outputs(
     modules: Iterable[nn.Module], change: Callable[[Tensor], Tensor]
 ) -> Iterator[None]:
-    """Within it, each of the modules answers `change` of its output."""
+    """Within this context each of the modules returns `change(output)`."""
     hooks = [
         module.register_forward_hook(lambda _, __, output: change(output)) for module in modules
     ]

@@ -9,10 +9,10 @@ where W_ij is the 1x1 convolution of tap (i, j), applied at low resolution, and 
 vertical and horizontal interpolation matrices, shifted by the tap and with zero rows where the
 convolution would read its zero padding. The result is exact.
 
-For an integer scale s, row s * m + p of V_i reads only source rows m - 1, m, m + 1, and with the
-same numbers for every m but the first and last. The nine tap maps then become the s * s output
-phases by one small 3x3 convolution that all channels share, with numbers of its own on the border.
-Phases are laid out as `torch.nn.functional.pixel_unshuffle` lays them out.
+For an integer scale s, row s * m + p of V_i reads only source rows m - 1, m, m + 1, with the same
+weights for every m but the first and last. The nine tap maps then become the s * s output phases by
+one small 3x3 convolution that all channels share, with its own weights on the border. Phases are
+laid out as `torch.nn.functional.pixel_unshuffle` lays them out.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 CHUNK_ELEMENTS = 1 << 22
-"""Largest temporary, in elements. Larger ones leave the cache, and each page of them faults."""
+"""Largest temporary, in elements. Larger ones do not fit in the cache, and each of their pages
+faults."""
 
 
 @lru_cache(maxsize=64)
@@ -95,7 +96,7 @@ def _expand(taps: Tensor, scale: int) -> Tensor:
     """Tap maps (N, 9, h, w) -> output phases (N, s * s, h, w)."""
     count, _, height, width = taps.shape
     regions = _regions(height, width, scale, taps.dtype, taps.device)
-    if torch.compiler.is_compiling():  # graphs are better off without writes in place
+    if torch.compiler.is_compiling():  # writes in place do not suit graphs
         parts = [F.conv2d(taps[:, :, r.read[0], r.read[1]], r.kernel) for r in regions]
         columns = min(width, 3)
         rows = [torch.cat(parts[i : i + columns], 3) for i in range(0, len(parts), columns)]
@@ -222,7 +223,7 @@ def upsample_conv_phases(
     """`conv2d(interpolate(x, size, "bilinear"), weight, bias, padding=1)`, as phases.
 
     What follows and treats every pixel alone (batch norm, ReLU, a 1x1 convolution) may work on the
-    phases, which spares moving the largest tensor of all.
+    phases, which avoids moving the largest tensor.
 
     Args:
         x: (B, C, h, w).
@@ -232,14 +233,15 @@ def upsample_conv_phases(
 
     Returns:
         phases (B, D, s * s, H / s, W / s) and s, such that
-        `pixel_shuffle(phases.flatten(1, 2), s)` is the output. s = 1 for a scale that is not whole.
+        `pixel_shuffle(phases.flatten(1, 2), s)` is the output. s = 1 where the scale is not a whole
+        number.
 
     """
     scale = integer_scale((x.shape[2], x.shape[3]), size)
     if scale is None:
         return _dense(x, weight, bias, size, False).unsqueeze(2), 1
     if torch.is_grad_enabled():
-        weight = weight.to(x.dtype)  # autocast hands over features of another type
+        weight = weight.to(x.dtype)  # autocast may pass features of another type
         phases: Tensor = _UpsampleConv.apply(x, weight, bias, scale)  # type: ignore[no-untyped-call]
         return phases, scale
     return _phases(x, weight, bias, scale), scale

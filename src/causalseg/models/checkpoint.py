@@ -27,7 +27,7 @@ from causalseg.models.trust import Trust
 
 CHECKPOINT_FORMAT = "causalseg-1"
 TRUST = "trust."
-"""Begins the names of tensors that are not the model's."""
+"""Prefix of tensors that are not the model's."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Checkpoint:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Data fingerprint, versions, initial weights, scores: whatever the run recorded."""
     trust: Trust = field(default_factory=Trust)
-    """What is known of when to believe its answers."""
+    """What is known about when to believe its answers."""
 
 
 def save_checkpoint(
@@ -63,7 +63,7 @@ def save_checkpoint(
 
     Args:
         path: where to; `.safetensors`.
-        model: of a registered architecture.
+        model: its architecture must be registered.
         preprocessing: fields of `Preprocessing`.
         threshold: on the probability, in (0, 1).
         provenance: JSON-serialisable record of how the weights came about.
@@ -137,10 +137,8 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint.
-
-    The file's shapes are compared with those of its model before any memory is taken for either,
-    so that no more is taken than the file is long (twice that for float16).
+    """Read a checkpoint. The file's shapes are compared with those of its model before any memory
+    is taken for either, so no more is taken than the file's length (twice that for float16).
 
     Raises:
         InputError: as `read_header`, or the weights do not fit the model or are not finite.
@@ -166,7 +164,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
                 raise unfit
         if shapes.keys() != expected.keys():
             raise unfit
-        # Without `initialise`: initial weights are of no use, and their file may be gone.
+        # Without `initialise`: initial weights are not needed, and their file may be gone.
         model = model_class(name)(config)
         try:
             state = {key: _full(file.get_tensor(key)) for key in shapes}
@@ -191,9 +189,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def _sound(name: str, tensor: torch.Tensor) -> bool:
-    """Whether numbers are finite; a variance may be infinite, which shuts its channel.
-
-    The first packaged model has some that left the range of float16 when it was saved.
+    """Whether numbers are finite; a variance may be infinite, which shuts off its channel. The
+    first packaged model has some that exceeded float16 when it was saved.
     """
     if name.endswith("running_var"):
         return not bool(torch.isnan(tensor).any())
@@ -201,7 +198,7 @@ def _sound(name: str, tensor: torch.Tensor) -> bool:
 
 
 def _halved(tensor: torch.Tensor) -> torch.Tensor:
-    """In float16, but for numbers that it cannot hold."""
+    """As float16, except for numbers that it cannot hold."""
     if not tensor.is_floating_point():
         return tensor
     half = tensor.half()
@@ -209,10 +206,10 @@ def _halved(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def check_loadable(model: SegmentationModel, preprocessing: Mapping[str, Any]) -> None:
-    """Save and load a model, so that one that cannot be loaded fails before it is trained.
+    """Save and load a model, so that one that cannot be loaded fails before training.
 
     Raises:
-        InputError: it cannot be saved or loaded, or comes back as another.
+        InputError: it cannot be saved or loaded, or comes back different.
 
     """
     with TemporaryDirectory() as folder:
@@ -226,7 +223,7 @@ def check_loadable(model: SegmentationModel, preprocessing: Mapping[str, Any]) -
 
 
 def _distinct(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the further names of tensors that have several, as tied weights have."""
+    """State without the additional names of tied weights."""
     first: dict[int, str] = {}
     for name, tensor in state.items():
         first.setdefault(id(tensor), name)
@@ -238,7 +235,7 @@ def _config(name: str, fields: dict[str, Any], path: Path) -> ModelConfig:
         config: ModelConfig = model_config(name, fields)
     except InputError:
         raise
-    except Exception as error:  # whatever a false field makes the config stumble over
+    except Exception as error:  # a false field may make the config raise anything
         raise InputError(
             f"{path} describes no model that can be built ({one_line(error)})."
         ) from None
@@ -246,7 +243,9 @@ def _config(name: str, fields: dict[str, Any], path: Path) -> ModelConfig:
 
 
 class _NoDraws(TorchFunctionMode):
-    """Within it, nothing is drawn at random: on the meta device the first draw takes seconds."""
+    """Within this context nothing is drawn at random: on the meta device the first draw takes
+    seconds.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -262,15 +261,15 @@ _DRAWS = (Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn
 
 
 def _outline(name: str, config: ModelConfig, path: Path) -> SegmentationModel:
-    """The model without memory for its tensors, where its library allows."""
+    """The model without memory for its tensors, if its library allows that."""
     try:
         with torch.device("meta"), _NoDraws():
             return model_class(name)(config)
-    except NotImplementedError:  # it looks at a value while it is built
+    except NotImplementedError:  # it reads a tensor's value while it is built
         return model_class(name)(config)
     except InputError:
         raise
-    except Exception as error:  # whatever a false config makes the layers stumble over
+    except Exception as error:  # a false config may make the layers raise anything
         raise InputError(
             f"{path} describes no model that can be built ({one_line(error)})."
         ) from None

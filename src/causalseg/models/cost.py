@@ -11,13 +11,13 @@ from torch.utils.flop_counter import FlopCounterMode
 def flop(network: nn.Module, *inputs: Any) -> int:
     """Floating-point operations of `network(*inputs)`: two for each multiply-add.
 
-    Convolutions and matrix products are counted, attention's among them; all else is not. Nothing
-    need be computed: network and inputs may be on the meta device.
+    Convolutions and matrix products, including attention's, are counted; nothing else is. Network
+    and inputs may be on the meta device, so that nothing is computed.
     """
     trainable = [p for p in network.parameters() if p.requires_grad]
     network.requires_grad_(False)
     try:
-        # The fused attention of a CPU is a kernel that the counter does not know.
+        # The counter does not know the CPU's fused attention kernel.
         with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             network(*inputs)
     finally:

@@ -1,6 +1,5 @@
-"""Which batch norms may be folded into which convolutions, by name.
-
-A model answers `fold_pairs` with such pairs; `inference/optimise.py` folds them.
+"""Which batch norms may be folded into which convolutions, by name. A model's `fold_pairs` returns
+such pairs, and `inference/optimise.py` folds them.
 """
 
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ NormPair = tuple[str, str]
 
 
 def prefixed(prefix: str, pairs: Iterable[NormPair]) -> list[NormPair]:
-    """Pairs of a child's names as names of its parent."""
+    """A child's pairs, named as seen from its parent."""
     return [(f"{prefix}.{first}", f"{prefix}.{second}") for first, second in pairs]
 
 

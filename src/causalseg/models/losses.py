@@ -19,9 +19,9 @@ class Objective(ABC):
         """Losses by name; `loss` is minimised, the rest is logged.
 
         Args:
-            output: of the model, in training mode.
+            output: the model's, in training mode.
             batch: `image` (B, 3, H, W), `mask` (B, 1, H, W) in {0, 1} and `tokens` (B, L).
-            step: of the optimisation, from 0.
+            step: number of the optimisation step, from 0.
 
         """
 

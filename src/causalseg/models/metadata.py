@@ -1,4 +1,4 @@
-"""What a checkpoint or an exported file says of itself, checked before any of it is used."""
+"""What a checkpoint or an exported file says about itself, checked before any of it is used."""
 
 import math
 from typing import Any
@@ -21,10 +21,10 @@ def read_metadata(text: str, name: object, known: str) -> dict[str, Any]:
         threshold in (0, 1], provenance and trust (fields of `Trust`, which checks them itself).
 
     Raises:
-        InputError: no JSON object, another format, or a field that is absent or of another kind.
+        InputError: not a JSON object, another format, or a field that is absent or of another kind.
 
     """
-    # What a run recorded may hold NaN, such as the score of an empty set.
+    # A run's record may hold NaN, such as the score of an empty set.
     header = {"config": {}, "provenance": {}, "trust": {}} | parse_json(text, name, finite=False)
     if header.get("format") != known:
         raise InputError(
@@ -48,7 +48,7 @@ def read_metadata(text: str, name: object, known: str) -> dict[str, Any]:
 def check_threshold(value: float, name: object) -> float:
     """A threshold of probabilities; InputError unless it is a number above 0 and at most 1.
 
-    At 0 everything is foreground, and with NaN nothing is, without a word.
+    At 0 everything would be foreground, and with NaN nothing, without any message.
     """
     if not (math.isfinite(value) and 0 < value <= 1):
         raise InputError(f"the threshold of {name} must lie above 0 and at most at 1, not {value}.")

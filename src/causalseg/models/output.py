@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass
 class SegmentationOutput:
-    """Logits, and what a model has besides."""
+    """Logits, and whatever else a model gives."""
 
     logits: Tensor
     """(B, 1, H, W): the mask's logits; `sigmoid` gives the probability."""

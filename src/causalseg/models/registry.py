@@ -1,4 +1,4 @@
-"""The models there are, by name. A model is a folder and one line here."""
+"""All models, by name. A model is a folder and one line here."""
 
 from dataclasses import fields
 from importlib import import_module
@@ -57,7 +57,7 @@ def model_name(model: SegmentationModel) -> str:
     """The registered name of a model's class.
 
     Raises:
-        InputError: its class is in no line of the registry.
+        InputError: its class is not in the registry.
 
     """
     path = f"{type(model).__module__}:{type(model).__qualname__}"
@@ -89,7 +89,7 @@ def model_config(name: str, options: dict[str, Any]) -> Any:
 
 
 def _choices(hint: Any) -> tuple[Any, ...] | None:
-    """The values that a type allows, where they can be counted and are not just true and false."""
+    """The values that a type allows, if they can be listed and are not just true and false."""
     if get_origin(hint) is Literal:
         return get_args(hint)
     if get_origin(hint) in (Union, UnionType):

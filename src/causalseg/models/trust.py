@@ -3,12 +3,12 @@
 `causalseg calibrate` measures it on validation data and writes it into the checkpoint. Four
 questions, each answered from what the forward pass has computed anyway:
 
-- Is this such an image at all? (`ImageCheck`)
+- Is this an image of the right kind? (`ImageCheck`)
 - Does the image show anything where the sentence says so? (`PresenceCheck`)
 - How well will the mask overlap with a reader's? (`OverlapEstimate`)
 - Does the mask lie where masks can lie? (`PlaceCheck`)
 
-A checkpoint without these says nothing of them, and so do its answers.
+A checkpoint without these checks says nothing about them, and neither do its answers.
 """
 
 import math
@@ -30,19 +30,19 @@ NOT_CHECKED = (
 
 @dataclass(frozen=True)
 class Trust:
-    """All that a checkpoint knows of its limits; None is what was not measured."""
+    """Everything a checkpoint knows about its limits; None where a check was not measured."""
 
     image: ImageCheck | None = None
     presence: PresenceCheck | None = None
     overlap: OverlapEstimate | None = None
     place: PlaceCheck | None = None
     image_left_out: bool = False
-    """Whether there was an `image` check, and the file has no room for it."""
+    """Whether there was an `image` check for which the file has no room."""
 
     def warnings(
         self, summary: NDArray[Any] | None, mask: NDArray[Any], healthy: Sequence[str]
     ) -> tuple[str, ...]:
-        """What must be said of an answer.
+        """Warnings that an answer needs.
 
         Args:
             summary: the image's features (D,), where the model gives them.
@@ -76,7 +76,7 @@ class Trust:
         return header, arrays
 
     def to_json(self) -> dict[str, Any]:
-        """All but the check of the image, for files that hold text alone."""
+        """Everything but the image check, for files that hold only text."""
         header, arrays = replace(self, image=None).pack()
         for name, array in arrays.items():
             part, _, entry = name.partition(".")
@@ -88,7 +88,7 @@ class Trust:
     def unpack(
         cls, header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], name: object
     ) -> Self:
-        """What `pack` or `to_json` gave; `name` is what messages call the file.
+        """Read what `pack` or `to_json` gave; `name` is what messages call the file.
 
         Raises:
             InputError: a part is absent, not finite or of another kind.

@@ -27,5 +27,5 @@ class WordModel(SegmentationModel):
         return encode_distinct(self.text_tower, tokens), up_to_eos(tokens)
 
     def export_refusal(self) -> str:
-        """Its graph is that of one number of texts."""
+        """An exported graph would hold for one number of texts only."""
         return "words of a sentence make a graph of one number of texts"

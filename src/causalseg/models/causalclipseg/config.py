@@ -14,7 +14,7 @@ _ENCODERS = {"paper": "RN101", "compact": "compact"}
 
 @dataclass(frozen=True, kw_only=True)
 class CausalCLIPSegConfig(ModelConfig):
-    """CausalCLIPSeg, as the paper has it unless an option says otherwise."""
+    """CausalCLIPSeg as in the paper, unless an option says otherwise."""
 
     encoder: str = ""
     """Towers: RN101 (the paper's), RN50, compact or tiny; left out, those of `size`."""
@@ -70,7 +70,7 @@ class CausalCLIPSegConfig(ModelConfig):
 
     @property
     def idle(self) -> tuple[str, ...]:
-        """Options that change nothing beside the others, as lambda without an adversary."""
+        """Options that have no effect given the others, such as lambda without an adversary."""
         idle = () if self.masker in (True, "additive") else ("mask_hidden", "per_channel_mask")
         return idle + (("adversary_weight",) if self.adversary == "none" else ())
 

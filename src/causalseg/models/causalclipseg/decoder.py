@@ -26,7 +26,7 @@ def correlate(features: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
 
 
 class Decoder(nn.Module):
-    """Upsamples the features to full resolution and correlates them with a kernel made of text.
+    """Upsamples the features to full resolution and correlates them with a kernel made from text.
 
     up(F) is twice: bilinear upsampling (by 4 from 1/16), 3x3 convolution, batch norm, ReLU; then a
     1x1 convolution.
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
         """Second step of up(F), then S of each text: logits (B, 1, H, W).
 
         Args:
-            x: of `upsample`; (B, C_1, h, w), or (1, C_1, h, w) to be shared by all texts.
+            x: from `upsample`; (B, C_1, h, w), or (1, C_1, h, w) to be shared by all texts.
             tau: (B, T).
             size: (H, W).
 

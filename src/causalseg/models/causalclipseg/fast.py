@@ -22,8 +22,8 @@ CHUNK = 64
 """Most channels of the upsampled features that exist at a time."""
 MIN_CHUNK = 8
 CHUNK_BYTES = 32 * 2**20
-"""Most bytes of them on a CPU. Larger blocks are given back to the system at once, and are cleared
-page by page when they are next asked for, a quarter of a training step's CPU time."""
+"""Most bytes of them on a CPU. Larger blocks go back to the system at once and are cleared page by
+page when they are next allocated, which takes a quarter of a training step's CPU time."""
 
 
 class FastFusion(Fusion):
@@ -35,7 +35,7 @@ class FastFusion(Fusion):
         target = features[self.unified_stage].shape[2:]
         parts = []
         for (stage, _), weight in zip(self.channels.items(), weights, strict=True):
-            # There is a bias only once the batch norm has been folded; it is added once.
+            # There is a bias only after the batch norm was folded; it is added once.
             bias = self.conv.bias if stage == self.unified_stage else None
             values = F.conv2d(features[stage], weight, bias)
             parts.append(resize(self.rescale(stage, features[stage], values), target))
@@ -83,7 +83,7 @@ class FastDecoder(Decoder):
         assert maps is not None
         if isinstance(self.norm2, nn.BatchNorm2d) and self.norm2.training:
             assert self.norm2.num_batches_tracked is not None
-            self.norm2.num_batches_tracked.add_(1)  # as its own forward would
+            self.norm2.num_batches_tracked.add_(1)  # as the norm's own forward would
         out = bias.view(-1, 1, 1)
         length = self.kernel_size
         padded = F.pad(maps + constant.unsqueeze(3), [length // 2] * 4)
@@ -125,7 +125,7 @@ class FastDecoder(Decoder):
 
 
 class _Once:
-    """Tells a function whether it is called for the first time (and not to be recomputed)."""
+    """Tells a function whether this is its first call (and not a recomputation)."""
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self.function = function
@@ -137,7 +137,7 @@ class _Once:
 
 
 def _normalise(x: Tensor, norm: nn.Module, channels: slice, update_statistics: bool) -> Tensor:
-    """Batch norm of some of its channels; `norm` is an identity once it has been folded."""
+    """Batch norm of some of its channels; `norm` is an identity after folding."""
     if not isinstance(norm, nn.BatchNorm2d):
         return x
     assert norm.running_mean is not None

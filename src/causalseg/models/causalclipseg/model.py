@@ -1,4 +1,4 @@
-"""CausalCLIPSeg: CLIP towers, a masker, and a decoder whose kernel is made of text.
+"""CausalCLIPSeg: CLIP towers, a masker, and a decoder whose kernel is made from text.
 
 Chen et al., "CausalCLIPSeg: Unlocking CLIP's Potential in Referring Medical Image Segmentation with
 Causal Intervention", MICCAI 2024, https://doi.org/10.1007/978-3-031-72384-1_8
@@ -35,12 +35,12 @@ Features = Mapping[int, Tensor]
 
 @dataclass
 class ImageFeatures:
-    """All that the decoder needs of an image; the text enters after it."""
+    """Everything the decoder needs of an image; the text enters later."""
 
     pixels: Tensor
     """(B, C_1, H / 4, W / 4): F^c after the first of the decoder's two upsampling steps."""
     confounder_pixels: Tensor | None
-    """The same of F^s, where asked for."""
+    """The same for F^s, where asked for."""
     size: tuple[int, int]
     """(H, W) of the image, in pixels."""
     attention: dict[int, Tensor]
@@ -50,7 +50,7 @@ class ImageFeatures:
 
 
 class Branch(nn.Module):
-    """Fusion and decoder of one kind of feature: D_c of the causal, D_s of the confounding."""
+    """Fusion and decoder of one kind of feature: D_c for the causal, D_s for the confounding."""
 
     fold_pairs = (
         ("fusion.conv", "fusion.norm"),
@@ -73,8 +73,8 @@ class Branch(nn.Module):
 class CausalCLIPSeg(SegmentationModel):
     """Referring segmentation with causal intervention.
 
-    The text is used by the decoder's kernel alone (as in the paper): masks and pixel features
-    depend on the image only, so many texts share one `encode_image`.
+    Only the decoder's kernel uses the text (as in the paper): masks and pixel features depend on
+    the image alone, so many texts share one `encode_image`.
 
     Example:
         >>> from causalseg import build_model, tokenize
@@ -172,7 +172,7 @@ class CausalCLIPSeg(SegmentationModel):
     def forward(
         self, images: Tensor, tokens: Tensor, confounder: bool | None = None
     ) -> SegmentationOutput:
-        """As the base's; the confounding branch by default in training mode only."""
+        """As in the base class; by default with the confounding branch in training mode only."""
         confounder = self.training if confounder is None else confounder
         features = self.encode_image(images, confounder=confounder)
         return self.segment(features, self.encode_text(tokens))
@@ -182,11 +182,11 @@ class CausalCLIPSeg(SegmentationModel):
         return MinMaxLoss(self.config)
 
     def fold_pairs(self) -> list[NormPair]:
-        """Every batch norm there is."""
+        """Every batch norm."""
         pairs = prefixed("image_tower", self.image_tower.fold_pairs())
         pairs += prefixed("causal", Branch.fold_pairs)
         return pairs + (prefixed("confounding", Branch.fold_pairs) if self.confounding else [])
 
     def open_masks(self) -> AbstractContextManager[None]:
-        """Within it, the maskers answer 1 everywhere, which lets all features through."""
+        """Within this context the maskers answer 1 everywhere, which lets all features through."""
         return changed_outputs(self.maskers.values(), torch.ones_like)

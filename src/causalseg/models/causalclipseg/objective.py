@@ -19,8 +19,8 @@ class MinMaxLoss(Objective):
 
     With `reversal`, the sign and lambda are in the gradient that reaches the masker, so the loss
     that is minimised is L_c + L_s: D_s learns to predict the mask from the confounding features,
-    and the masker learns to leave nothing in them that would help. With `alternating`, odd steps
-    update the masker alone by L_c - lambda L_s, even steps all the rest by L_c + L_s.
+    and the masker learns to leave nothing helpful in them. With `alternating`, odd steps update
+    only the masker, by L_c - lambda L_s, and even steps everything else, by L_c + L_s.
     """
 
     def __init__(self, config: CausalCLIPSegConfig) -> None:

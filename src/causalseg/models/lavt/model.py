@@ -38,8 +38,8 @@ class LAVTConfig(ModelConfig):
     """Sizes of the text tower, and of the residual stages: a name such as RN50, ResNet50, compact
     or tiny; left out, ResNet50, compact: compact."""
     weights: str = "random"
-    """Initial weights: `random`, `openai:RN50`, `imagenet:FILE` or a local file. Beside a Swin
-    backbone, those of the text tower only."""
+    """Initial weights: `random`, `openai:RN50`, `imagenet:FILE` or a local file. With a Swin
+    backbone, for the text tower only."""
 
     def __post_init__(self) -> None:
         compact = self.size == "compact"
@@ -66,7 +66,7 @@ class LAVT(WordModel):
     stage that nothing reads. That code is GPL; nothing of it is here, and this is written from the
     paper and a description. Differs: words from the package's text tower instead of BERT, one
     logit, weights at random unless named. `backbone="resnet"` puts the same fusion between the
-    stages of a residual tower, for which weights are at hand.
+    stages of a residual tower, for which weights exist.
     """
 
     config_class = LAVTConfig
@@ -97,23 +97,23 @@ class LAVT(WordModel):
         self.weights_report = initialise(image, self.text_tower, self.config.weights)
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """The images as they are: the words enter after the first stage.
+        """The images unchanged: the words enter after the first stage.
 
         Raises:
-            InputError: a side is no multiple of the last stage's stride.
+            InputError: a side is not a multiple of the last stage's stride.
 
         """
         check_divisible(images, 2 ** (len(self.image_tower.stage_channels) + 1), "LAVT")
         return images
 
     def segment(self, features: Tensor, text: Text) -> SegmentationOutput:
-        """Segment images (B or 1, 3, H, W) by words of `encode_text`."""
+        """Segment images (B or 1, 3, H, W) by words from `encode_text`."""
         words, valid = text
         logits = self.fusion(self.image_tower, pair(features, words), words, valid)
         return SegmentationOutput(logits)
 
     def fold_pairs(self) -> list[NormPair]:
-        """Those of residual stages, and the decoder's."""
+        """Pairs of the residual stages and of the decoder."""
         tower = self.image_tower
         own = tower.fold_pairs() if isinstance(tower, ResNetBackbone) else []
         return prefixed("image_tower", own) + prefixed("fusion", sequential_pairs(self.fusion))

@@ -48,7 +48,7 @@ class PixelWordAttention(nn.Module):
 class LanguageStep(nn.Module):
     """After a stage: F for the decoder, and V + tanh(W2 ReLU(W1 F)) * F for the next stage.
 
-    The last stage has no next one, so no gate is built there.
+    The last stage has no next one, and so no gate.
     """
 
     def __init__(self, channels: int, word_width: int, *, last: bool) -> None:
@@ -126,9 +126,9 @@ class LanguageFusion(nn.Module):
     """A language step after each stage of a backbone, and the decoder.
 
     Args:
-        channels: of the backbone's stages.
+        channels: those of the backbone's stages.
         word_width: channels of a word.
-        width: of the decoder; 4 times the first stage's in the paper.
+        width: the decoder's; 4 times the first stage's in the paper.
 
     """
 

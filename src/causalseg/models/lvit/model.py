@@ -33,7 +33,7 @@ class LViTConfig(ModelConfig):
 class LViT(WordModel):
     """LViT (Li et al., IEEE TMI 2024, https://arxiv.org/abs/2206.14718).
 
-    A U-Net and beside it a U of one-layer vision transformers on its skips. The sentence enters
+    A U-Net, and beside it a U of one-layer vision transformers on its skips. The sentence enters
     once, as a bias of the finest level's patches that is the same for every image; a word's place
     in the sentence decides which patches it moves. 29.91 M parameters without the words, as the
     parts of the authors' code (MIT; this is written from its description) that a gradient
@@ -62,17 +62,17 @@ class LViT(WordModel):
         return ClipTokens(min(context_length, self.config.positions))
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """The images as they are.
+        """The images unchanged.
 
         Raises:
-            InputError: a side is no multiple of 16.
+            InputError: a side is not a multiple of 16.
 
         """
         check_divisible(images, network.FINEST_PATCH, "LViT")
         return images
 
     def segment(self, features: Tensor, text: Text) -> SegmentationOutput:
-        """Segment images (B or 1, 3, H, W) by words of `encode_text`."""
+        """Segment images (B or 1, 3, H, W) by words from `encode_text`."""
         words, valid = text
         return SegmentationOutput(self.network(pair(features, words), words, valid))
 

@@ -26,8 +26,8 @@ class WordBias(nn.Module):
 
     The words' channels are narrowed by convolutions along the sentence; then a convolution along
     the channels takes the *positions* of the sentence as its input channels and the patches as its
-    output channels. A word's place in the sentence is therefore all that says which patch it
-    moves. The bias is the same for every image.
+    output channels. Only a word's place in the sentence therefore decides which patch it moves. The
+    bias is the same for every image.
 
     Args:
         word_width: channels of a word.

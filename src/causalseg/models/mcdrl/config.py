@@ -49,7 +49,7 @@ class MCDRLConfig(ModelConfig):
     dictionary_update: Literal["frozen", "ema"] = "frozen"
     """`ema`: in training, each entry moves by 0.05 towards the features that attend to it."""
     dictionary_seed: int = 0
-    """Of the random and shuffled dictionaries."""
+    """Seed of the random and shuffled dictionaries."""
     prior: tuple[float, ...] | None = None
     """P(z), one weight for each entry of Z, which multiplies the attention; None: uniform."""
     depth: int = 3
@@ -69,7 +69,7 @@ class MCDRLConfig(ModelConfig):
     temperature: float = 0.5
     """Of L_contrast."""
     image_rate: float = 0.01
-    """Learning rate of pretrained image weights as a share of that of new modules: 1e-5 beside
+    """Learning rate of pretrained image weights as a share of that of new modules: 1e-5 against
     1e-3. 0 freezes them, with their batch-norm statistics."""
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ IRRELEVANT = (
     "a field of sunflowers at noon",
     "a tram stops at a busy corner",
 )
-"""Sentences about nothing medical, for the control of that name."""
+"""Sentences that are not medical, for the control of that name."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def gaussian(count: int, like: Tensor, seed: int) -> Tensor:
 def build_dictionary(
     encoder: str, weights: str, tower: TextTower, prompts: Prompts, template: str = "domain"
 ) -> Dictionary:
-    """Z of the domain prompts."""
+    """Z for the domain prompts."""
     sentences = sentences_for("text", template, prompts, 0)
     vectors = embed(tower, sentences)
     return Dictionary(encoder, weights, fingerprint(tower), tuple(sentences), vectors)

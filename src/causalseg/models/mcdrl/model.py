@@ -1,4 +1,4 @@
-"""MCDRL: select regions by text, attend over confounders made of text, segment.
+"""MCDRL: select regions by text, attend over confounders made from text, segment.
 
 Liang et al., "Multimodal Causal-Driven Representation Learning for Generalizable Medical Image
 Segmentation", CVPR 2026, https://arxiv.org/abs/2508.05008. The paper has no public code; see
@@ -82,7 +82,7 @@ class MCDRL(ImageOnlyModel):
         self._freeze()
 
     def initialise_towers(self) -> TextTower:
-        """Fill the image tower; the text tower of the same weights, which is not kept."""
+        """Fill the image tower, and give the text tower of the same weights, which is not kept."""
         clip = self.config.clip
         text_tower = TextTower(clip.text, clip.embedding)
         self.weights_report = initialise(self.image_tower, text_tower, self.config.weights)
@@ -106,7 +106,7 @@ class MCDRL(ImageOnlyModel):
                 parameter.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "MCDRL":
-        """As `nn.Module.train`, but a frozen tower keeps its batch-norm statistics."""
+        """Like `nn.Module.train`, but a frozen tower keeps its batch-norm statistics."""
         super().train(mode)
         if self.frozen:
             self.image_tower.eval()
@@ -127,7 +127,7 @@ class MCDRL(ImageOnlyModel):
         return CausalLoss(self.config)
 
     def fold_pairs(self) -> list[NormPair]:
-        """Those of a residual tower, and the head's."""
+        """Pairs of a residual tower and of the head."""
         tower = self.image_tower
         pairs = (
             prefixed("image_tower", tower.fold_pairs()) if isinstance(tower, ResNetTower) else []

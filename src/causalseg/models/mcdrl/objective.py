@@ -41,7 +41,7 @@ def contrast_loss(image: Tensor, classes: Tensor, lesion: int, temperature: floa
 
 
 class CausalLoss(Objective):
-    """The three losses, those that are switched off left out."""
+    """The three losses, without those that are switched off."""
 
     def __init__(self, config: MCDRLConfig) -> None:
         self.config = config
@@ -55,8 +55,7 @@ class CausalLoss(Objective):
         """Losses of a batch.
 
         Args:
-            output: of the model.
-            batch: with "mask", (B, 1, H, W) in {0, 1}.
+            output: the model's. batch: with "mask", (B, 1, H, W) in {0, 1}.
             step: not used.
 
         Returns:

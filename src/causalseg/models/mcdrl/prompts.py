@@ -23,12 +23,12 @@ class Prompts:
     class_domain_template: str
     """Sentence with both."""
     classes: tuple[str, ...]
-    """K names of lesions; the data's own lesion among them."""
+    """K names of lesions, including the data's own."""
     domains: Mapping[str, tuple[str, ...]]
     """Group -> names; M names in all."""
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it; `parse_prompts` takes it back."""
+        """As plain data for JSON; `parse_prompts` reads it."""
         return {**asdict(self), "classes": list(self.classes)} | {
             "domains": {group: list(names) for group, names in self.domains.items()}
         }

@@ -1,8 +1,8 @@
 """ConVIRT and GLoRIA as segmenters, as published, and variants that read the caption.
 
-Both papers are about contrastive pre-training (`causalseg pretrain`); what follows it is a U-Net on
-their ResNet-50, and the text is not used any more. As published the two are therefore one network,
-which differs by the weights that it starts from.
+Both papers are about contrastive pre-training (`causalseg pretrain`); what follows is a U-Net on
+their ResNet-50, which no longer uses the text. As published, the two are therefore one network with
+different initial weights.
 """
 
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ class GLoRIA(ConVIRT):
     The same U-Net on the ResNet-50 that GLoRIA pre-trains (`causalseg pretrain --objective
     gloria`). **No caption is read** at test time, as in the authors' own segmentation code
     (Apache-2.0; nothing of it is here). Differs from it: the package's loss instead of focal plus
-    log-Dice, so that rows of a table compare. Its checkpoints lie on a file share and are not
+    log-Dice, so that rows of a table compare. Its checkpoints are on a file share and are not
     fetched.
     """
 
@@ -129,7 +129,7 @@ class GLoRIA(ConVIRT):
 class CaptionConVIRT(SegmentationModel):
     """ConVIRT's U-Net with FiLM of the sentence at its deepest map: a variant of this package.
 
-    It is what a "text-guided ConVIRT" in a table can be; how the published rows did it is unknown.
+    A "text-guided ConVIRT" in a table may be this; how the published rows did it is unknown.
     """
 
     config_class = PretrainedConfig
@@ -207,7 +207,7 @@ class CaptionGLoRIA(WordModel):
         return self.image_tower.pyramid(images)
 
     def segment(self, features: list[Tensor], text: Text) -> SegmentationOutput:
-        """Segment by words of `encode_text`."""
+        """Segment by words from `encode_text`."""
         words, valid = text
         finest, *rest = features
         cosines = upsample_to(self.words(features[LOCAL_STAGE], words, valid), finest)

@@ -1,4 +1,4 @@
-"""U-Net on a ResNet: what contrastive pre-training (ConVIRT, GLoRIA) is used for."""
+"""U-Net on a ResNet: the segmenter that contrastive pre-training (ConVIRT, GLoRIA) is used for."""
 
 from collections.abc import Sequence
 

@@ -19,7 +19,7 @@ SIZES = {
 
 @dataclass(frozen=True, kw_only=True)
 class SwinUnetConfig(ModelConfig):
-    """Options of Swin-Unet: the size is all."""
+    """Options of Swin-Unet: only the size."""
 
 
 class SwinUnet(ImageOnlyModel):

@@ -29,7 +29,7 @@ class SwinUnetNetwork(nn.Module):
     """Encoder, decoder and a last expansion by the patch's side.
 
     Args:
-        sizes: depths are those of encoder and decoder alike.
+        sizes: the depths hold for the encoder and the decoder.
 
     """
 

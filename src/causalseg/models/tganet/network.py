@@ -185,7 +185,7 @@ class TextGuidedDecoder(nn.Module):
         return [block(m) for block, m in zip(self.dilated, maps, strict=True)]
 
     def decode(self, features: Sequence[Tensor], label: Tensor) -> Tensor:
-        """What `encode` gives, of B images or of one, and f0 (T, width) -> (B or T, 1, H, W)."""
+        """Maps from `encode`, of B images or of one, and f0 (T, width) -> (B or T, 1, H, W)."""
         *skips, x = features
         outs = []
         for block, attention, skip in zip(self.blocks, self.labels, reversed(skips), strict=True):

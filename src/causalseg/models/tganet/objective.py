@@ -1,4 +1,4 @@
-"""TGANet's loss: the mask, and count and size of what is in it."""
+"""TGANet's loss: the mask, and the count and size of its findings."""
 
 from collections.abc import Mapping
 

@@ -18,7 +18,7 @@ from causalseg.models.unet.objective import HEAD, DeepSupervision
 
 @dataclass(frozen=True, kw_only=True)
 class UNetConfig(ModelConfig):
-    """Options of U-Net, Attention U-Net and UNet++: the size is all."""
+    """Options of U-Net, Attention U-Net and UNet++: only the size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class _UNetModel(ImageOnlyModel):
         """Segment images (B, 3, H, W), normalised; logits (B, 1, H, W).
 
         Raises:
-            InputError: a side is no multiple of the stride.
+            InputError: a side is not a multiple of the stride.
 
         """
         check_divisible(images, self.stride, type(self).__name__)
@@ -149,5 +149,5 @@ class NNUNet(_UNetModel):
         return _supervised(heads, heads[0], training=self.training)
 
     def objective(self) -> DeepSupervision:
-        """Heads weighed by halves."""
+        """Heads weighed 1, 1/2, 1/4, ..."""
         return DeepSupervision(0.5)

@@ -35,8 +35,8 @@ class ViLT(SegmentationModel):
     by five steps of convolution and upsampling. Written from the description (the authors' code is
     Apache-2.0); 87.5 M parameters without word embedding and head. Differs: CLIP's tokens instead
     of BERT's, and weights start at random, where the authors pre-train on four million pairs; of
-    all models here it has the most to lose by that. At 224 px the grid is 7 x 7 (`paper`) or
-    14 x 14 (`compact`, patches of 16).
+    all models here it loses most by that. At 224 px the grid is 7 x 7 (`paper`) or 14 x 14
+    (`compact`, patches of 16).
     """
 
     config_class = ViLTConfig
@@ -49,14 +49,14 @@ class ViLT(SegmentationModel):
         self.network = network.ViLTSegmenter(self.sizes, config.resolution, VOCABULARY_SIZE)
 
     def reader(self, context_length: int) -> ClipTokens:
-        """CLIP's tokens, 40 at most."""
+        """CLIP's tokens, at most 40."""
         return ClipTokens(min(context_length, network.POSITIONS))
 
     def encode_image(self, images: Tensor) -> Tensor:
-        """The images as they are: text and image meet in the first layer.
+        """The images unchanged: text and image meet in the first layer.
 
         Raises:
-            InputError: a side is no multiple of the patch.
+            InputError: a side is not a multiple of the patch.
 
         """
         check_divisible(images, self.sizes.patch, "ViLT")
