@@ -1,6 +1,5 @@
-"""Who may come in, and when: by places, bytes, pixels, and the time that the work ahead takes.
-
-Everything here is called on the event loop, but for `Rate.add`, which one thread calls.
+"""Which requests are let in, and when: by places, bytes, pixels, and the time that earlier work
+takes. Everything here is called on the event loop, except `Rate.add`, which one thread calls.
 """
 
 import asyncio
@@ -15,29 +14,29 @@ from starlette.exceptions import HTTPException
 from causalseg.apps.limits import Limits
 
 GRACE_S = 2.0
-"""Time that a body has before its pace is looked at."""
+"""Time before a body's pace is checked."""
 SLOWEST = 64 * 1024
-"""Bytes a second. A body that comes slower gives its place to a newcomer who finds none."""
+"""Bytes per second. A slower body gives up its place to a newcomer who finds none."""
 BODIES = 8
-"""Bodies of the greatest size that may be held at once; of smaller ones, as many more."""
+"""Bodies of the largest size that may be held at once, or proportionally more smaller ones."""
 LEAST_PIXELS = 256 * 256
-"""A picture counts as this many at least, for reading a small one costs as much."""
+"""A picture counts as at least this many, because reading a small one costs as much."""
 _MEMORY = 0.9
 
 
 class Rate:
-    """Seconds that a unit of work takes: of the last ten measurements or so."""
+    """Seconds that a unit of work takes, over about the last ten measurements."""
 
     def __init__(self) -> None:
         self._seconds = self._units = 0.0
 
     def add(self, seconds: float, units: float) -> None:
-        """So many units took so long."""
+        """Record that this many units took this long."""
         self._seconds = _MEMORY * self._seconds + seconds
         self._units = _MEMORY * self._units + units
 
     def of(self, units: float) -> float:
-        """Seconds for so many units; 0 before anything was measured."""
+        """Seconds for this many units; 0 before anything was measured."""
         return units * self._seconds / self._units if self._units else 0.0
 
 
@@ -46,7 +45,7 @@ class Visit:
     """A request that was let in."""
 
     announced: int
-    """Bytes of its body, by its own word."""
+    """Bytes of its body, as announced."""
     deadline: float
     """When its body must be complete, on the clock of `time.monotonic`."""
     since: float = field(default_factory=time.monotonic)
@@ -61,7 +60,7 @@ class Visit:
     turned_away: bool = False
 
     def pace(self) -> float:
-        """Bytes a second of its body so far; infinite within the time of grace."""
+        """Bytes per second of its body so far; infinite during the grace period."""
         age = time.monotonic() - self.since
         return self.received / age if age > GRACE_S else math.inf
 
@@ -73,10 +72,9 @@ class Visit:
 
 
 class Admission:
-    """The requests in work.
-
-    The time that a newcomer would have to wait is predicted from what was measured: seconds of
-    processor time per pixel for reading and drawing, and seconds per mask of the model.
+    """The requests in progress. The time that a newcomer would have to wait is predicted from what
+    was measured: seconds of processor time per pixel for reading and drawing, and seconds per mask
+    of the model.
 
     Args:
         limits: `queue` requests; bodies of `BODIES * max_bytes` bytes together; pictures of
@@ -92,12 +90,12 @@ class Admission:
 
     @property
     def in_work(self) -> int:
-        """Requests that are let in and not answered yet."""
+        """Requests that were let in and are not answered yet."""
         return len(self._visits)
 
     @contextmanager
     def enter(self, announced: int) -> Iterator[Visit]:
-        """A place, before a byte of the body is taken.
+        """Give a place, before a byte of the body is read.
 
         Args:
             announced: bytes of the body.
@@ -106,7 +104,7 @@ class Admission:
             HTTPException: 503 where the wait would be too long, 429 where there is no place.
 
         """
-        # Pictures that wait for room stand in nobody's way but that of other large ones.
+        # Pictures that wait for room only hold up other large ones.
         self._check_wait([visit for visit in self._visits if not visit.waits_for_pixels])
         self._make_room(announced)
         visit = Visit(announced, time.monotonic() + self._limits.timeout_s)
@@ -119,7 +117,7 @@ class Admission:
 
     @asynccontextmanager
     async def pixels(self, visit: Visit, pixels: int, texts: int) -> AsyncIterator[None]:
-        """Room for a picture of that size, as soon as there is some; smaller ones may go first.
+        """Wait for room for a picture of that size; smaller ones may go first.
 
         Raises:
             HTTPException: 503 where the wait would be too long.
@@ -144,13 +142,13 @@ class Admission:
             self._waiters.clear()
 
     def seconds(self, visits: list[Visit]) -> float:
-        """How long the work of these takes, as far as is known."""
+        """How long these will take, as far as is known."""
         pixels, texts = sum(one.pixels for one in visits), sum(one.texts for one in visits)
         return self.pictures.of(pixels) + self.model.of(texts)
 
     def _fits(self, pixels: int) -> bool:
         held = [visit.pixels for visit in self._visits if visit.holds_pixels]
-        # One that is alone may be larger than all may be together.
+        # A single one may exceed the limit for all together.
         return not held or sum(held) + pixels <= self._limits.max_pixels
 
     def _check_wait(self, ahead: list[Visit]) -> None:

@@ -142,7 +142,7 @@ def automatic(result: Segmentation, threshold: float) -> NDArray[np.uint8]:
 def warnings_of(
     study: Study, result: Segmentation, segmenter: Segmenter, pixels: int
 ) -> tuple[str, ...]:
-    """Everything that must be said beside a mask of so many pixels, each sentence once."""
+    """All warnings for a mask of that many pixels, each once."""
     from causalseg.inference.writers import sentence_warnings
 
     sentences = [result.sentence] if result.sentence else []

@@ -1,4 +1,4 @@
-"""Who may want to know later what was asked when: a line for each request, nothing of a patient."""
+"""A record of what was asked when: a line for each request, without any patient data."""
 
 import json
 import os
@@ -9,10 +9,10 @@ from causalseg.errors import InputError
 
 
 class Audit:
-    """A file of JSON lines that only grows, readable by its owner alone.
+    """An append-only file of JSON lines, readable by its owner alone.
 
-    A line has `time` (UTC), `request_sha256` (of the body as it came, so that whoever kept the
-    request can show that it was this one), `model_sha256` and `status`.
+    A line has `time` (UTC), `request_sha256` (of the body as received, so that whoever kept the
+    request can prove that it was this one), `model_sha256` and `status`.
 
     Raises:
         InputError: the file cannot be written.
@@ -28,7 +28,7 @@ class Audit:
         self._file = os.fdopen(descriptor, "a", encoding="utf-8")
 
     def write(self, request_sha256: str, status: int) -> None:
-        """Add a line, at once."""
+        """Add a line; it is written at once."""
         line = {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "request_sha256": request_sha256,

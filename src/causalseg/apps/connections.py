@@ -1,7 +1,6 @@
-"""Clients that send or read slowly, dealt with where uvicorn has no time-out.
-
-uvicorn waits for ever for the end of a request's headers, for a body that nobody wants any more,
-and for a client to read its answer. Here each of them has a time.
+"""Time-outs that uvicorn lacks, for clients that send or read slowly. uvicorn waits forever for the
+end of a request's headers, for a body that nobody wants any more, and for a client to read its
+answer. Here each of these has a limit.
 """
 
 import asyncio
@@ -9,15 +8,15 @@ import asyncio
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 PATIENCE_S = 10.0
-"""For a connection to send a request's headers whole, and to read `LEAST_READ` of an answer."""
+"""Time for a connection to send all headers of a request, and to read `LEAST_READ` of an answer."""
 LEAST_READ = 64 * 1024
 """Bytes of an answer that a client must read within `PATIENCE_S`, or all that is left of it."""
 MOST_IDLE = 256
-"""Connections without a request. One more closes the one that has been so for the longest."""
+"""Connections without a request. One more closes the one that has been idle longest."""
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, with an end to waiting."""
+    """uvicorn's HTTP/1.1 with these time-outs."""
 
     idle_since: float | None = None
     """When the wait for headers began; None while a request is being answered."""
@@ -37,7 +36,7 @@ class TimedProtocol(H11Protocol):
             min(idle, key=lambda one: one.idle_since or 0.0).transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Stop waiting once the headers are whole; a part of them gains no time."""
+        """Stop waiting once the headers are complete; a part of them gains no time."""
         super().data_received(data)
         self._end_idle_if_asked()
 
@@ -48,7 +47,7 @@ class TimedProtocol(H11Protocol):
         self._end_idle_if_asked()
 
     def pause_writing(self) -> None:
-        """See that the client reads."""
+        """Check that the client reads."""
         super().pause_writing()
         self._arm()
 

@@ -18,7 +18,7 @@ TOKEN = "CAUSALSEG_DICOMWEB_TOKEN"
 """Environment variable with the bearer token, which would be seen on a command line."""
 _ATTEMPTS = 3
 _TIMEOUT = (10, 120)
-# Modalities of series that are no images.
+# Modalities of series that are not images.
 _NO_IMAGES = frozenset(
     {"SEG", "SR", "PR", "KO", "RTSTRUCT", "RTPLAN", "RTDOSE", "RTRECORD", "REG", "DOC", "AU", "ECG"}
 )
@@ -45,7 +45,7 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> "Origin":
-        """The server at an address, with the token of the environment."""
+        """The server at an address, with the token from the environment."""
         return cls(url, os.environ.get(TOKEN, ""))
 
 
@@ -74,7 +74,7 @@ def _client(origin: Origin) -> Any:
 
 @contextmanager
 def _told(deed: str) -> Iterator[None]:
-    """Make one sentence of what goes wrong on the way, which would quote the address and UIDs."""
+    """Turn network errors, which would quote the address and UIDs, into one sentence."""
     import requests
     from retrying import RetryError
 
@@ -97,7 +97,7 @@ def _told(deed: str) -> Iterator[None]:
             f"the DICOMweb server cannot be reached to {deed} ({type(error).__name__}): is the "
             "address right?"
         ) from None
-    except Exception as error:  # An answer that is none: JSON, multipart and DICOM parsers.
+    except Exception as error:  # Not an answer: JSON, multipart and DICOM parsers.
         raise InputError(
             f"the DICOMweb server's answer to {deed} cannot be used ({type(error).__name__})."
         ) from None

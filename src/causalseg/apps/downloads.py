@@ -1,6 +1,6 @@
-"""What the page gives away: masks as PNG and DICOM SEG, JSON, training pairs, a report.
+"""The page's downloads: masks as PNG and DICOM SEG, JSON, training pairs, a report.
 
-Each is made when it is asked for. File names say nothing about the source.
+Each is made on request. File names say nothing about the source.
 """
 
 import csv
@@ -35,7 +35,7 @@ FILES = {
 
 
 def offered(work: Work) -> set[str]:
-    """Which of `FILES` there are for an answer."""
+    """Which of `FILES` an answer has."""
     found = set(FILES)
     if len(work.results) < 2:
         found.discard("edited")
@@ -96,13 +96,13 @@ def _json(work: Work, answers: tuple[Answer, ...], model: Identity) -> bytes:
 def _pairs(state: Session) -> bytes:
     """The answer shown and all corrected ones as a training split in the LViT layout.
 
-    Images and masks are as they were displayed, which is how a model sees them.
+    Images and masks are as displayed, which is how a model sees them.
     """
     chosen = [one for one in state.works if one is state.work or one.strokes is not None]
     table, buffer = io.StringIO(), io.BytesIO()
     rows = csv.writer(table)
     rows.writerow(TABLE_COLUMNS)
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNG is packed already.
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:  # PNG is compressed already.
         for number, work in enumerate(chosen, start=1):
             name = f"case-{number:04d}.png"
             rows.writerow([name, work.results[0].text])

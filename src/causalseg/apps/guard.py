@@ -1,4 +1,4 @@
-"""What happens to a request before its body is understood: token, size, time, count."""
+"""Checks of a request before its body is parsed: token, size, time, count."""
 
 import asyncio
 import hashlib
@@ -15,11 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from causalseg.apps.admission import Visit
 
 OPEN = frozenset({"/health", "/ready", "/openapi.json"})
-"""What may be asked without a token."""
+"""Paths that need no token."""
 
 
 class Guard:
-    """ASGI middleware that turns away what must not reach the application.
+    """ASGI middleware that rejects what must not reach the application.
 
     Args:
         app: the application.
@@ -85,7 +85,7 @@ class Guard:
         headers = Headers(scope=scope)
         if self.token is not None and scope["path"] not in OPEN:
             scheme, _, given = headers.get("authorization", "").partition(" ")
-            # compare_digest takes as long for a nearly right token as for a wrong one.
+            # compare_digest takes as long for a nearly right token as for any other.
             matches = hmac.compare_digest(given.strip().encode("latin-1"), self.token)
             if scheme.lower() != "bearer" or not matches:
                 return JSONResponse(
@@ -99,7 +99,7 @@ class Guard:
         return None
 
     def _announced(self, scope: Scope) -> int:
-        """Bytes of the body; the most that may come where its headers do not say."""
+        """Bytes of the body; the most that are allowed where its headers do not say."""
         length = Headers(scope=scope).get("content-length", "")
         return int(length[:20]) if length.isdecimal() else self.most_bytes(scope["path"])
 
@@ -107,12 +107,12 @@ class Guard:
 def _bounded(
     receive: Receive, visit: Visit, most: int, seen: Callable[[bytes], None]
 ) -> Callable[[], Awaitable[Message]]:
-    """`receive`, until the body has had its size or its time; `seen` gets what comes."""
+    """`receive`, within the body's limits of size and time; `seen` gets what arrives."""
     complete = False
 
     async def bounded() -> Message:
         nonlocal complete
-        if complete:  # What follows the body is the client going away: that may take long.
+        if complete:  # After the body only the client's disconnection follows, which may take long.
             return await receive()
         try:
             async with asyncio.timeout_at(visit.deadline) as visit.timer:

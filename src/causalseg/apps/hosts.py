@@ -1,8 +1,8 @@
-"""Whether a request was meant for this server: what a browser says of its own accord.
+"""Whether a request was meant for this server, judged by headers that browsers set themselves.
 
 A page of somebody else, open in the same browser, can send requests to this machine, and with a
-name of its own that it lets point here (DNS rebinding) it can read the answers too. A browser
-tells on it: `Host` holds the name that was called, `Origin` the page that calls.
+name of its own that it lets point here (DNS rebinding) it can read the answers too. The browser
+gives it away: `Host` holds the name that was called, `Origin` the calling page.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ def allowed(host: str, names: Sequence[str]) -> tuple[str, ...]:
 
     Args:
         host: the address that is bound.
-        names: further ones, such as the name that a proxy is called by.
+        names: additional ones, such as a proxy's.
 
     Returns:
-        Empty where any name is allowed: bound to the outside, and no name was given.
+        Empty where any name is allowed: the server is bound to the outside and no name was given.
 
     """
     if host not in LOCAL and not names:

@@ -1,9 +1,9 @@
-"""Jobs: a folder's or a study's images, kept on the disk, segmented one after another.
+"""Jobs: the images of a folder or a study, kept on disk and segmented one after another.
 
 A job is a folder that appears whole: `job.json` (what was asked), `images/0001`, ... as they were
 sent, `results/0001/`, ... as `causalseg predict` writes them, and in the end `report.json` and
-`results.zip`. What a folder holds is all that is known of its job, so that a process that is
-killed at any moment goes on with the same job, and keeps the results that were whole.
+`results.zip`. A job's folder is its whole state, so a process that is killed at any moment
+continues the same job and keeps the results that were whole.
 """
 
 import json
@@ -41,11 +41,11 @@ ZIP, REPORT = "results.zip", "report.json"
 
 @dataclass(frozen=True)
 class Request:
-    """What a job was asked."""
+    """What was asked for."""
 
     texts: tuple[str, ...]
     names: tuple[str, ...]
-    """Of its images, as the client calls them."""
+    """Names of its images, as the client calls them."""
     created: float
     """Seconds since 1970."""
     sides: Sides | None = None
@@ -76,13 +76,13 @@ class Job:
         return (self.folder / ZIP).is_file()
 
     def report(self) -> list[dict[str, Any]]:
-        """A record for each image or study that was worked on."""
+        """A record for each image or study that was processed."""
         path = self.folder / REPORT
         return read_json(path)["results"] if path.is_file() else []
 
 
 class Store:
-    """The folder of all jobs, of which only its owner may read a thing.
+    """The folder of all jobs, readable only by its owner.
 
     Raises:
         InputError: it cannot be used, or another process uses it.
@@ -102,7 +102,7 @@ class Store:
             raise InputError(f"--jobs {folder} is used by another server: name another.") from None
         except OSError as error:
             raise InputError(f"--jobs {folder} cannot be used: {error.strerror}.") from None
-        for left in folder.glob(".*.part"):  # Of a job that was being sent.
+        for left in folder.glob(".*.part"):  # left by a job that was being sent
             shutil.rmtree(left, ignore_errors=True)
 
     def all(self) -> list[Job]:
@@ -119,7 +119,7 @@ class Store:
         return job if (job.folder / "job.json").is_file() else None
 
     def add(self, images: Sequence[BinaryIO], request: Request) -> Job:
-        """Keep a job; it is on the disk, whole, when this returns.
+        """Keep a job; it is on disk, whole, when this returns.
 
         Raises:
             InputError: it cannot be written.
@@ -135,12 +135,12 @@ class Store:
         return job
 
     def remove(self, job: Job) -> None:
-        """Forget it, and all that belongs to it."""
+        """Remove it, and everything that belongs to it."""
         (job.folder / "job.json").unlink(missing_ok=True)  # From here on it is no job.
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove what was finished long ago, and what was half removed."""
+        """Remove jobs that were finished long ago or only half removed."""
         for path in self.folder.iterdir():
             half = path.is_dir() and not (path / "job.json").is_file()
             if half and not path.name.startswith("."):  # A hidden one is being sent.
@@ -151,7 +151,7 @@ class Store:
 
 
 def work(job: Job, segmenter: Segmenter, limits: Limits, model: str) -> None:
-    """Do what is left of a job.
+    """Do the rest of a job.
 
     Args:
         job: of a store.
@@ -219,7 +219,7 @@ def _told(request: Request, files: Sequence[Path], record: dict[str, Any]) -> di
 
 
 def _without(folder: Path, sentence: str) -> str:
-    """A sentence without this machine's paths."""
+    """The sentence without this machine's paths."""
     words = [NAME if str(folder) in word else word for word in sentence.split(" ")]
     return " ".join(words)
 
@@ -233,7 +233,7 @@ def give_up(job: Job, reason: str) -> None:
 
 
 def finish(job: Job, records: Sequence[dict[str, Any]]) -> None:
-    """Write the report, and all results as one archive, which is there whole or not at all."""
+    """Write the report, and all results as one archive, whole or not at all."""
     write_json(job.folder / REPORT, {"results": records})
     with replacing(job.folder / ZIP) as part, zipfile.ZipFile(part, "w") as archive:
         archive.writestr(REPORT, json.dumps({"results": records}, indent=2))
@@ -244,7 +244,7 @@ def finish(job: Job, records: Sequence[dict[str, Any]]) -> None:
             for path in sorted(folder.iterdir()):
                 name = f"{record['folder']}/{path.name}"
                 if path.name == RESULT:
-                    # It names the source by where it lay on this machine.
+                    # It names the source by its path on this machine.
                     found = {**read_json(path), "image": record["images"][0]}
                     found.pop("files", None)
                     archive.writestr(name, json.dumps(found, indent=2))
@@ -253,7 +253,7 @@ def finish(job: Job, records: Sequence[dict[str, Any]]) -> None:
 
 
 class Stopped(BaseException):
-    """The work at hand is not wanted any more; no Exception, so that nothing takes it for one."""
+    """The current work is no longer wanted; not an Exception, so that nothing catches it as one."""
 
 
 class Interruptible(Segmenter):
@@ -263,7 +263,7 @@ class Interruptible(Segmenter):
 
     @classmethod
     def like(cls, other: Segmenter) -> Self:
-        """The same model, with a cache of its own."""
+        """The same model with its own cache."""
         return cls(
             other.model,
             other.preprocessing,

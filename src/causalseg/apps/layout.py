@@ -1,4 +1,4 @@
-"""What is where on the page."""
+"""The layout of the page."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ START = sentence.Controls("left", left=("lower",), count=1)
 
 @dataclass(frozen=True)
 class Input:
-    """Where a user says what is wanted: gradio's components."""
+    """The inputs, as gradio components."""
 
     file: Any
     strip: Any

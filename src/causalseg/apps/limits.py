@@ -1,4 +1,4 @@
-"""What a stranger's upload may cost: checked before anything is decoded."""
+"""Limits on what an upload may cost, checked before anything is decoded."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ NAME = "the image"
 """What messages call an upload, whose own name may hold a patient's."""
 
 # The DICOM reader silences its parser, which would quote patients, by settings of the whole
-# process: two at once would switch each other's silence off.
+# process: two at once would undo each other's.
 _ONE_DICOM = threading.Lock()
 _T = TypeVar("_T")
 
@@ -31,14 +31,14 @@ class Limits:
     max_pixels: int = 40_000_000
     """Width times height that a header may claim; more is refused unread."""
     queue: int = 256
-    """Requests that may be in work or waiting; the next one is answered 429."""
+    """Requests that may be in progress or waiting; the next one is answered 429."""
     batch: int = 8
     """Images that the model takes at once."""
     wait_ms: float = 4.0
     """How long the first request of a batch waits for others."""
     timeout_s: float = 30.0
-    """For a body to arrive, and again for its answer to be made. Who would have to wait for longer
-    than that is answered 503 at once."""
+    """For a body to arrive, and again for its answer to be made. A request that would have to wait
+    longer is answered 503 at once."""
 
     def __post_init__(self) -> None:
         low = {"max_bytes": 1024, "max_pixels": 4096, "queue": 1, "batch": 1}
@@ -92,7 +92,9 @@ def read_file(path: Path, limits: Limits) -> Study:
 
 @contextmanager
 def _private_file(content: bytes) -> Iterator[Path]:
-    """Readers of DICOM need a file; it is private, has a name of ours and is gone afterwards."""
+    """DICOM readers need a file; it is private, has a name of our choice and is removed
+    afterwards.
+    """
     if not content:
         raise InputError(f"{NAME} is empty (0 bytes): choose a file again.")
     with private_folder() as folder:
@@ -107,7 +109,7 @@ def _guarded(read: Callable[[Path, Limits], _T], path: Path, limits: Limits) -> 
     except InputError:
         raise
     except Exception as error:
-        # Whatever a decoder stumbled over, its message may quote the file: name the kind alone.
+        # A decoder's message may quote the file, so name only the kind of error.
         raise InputError(
             f"{NAME} cannot be read ({type(error).__name__}): is it damaged?"
         ) from None
@@ -168,7 +170,7 @@ def _check_dicom(path: Path, limits: Limits) -> int:
         raise InputError(
             f"the DICOM file holds {frames} frames; one is taken here: use 'causalseg predict'."
         )
-    if rows and columns:  # Else the reader says what is missing.
+    if rows and columns:  # Otherwise the reader says what is missing.
         _check_pixels(columns, rows, limits)
     return max(0, rows * columns)
 

@@ -1,9 +1,9 @@
 """A DICOM node: takes radiographs by C-STORE, segments them, and stores the SEG back by C-STORE.
 
-The queue is a folder. An image is on the disk before the sender hears that it was taken, and
-leaves the queue after the destination has taken its SEG; a process that is killed in between goes
-on where it was, and sends the same SEG (of the same UID) again. Names of files are hashes, and no
-line that is printed holds patient data.
+The queue is a folder. An image is on disk before the sender is told that it was accepted, and
+leaves the queue after the destination has accepted its SEG; a process that is killed in between
+continues where it was, and sends the same SEG (with the same UID) again. Names of files are hashes,
+and no line that is printed holds patient data.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ TEXTS = (
 )
 _SUCCESS, _OUT_OF_RESOURCES, _CANNOT_UNDERSTAND = 0x0000, 0xA700, 0xC000
 _PAUSES = (1.0, 5.0, 15.0, 60.0)
-"""Seconds to wait after the first, second... time that the destination does not answer."""
+"""Seconds to wait after the first, second... time the destination does not answer."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Rule:
 
 
 class Queue:
-    """Images that were taken and whose SEG is not stored yet: a folder of files."""
+    """Accepted images whose SEG is not stored yet: a folder of files."""
 
     def __init__(self, folder: Path, most: int) -> None:
         self.waiting, self.failed = folder / "waiting", folder / "failed"
@@ -117,11 +117,11 @@ class Queue:
         return sorted(self.waiting.glob("*.dcm"))
 
     def put(self, content: bytes, uid: str) -> bool:
-        """Keep an image, on the disk when this returns; False where the folder is full."""
+        """Keep an image, which is on disk when this returns; False if the folder is full."""
         digest = hashlib.sha256(uid.encode()).hexdigest()[:16]
         held = self.files()
         if any(path.name.endswith(f"-{digest}.dcm") for path in held):
-            return True  # Sent twice: the first one is still to be done.
+            return True  # Sent twice: the first one is not done yet.
         if len(held) + len(list(self.failed.glob("*.dcm"))) >= self.most:
             return False
         write_bytes(self.waiting / f"{time.time_ns():020}-{digest}.dcm", content)
@@ -146,7 +146,7 @@ def serve(
     say: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
-    """Take images until `stop` is set, and work on the queue meanwhile.
+    """Accept images until `stop` is set, and work on the queue meanwhile.
 
     Args:
         queue: where images wait.
@@ -195,7 +195,7 @@ def _work(
     title: str,
     say: Callable[[str], None],
 ) -> bool:
-    """Segment one image and send its SEG; False where the destination did not take it."""
+    """Segment one image and send its SEG; False if the destination did not accept it."""
     import shutil
 
     name = path.stem
@@ -206,7 +206,7 @@ def _work(
         say(f"{name}: failed: {error}")
         return True
     item = Item(1, str(path), (Prompt(prompt),), name)
-    # A result that is whole already, from before a kill, is kept: the same SEG is sent again.
+    # A whole result from before a kill is kept, and the same SEG sent again.
     record = predict_one(segmenter, item, queue.results, options)
     if record["status"] == "failed":
         queue.fail(path, record["reason"])
@@ -236,13 +236,13 @@ def _listen(queue: Queue, title: str, host: str, port: int, say: Callable[[str],
 
     def take(event: Any) -> int:
         try:
-            # The bytes as they came, in a file of their own.
+            # The bytes as received, in a file of their own.
             content = event.encoded_dataset()
             kept = queue.put(content, str(event.request.AffectedSOPInstanceUID))
         except OSError as error:
             say(f"an image was refused: {error.strerror or type(error).__name__}")
             return _OUT_OF_RESOURCES
-        except Exception as error:  # What the sender sent is no data set.
+        except Exception as error:  # What was sent is not a data set.
             say(f"an image was refused: {type(error).__name__}")
             return _CANNOT_UNDERSTAND
         if not kept:
@@ -263,7 +263,7 @@ def _listen(queue: Queue, title: str, host: str, port: int, say: Callable[[str],
 
 
 def send(path: Path, destination: Node, title: str) -> bool:
-    """Store a SEG at a node by C-STORE; False where it was not taken."""
+    """Store a SEG at a node by C-STORE; False if it was not accepted."""
     from pydicom import dcmread
 
     entity = _pynetdicom().AE(ae_title=title)

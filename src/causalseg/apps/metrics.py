@@ -1,4 +1,4 @@
-"""What `/metrics` tells Prometheus. Never a text, a name or anything of a patient."""
+"""What `/metrics` tells Prometheus; never texts, names or patient data."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.gc_collector import GCCollector
@@ -37,7 +37,7 @@ class Metrics:
             "Requests admitted, not yet answered",
             registry=self.registry,
         )
-        limit = Gauge("causalseg_queue_limit", "Most requests in work", registry=self.registry)
+        limit = Gauge("causalseg_queue_limit", "Most requests in progress", registry=self.registry)
         limit.set(queue_limit)
 
     def observe(self, path: str, status: int, seconds: float) -> None:

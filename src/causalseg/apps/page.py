@@ -1,7 +1,7 @@
-"""The web page: what happens on it. What is where, is in `layout`; the work, in `session`.
+"""The behaviour of the web page. `layout` says what is where, and `session` does the work.
 
-Nothing is fetched from elsewhere, and what a user uploads lies in a private folder that is
-removed when the page is closed.
+Nothing is fetched from elsewhere, and uploads are kept in a private folder that is removed when the
+page is closed.
 """
 
 import os
@@ -34,7 +34,7 @@ _TO_IMAGE = "() => { if (innerWidth < 700) document.querySelector('#viewer').scr
 def private_folder() -> Iterator[Path]:
     """A folder for uploads and downloads that only this user can read, removed at the end.
 
-    gradio settles on its folder when it is imported, so this must come before.
+    gradio chooses its folder when it is imported, so this must come first.
     """
     with scratch.private_folder() as folder:
         os.environ["GRADIO_TEMP_DIR"] = str(folder)
@@ -46,10 +46,8 @@ class Page:
     """The page of one model. Build it inside `private_folder`.
 
     Args:
-        segmenter: used by one request at a time.
-        folder: for downloads.
-        limits: of uploads.
-        model: which the downloads name.
+        segmenter: used by one request at a time. folder: for downloads. limits: of uploads. model:
+            named in the downloads.
 
     """
 
@@ -182,7 +180,7 @@ class Page:
                 shown.figures, shown.results, *shown.buttons.values(), shown.history]  # fmt: skip
 
     def _load(self, paths: list[str] | None, state: Session) -> dict[Any, Any]:
-        """Take what was uploaded; what cannot be used is said, the rest is taken."""
+        """Take what was uploaded; what cannot be used is reported, the rest is taken."""
         said = ""
         for path in paths or []:
             try:
@@ -237,7 +235,7 @@ class Page:
         return [self.gr.update(visible=side in (name, "both")) for name in ("left", "right")]
 
     def _read(self, text: str) -> list[Any]:
-        """Set the controls to what was typed, where they can say it."""
+        """Set the controls to what was typed, if they can express it."""
         found = sentence.as_controls(text)
         if found is None:
             return [*[self.gr.update()] * 4, texts.reading(text)]
@@ -286,7 +284,7 @@ class Page:
         return self._drawn(state.changed(state.work.corrected(painted)), viewer_too=False)
 
     def _make(self, name: str, state: Session) -> dict[Any, Any]:
-        """A new folder each time: a download that is under way keeps its file."""
+        """A new folder each time, so that a download in progress keeps its file."""
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         try:
             path = downloads.make(name, state, self.segmenter, self.model, folder)

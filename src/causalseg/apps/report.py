@@ -21,7 +21,7 @@ _SECOND = (86, 180, 233)
 
 
 def page(work: Work, answers: tuple[Answer, ...], model: Identity) -> str:
-    """The report as HTML; pictures lie inside it, and nothing names the source."""
+    """The report as HTML, with the pictures inside; nothing names the source."""
     image = viewer.shrink(work.study.frames[0])
     shape = (image.shape[0], image.shape[1])
     figures = [_figure(viewer.data_url(image), "the image")]

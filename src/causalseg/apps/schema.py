@@ -1,4 +1,4 @@
-"""What the server's OpenAPI says beyond the signatures: answers, errors, examples."""
+"""What the server's OpenAPI schema says beyond the signatures: answers, errors, examples."""
 
 from collections.abc import Collection
 from typing import Any
@@ -55,7 +55,7 @@ class Mask(BaseModel):
     note: str
     version: str
     model: ModelName
-    text: str = Field(description="As it came: white space made single")
+    text: str = Field(description="As sent, with white space collapsed")
     read_as: str = Field(
         description="The sentence that the model was given; empty where the text goes as written"
     )
@@ -70,7 +70,7 @@ class Mask(BaseModel):
         description="Where the checkpoint knows it, at the model's own threshold"
     )
     mask: Runs
-    warnings: list[str] = Field(description="What must be known before the mask is trusted")
+    warnings: list[str] = Field(description="What to know before trusting the mask")
 
 
 class MaskAnswer(Mask):
@@ -160,11 +160,10 @@ UPLOADS = ("image/png", "image/jpeg", "image/tiff", "image/bmp", "application/di
 
 
 def describe(app: FastAPI, *, open_paths: Collection[str] | None) -> None:
-    """Add to the schema what no signature says: the kinds of upload, and the guard's token.
+    """Add what signatures do not say to the schema: the kinds of upload, and the guard's token.
 
     Args:
-        app: with all its routes.
-        open_paths: what may be asked without a token; None where none is asked for.
+        app: with all its routes. open_paths: paths that need no token; None where none is needed.
 
     """
     schema = app.openapi()

@@ -1,4 +1,4 @@
-"""The controls that write a sentence, and a sentence read back into them."""
+"""The controls that write a sentence, and the way back from a sentence."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def write(side: str, left: Collection[str], right: Collection[str], count: int) 
     """The sentence in LViT's wording, which the packaged model was trained on.
 
     A lung without a zone is named as a whole ("left lung"). Zones of a lung that the side leaves
-    out do not count. In both lungs there are at least two infected areas.
+    out are ignored. In both lungs there are at least two infected areas.
 
     Raises:
         InputError: an unknown side or zone, or a count outside 1..`MAX_COUNT`.
@@ -57,7 +57,7 @@ def least(side: str) -> int:
 
 
 def as_controls(text: str) -> Controls | None:
-    """The controls that say the same as a caption about lungs; None for any other text."""
+    """The controls for a caption about lungs; None for any other text."""
     try:
         finding = parse(text)
     except CaptionError:

@@ -49,12 +49,12 @@ def create_app(
     Args:
         segmenter: loaded; only one thread uses it.
         limits: of size, time and number.
-        token: asked for as a bearer token, except by /health, /ready and /openapi.json.
-        model: which every answer names.
+        token: required as a bearer token, except for /health, /ready and /openapi.json. model:
+            named in every answer.
         names: by which this server may be called, as from `hosts.allowed`; empty: by any.
         root_path: path under which a proxy serves it, such as `/causalseg`.
         audit: gets a line for every request for a mask or a job.
-        jobs: where jobs are kept; None takes none.
+        jobs: where jobs are kept; None accepts none.
 
     """
     service = Service(segmenter, limits or Limits(), model or Identity("unnamed", ""), jobs)
@@ -70,7 +70,7 @@ def create_app(
         description=DESCRIPTION,
         root_path=root_path,
         lifespan=lifespan,
-        docs_url=None,  # Both pages would fetch their scripts from a public server.
+        docs_url=None,  # Both documentation pages would fetch their scripts from a public server.
         redoc_url=None,
     )
     app.state.service = service
@@ -99,14 +99,14 @@ def uvicorn_config(app: FastAPI) -> uvicorn.Config:
         app,
         http=TimedProtocol,
         loop="asyncio",
-        # Its own logging would close every handler that the process already has.
+        # uvicorn's own logging would close every handler that the process already has.
         log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(limits.timeout_s) + 1,
-        # Beyond the queue there is room for those that are being turned away.
+        # Beyond the queue there is room for those that are being rejected.
         limit_concurrency=MOST_IDLE + 2 * limits.queue + 64,
     )
 
@@ -140,7 +140,7 @@ def _add_routes(app: FastAPI, service: Service) -> None:
             ),
         ] = None,
         strict: Annotated[
-            bool, Form(description="Refuse a text that is not understood, in place of a warning")
+            bool, Form(description="Refuse a text that is not understood, instead of warning")
         ] = False,
         threshold: Annotated[
             float | None,
@@ -166,9 +166,9 @@ def _add_routes(app: FastAPI, service: Service) -> None:
                 503, "the answer was not ready in time: try again.", {"Retry-After": "5"}
             ) from None
 
-    # Load balancers ask by HEAD; the schema describes the GET alone.
+    # Load balancers use HEAD; the schema describes only GET.
     @app.head("/health", include_in_schema=False)
-    @app.get("/health", response_model=State, summary="Whether the process lives")
+    @app.get("/health", response_model=State, summary="Whether the process is alive")
     async def health() -> State:
         return State(status="alive")
 
@@ -223,7 +223,7 @@ def _render(found: Found, output: str, model: Identity) -> Response:
 
 
 async def _invalid(_: Request, error: Any) -> JSONResponse:
-    """One sentence in place of FastAPI's list, which would quote the input."""
+    """One sentence instead of FastAPI's list, which would quote the input."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:]) or "the body"
     return JSONResponse({"detail": f"{where}: {first['msg']}."}, 422)

@@ -24,7 +24,7 @@ from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.sentences import Sentence
 from causalseg.text.reading import Sides
 
-# Decoding holds a picture several times over, so only so many are decoded at once.
+# Decoding holds several copies of a picture, so only a few are decoded at once.
 _DECODERS = 2
 JOBS = "/jobs"
 _T = TypeVar("_T")
@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Asked:
-    """What one request asks of its image."""
+    """What one request asks about its image."""
 
     texts: Sequence[str]
     threshold: float | None = None
@@ -63,7 +63,7 @@ class Service:
         self.batcher = Batcher(segmenter, limits.batch, limits.wait_ms / 1000, self._batch_done)
         self.decoders = ThreadPoolExecutor(_DECODERS, "causalseg-decoder")
         self.jobs = Worker(jobs, segmenter, limits, model.sha256) if jobs else None
-        # One job is taken at a time, of as many bytes as requests may hold together.
+        # One job is received at a time, with at most as many bytes as requests may hold together.
         self._job_limits = replace(
             limits,
             queue=1,
@@ -82,7 +82,7 @@ class Service:
 
     @contextmanager
     def admitted(self, path: str, announced: int) -> Iterator[Visit]:
-        """A place among the requests in work, else 429 or 503: see `Admission.enter`."""
+        """A place among the requests in progress, or else 429 or 503: see `Admission.enter`."""
         if not self.batcher.alive:
             raise HTTPException(503, "the model takes no requests.", {"Retry-After": "5"})
         if self.jobs is not None and path == JOBS:
@@ -142,7 +142,9 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self.decoders, work, *arguments)
 
     def close(self) -> None:
-        """Answer what was admitted, then stop the threads. Jobs go on when the server does."""
+        """Answer what was admitted, then stop the threads. Jobs continue when the server starts
+        again.
+        """
         if self.jobs is not None:
             self.jobs.close()
         self.batcher.close()
@@ -156,10 +158,10 @@ def _timed(work: Callable[..., _T], *arguments: Any) -> tuple[_T, float]:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
-    """Do the work for as long as the client waits for it.
+    """Do the work while the client waits for it.
 
     Raises:
-        HTTPException: 499, which nobody hears and the counters tell: the client went away.
+        HTTPException: 499, which only the counters see: the client went away.
 
     """
 

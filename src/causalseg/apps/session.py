@@ -1,4 +1,4 @@
-"""What one user of the page has: images, the answers to them, corrections. No page in here."""
+"""What one user of the page has: images, answers and corrections. Nothing here knows the page."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ from causalseg.text.reading import Sides
 
 MAX_IMAGES = 30
 _MAX_WORKS = 20
-# Of a session's images, and again of its answers: about 1 GB of probabilities.
+# Pixels of a session's images, and again of its answers: about 1 GB of probabilities.
 _MAX_PIXELS = 200_000_000
 
 
@@ -31,7 +31,7 @@ class Work:
     results: tuple[Segmentation, ...]
     threshold: float
     strokes: NDArray[np.int8] | None = None
-    """(h, w) as shown: 1 and 0 where the first mask was painted so by hand, -1 elsewhere."""
+    """(h, w) as shown: 1 and 0 where the first mask was painted by hand, -1 elsewhere."""
 
     def automatic(self, index: int) -> NDArray[np.uint8]:
         """The mask {0, 1} (H, W) that the model gives at the threshold."""
@@ -42,7 +42,7 @@ class Work:
         found = self.automatic(index)
         if index or self.strokes is None:
             return found
-        # Painted on what is shown, which may be smaller: only what was painted is enlarged.
+        # Painted on what is shown, which may be smaller: only the strokes are enlarged.
         strokes = viewer.nearest((self.strokes + 1).astype(np.uint8), self.study.shape)
         return np.where(strokes == 0, found, strokes - np.uint8(1)).astype(np.uint8)
 
@@ -53,7 +53,7 @@ class Work:
         return replace(self, strokes=strokes if (strokes >= 0).any() else None)
 
     def answers(self, segmenter: Segmenter) -> tuple[Answer, ...]:
-        """What is said of each mask."""
+        """The answer about each mask."""
         return tuple(
             answer(
                 self.study,
@@ -82,7 +82,7 @@ class Session:
         return self.studies[self.chosen] if self.studies else None
 
     def with_image(self, study: Study) -> "Session":
-        """With one image more, which is chosen.
+        """The session with one more image, which is chosen.
 
         Raises:
             InputError: there are as many as a session keeps.
@@ -97,25 +97,27 @@ class Session:
         return replace(self, studies=(*self.studies, study), chosen=len(self.studies), work=None)
 
     def with_work(self, work: Work) -> "Session":
-        """With a new answer, which is shown; the oldest go when there are too many."""
+        """The session with a new answer, which is shown; the oldest are dropped when there are too
+        many.
+        """
         works = [*self.works, work]
         while len(works) > 1 and (len(works) > _MAX_WORKS or _pixels(works) > _MAX_PIXELS):
             del works[0]
         return replace(self, works=tuple(works), work=work)
 
     def changed(self, work: Work) -> "Session":
-        """With the answer that is shown replaced by what became of it."""
+        """The session with the shown answer replaced by its new version."""
         works = tuple(work if one is self.work else one for one in self.works)
         return replace(self, works=works, work=work)
 
     def choose(self, number: int) -> "Session":
-        """With another image; its last answer is shown again, if it has one."""
+        """The session with another image, showing its last answer again if it has one."""
         number = min(max(number, 0), len(self.studies) - 1)
         last = next((one for one in reversed(self.works) if one.number == number), None)
         return replace(self, chosen=number, work=last)
 
     def recall(self, index: int) -> "Session":
-        """With an answer of the history shown, and its image chosen."""
+        """The session showing an answer of the history, with its image chosen."""
         work = self.works[index]
         return replace(self, chosen=work.number, work=work)
 
@@ -157,17 +159,17 @@ def dice_between(work: Work) -> float | None:
 
 
 def edges(study: Study) -> tuple[str, str]:
-    """What stands at the left and right edge: the patient's sides where the header gives them.
+    """The letters at the left and right edge: the patient's sides where the header gives them.
 
-    The standard display has columns that run to the patient's left. A picture says nothing of
-    its patient, so nothing is written.
+    The standard display has columns that run to the patient's left. A picture says nothing about
+    its patient, so there are none.
     """
     sure = study.kind == "dicom" and study.oriented and not study.lateral_view
     return ("R", "L") if sure else ("", "")
 
 
 def view(session: Session) -> dict[str, object]:
-    """The viewer's value for what is chosen and shown."""
+    """The viewer's value for the chosen image and the shown answer."""
     study, work = session.study, session.work
     if study is None:
         return {}

@@ -40,7 +40,7 @@ def problem(message: str) -> str:
 
 
 def about(study: Study) -> str:
-    """What is known of an image, and which side of it is the patient's right."""
+    """What is known about an image, and which side of it is the patient's right."""
     height, width = study.shape
     size = f"{width} × {height} pixels"
     if study.spacing:
@@ -54,7 +54,7 @@ def about(study: Study) -> str:
 
 
 def reading(text: str) -> str:
-    """What can be said of a sentence while it is written."""
+    """A hint about the sentence while it is written."""
     if not text.strip():
         return ""
     known = sentence.as_controls(text) is not None
@@ -67,7 +67,7 @@ def reading(text: str) -> str:
 
 
 def warnings(sentences: tuple[str, ...]) -> str:
-    """What must be known before a mask is trusted; nothing where there is nothing."""
+    """What to know before trusting a mask; nothing if there is nothing."""
     if not sentences:
         return ""
     items = "".join(f"<li>{escape(one)}</li>" for one in sentences)

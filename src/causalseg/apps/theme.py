@@ -2,7 +2,7 @@
 
 from typing import Any
 
-# Fonts that a machine has already; one to be fetched would be a request to somewhere else.
+# Fonts that machines already have; any other would be fetched from somewhere else.
 _FONTS = ("-apple-system", "Segoe UI", "Roboto", "Liberation Sans", "sans-serif")
 
 

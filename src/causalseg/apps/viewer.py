@@ -1,4 +1,4 @@
-"""The page's image, on which a mask is seen and corrected: what Python tells it and hears from it.
+"""The page's image, on which a mask is seen and corrected: what Python sends to it and receives.
 
 The viewer itself is `assets/viewer.js`, in gradio's component for HTML of one's own: pictures are
 zoomed, windowed and painted on without asking the server.
@@ -22,7 +22,7 @@ from causalseg.inference.pictures import as_rgb, attention_map
 Pixels = NDArray[np.uint8]
 VIEW = 1024
 """The longer side of what is shown and painted on; downloads keep the source's own size."""
-# Stops of the colour map cividis, which reads the same with every kind of colour vision.
+# Stops of the colour map cividis, which looks the same with every kind of colour vision.
 _COLOURS = ((0, 34, 78), (66, 78, 108), (124, 123, 120), (185, 172, 112), (254, 232, 56))
 MAP_NOTE = (
     "share of the features that is passed on to the causal branch, mean of the stages. It depends "
@@ -58,7 +58,7 @@ def show(
         number: of the image in its session; zoom and grey window stay while it does.
         masks: {0, 1} (h, w) by what the legend calls them; the first can be corrected.
         attention: causal masks by stage, in [0, 1].
-        edges: what is written at the left and right edge.
+        edges: the letters at the left and right edge.
 
     """
     masks = masks or {}
@@ -96,7 +96,7 @@ def painted(data: object, shape: tuple[int, int]) -> Pixels:
     """The mask {0, 1} that the viewer sent after a stroke.
 
     Raises:
-        InputError: it is no picture of the shape that is shown.
+        InputError: it is not a picture of the shape that is shown.
 
     """
     prefix = "data:image/png;base64,"

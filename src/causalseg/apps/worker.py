@@ -10,7 +10,7 @@ from causalseg.errors import InputError
 from causalseg.inference.segmenter import Segmenter
 
 _PAUSE_S = 30.0
-"""Before a job is tried again whose results could not be written, and between sweeps."""
+"""Time before retrying a job whose results could not be written, and between sweeps."""
 _NICENESS = 10
 
 
@@ -31,7 +31,7 @@ class Worker:
         self._wake = threading.Event()
         self._closed = False
         self.current: str | None = None
-        """Id of the job at hand."""
+        """Id of the current job."""
         self._thread = threading.Thread(target=self._run, name="causalseg-jobs", daemon=True)
         self._thread.start()
 
@@ -46,13 +46,13 @@ class Worker:
         self.store.remove(job)
 
     def close(self) -> None:
-        """Stop after the frame at hand; the rest is done when the server runs again."""
+        """Stop after the current frame; the rest is done when the server runs again."""
         self._closed = self._segmenter.stopped = True
         self._wake.set()
         self._thread.join()
 
     def _run(self) -> None:
-        with suppress(OSError, AttributeError):  # Requests go first: somebody waits for them.
+        with suppress(OSError, AttributeError):  # Requests go first, since somebody waits for them.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         while not self._closed:
             self._wake.clear()
@@ -72,10 +72,10 @@ class Worker:
         except Stopped:
             self._segmenter.stopped = self._closed
         except (InputError, OSError):
-            # The disk is full, or the job was removed meanwhile.
+            # the disk is full, or the job was removed meanwhile
             return False
         except Exception as error:
-            # One job must never stop the others.
+            # One job must not stop the others.
             with suppress(InputError, OSError):
                 if job is None:
                     return False

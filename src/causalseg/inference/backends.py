@@ -30,8 +30,8 @@ Run = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
 class ExportedModel(SegmentationModel):
     """An exported file behind the methods of a model: image and tokens to logits.
 
-    The file holds one graph, so that the image is encoded again for each text, and attention maps
-    are not available.
+    The file holds one graph, so the image is encoded again for each text, and there are no
+    attention maps.
     """
 
     config_class = ModelConfig
@@ -134,7 +134,7 @@ def _open_openvino(path: Path, precision: str) -> _Opened:
         core = ov.Core()
         model = core.read_model(path)
         header = model.get_rt_info(KEY).astype(str) if model.has_rt_info(KEY) else None
-        # Left to itself it takes bfloat16 where the processor has it.
+        # By default it takes bfloat16 where the processor has it.
         hint = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
         compiled = core.compile_model(model, "CPU", {**hint, "PERFORMANCE_HINT": "LATENCY"})
     except Exception as error:
@@ -153,7 +153,7 @@ def _open_openvino(path: Path, precision: str) -> _Opened:
 
 
 def _logits(found: Any, images: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    """Logits (B, 1, S, S) as they should be; InputError where the graph gives something else."""
+    """The graph's output, checked to be logits (B, 1, S, S); InputError otherwise."""
     expected = (len(images), 1, *images.shape[2:])
     if not isinstance(found, np.ndarray) or found.shape != expected:
         raise InputError(f"{path} gives {getattr(found, 'shape', found)!s}, not {expected}.")
@@ -180,7 +180,7 @@ def load_runtime(name: str) -> Any:
     from importlib import import_module
 
     if name == "openvino":
-        # None is how Python is told that a module must not be imported.
+        # None tells Python that a module must not be imported.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         return import_module(name)

@@ -1,11 +1,11 @@
-"""Whether an image is of the kind that a model was trained on; said, never a reason to refuse."""
+"""Whether an image is of the kind that a model was trained on: a warning, never a refusal."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from causalseg.inference.formats import Study
 
-# Body parts that writers use for one and the same radiograph.
+# Body parts that writers use for the same radiograph.
 _ONE_REGION = {"LUNG": "CHEST", "LUNGS": "CHEST", "THORAX": "CHEST"}
 
 
@@ -17,8 +17,8 @@ def domain_warnings(study: Study, provenance: Mapping[str, Any]) -> list[str]:
         provenance: the lists `modalities` and `body_parts`, in DICOM's codes, if recorded.
 
     Returns:
-        One sentence for each thing that does not fit or cannot be told. A picture (PNG, JPEG...)
-        claims nothing about itself, so nothing is said about it.
+        One sentence for each thing that does not fit or is unknown. A picture (PNG, JPEG...) claims
+        nothing about itself, so there is nothing to say.
 
     """
     if study.kind == "raster":

@@ -1,4 +1,4 @@
-"""What is kept of a forward pass between its halves, and what comes out of it."""
+"""What is kept between the two halves of a forward pass, and what comes out."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,11 @@ class EncodedImages:
     """What a model computes of images before it reads a text."""
 
     features: Any
-    """Of the model's `encode_image`."""
+    """What the model's `encode_image` returned."""
     count: int
     """Images."""
     summaries: NDArray[np.float32] | None = None
-    """(B, D): what tells an image of the training's kind from another."""
+    """(B, D): features that tell images like those in training from others."""
     unlocated: NDArray[np.float32] | None = None
     """(B, S, S): probabilities of the answer to a sentence that names no place."""
 

@@ -39,7 +39,7 @@ class Parity:
     logit_difference: float
     """Largest absolute difference of a logit."""
     pixel_share: float
-    """Share of pixels whose side of the threshold differs, in [0, 1]."""
+    """Share of pixels that change sides of the threshold, in [0, 1]."""
 
     @property
     def passed(self) -> bool:
@@ -169,7 +169,7 @@ def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) ->
     batch = torch.export.Dim("batch", min=1, max=1 << 14)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        model(*example)  # interpolation weights are made on first use, and not within a trace
+        model(*example)  # interpolation weights are made on first use, not in a trace
         try:
             program = torch.onnx.export(
                 _Graph(model).eval(),

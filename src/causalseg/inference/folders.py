@@ -11,13 +11,13 @@ from causalseg.inputs import regular_file
 
 @dataclass
 class FolderContent:
-    """What a folder holds, folders linked into it included."""
+    """What a folder holds, including folders linked into it."""
 
     usable: list[Path] = field(default_factory=list)
     ignored: int = 0
     """Files that are not images."""
     refused: list[str] = field(default_factory=list)
-    """What cannot be read at all, in words."""
+    """What cannot be read at all, a sentence each."""
 
 
 def search_folder(folder: Path) -> FolderContent:

@@ -1,4 +1,4 @@
-"""What people give as an image, as upright pixels."""
+"""Whatever a user gives as an image, as upright pixels."""
 
 from collections.abc import Mapping
 from pathlib import Path

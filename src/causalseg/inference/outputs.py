@@ -20,7 +20,7 @@ from causalseg.inference.pictures import (
 
 
 class Result(Protocol):
-    """What is drawn of a `causalseg.inference.segmentation.Segmentation`."""
+    """The part of a `causalseg.inference.segmentation.Segmentation` that is drawn."""
 
     @property
     def image(self) -> npt.NDArray[np.uint8]:
@@ -47,8 +47,7 @@ def write_png(pixels: npt.NDArray[Any], path: Path, orientation: int = 1) -> Pat
     """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), as PNG: whole or not at all.
 
     Args:
-        pixels: as they are to be stored.
-        path: of the file.
+        pixels: as they should be stored. path: the file's.
         orientation: EXIF orientation, so that a viewer turns the file as it turns its source.
 
     """

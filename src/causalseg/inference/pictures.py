@@ -1,7 +1,7 @@
 """Overlays and heat maps, drawn with NumPy and Pillow alone.
 
 The causal map is drawn in orange and the confounder map in blue (two of the Okabe-Ito colours),
-which stay apart for every common kind of colour blindness and in print.
+which are told apart with every common kind of colour blindness and in print.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def _blend(
 ) -> npt.NDArray[np.uint8]:
     picture = as_rgb(image)
     target = np.array(colour, dtype=np.float32)
-    # In strips, so that a picture of 80 million pixels needs no gigabytes of floats.
+    # In strips, so that a picture of 80 million pixels does not need gigabytes of floats.
     for top in range(0, len(picture), _STRIP):
         strip = picture[top : top + _STRIP]
         base = strip.astype(np.float32)
@@ -81,7 +81,7 @@ def overlay(
         image: uint8 (H, W) or (H, W, 3).
         mask: (H, W), anything but 0 is inside.
         colour: red, green, blue in 0..255.
-        opacity: of the tint, in [0, 1]; the outline is opaque.
+        opacity: the tint's, in [0, 1]; the outline is opaque.
 
     Returns:
         uint8 (H, W, 3). Pixels outside the mask are the image's own.
@@ -105,7 +105,7 @@ def heatmap(
         image: uint8 (H, W) or (H, W, 3).
         values: (h, w) in [0, 1], resized bilinearly to the image.
         colour: red, green, blue in 0..255.
-        opacity: where the map is 1.
+        opacity: that where the map is 1.
 
     Returns:
         uint8 (H, W, 3).

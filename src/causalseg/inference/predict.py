@@ -26,7 +26,9 @@ RESULT = "result.json"
 
 
 def request_digest(item: Item, options: PredictOptions) -> str:
-    """SHA-256 of everything that decides an item's results, the source's size and time too."""
+    """SHA-256 of everything that decides an item's results, including the source's size and
+    time.
+    """
     settings = asdict(options)
     del settings["resume"]
     request = [
@@ -46,7 +48,7 @@ def _source_files(item: Item) -> list[Path]:
 
 
 def is_done(folder: Path, digest: str) -> bool:
-    """Whether a folder holds the whole results of this very request, each file as it was made."""
+    """Whether a folder holds the whole results of exactly this request, each file unchanged."""
     try:
         record = read_json(folder / RESULT)
         files = record["sha256"]
@@ -104,7 +106,8 @@ def predict_one(
     except MemoryError:
         reason = "it does not fit into memory."
     except Exception as error:
-        # One bad file must never stop the rest, and a message may quote the file: name the kind.
+        # One bad file must not stop the rest; the message may quote the file, so name only its
+        # kind.
         reason = f"unexpected {type(error).__name__}: please report it."
     return {
         "row": item.row,
@@ -119,7 +122,7 @@ def predict_one(
 
 
 def _without_paths(reason: str, item: Item) -> str:
-    """A message that names no scan by its path, which may hold patient data."""
+    """The message without the path of a scan, which may hold patient data."""
     if item.is_picture:
         return reason
     for path in (*item.files, item.image):
@@ -171,7 +174,7 @@ def _predict(
 
 
 def _check_quality(answers: Sequence[TrackAnswer], least: float | None) -> None:
-    """Raise SetAsideError where a mask can be expected to be worse than a user accepts."""
+    """Raise SetAsideError where a mask's expected Dice is lower than the user accepts."""
     if least is None:
         return
     for answer in answers:
@@ -198,7 +201,7 @@ def _said(record: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
     masks = record["masks"]
     notes = list(record["warnings"])
     for mask in masks:
-        # With several texts a warning says which it is about, unless it holds for all of them.
+        # With several texts a warning says which one it is about, unless it holds for all.
         for note in mask["warnings"]:
             shared = all(note in other["warnings"] for other in masks)
             notes.append(note if shared else f"{mask['text']!r}: {note}")

@@ -13,7 +13,7 @@ from causalseg.inference.backends import DISABLED_OPTIMIZERS
 
 MIN_CHANNELS = 16
 """Convolutions that read fewer channels stay in float32: the first one, whose input is the image,
-and those that interpolate, whose nine taps are the decoder's answer. Both cost next to nothing."""
+and those that interpolate, whose nine taps are the decoder's answer. Both cost almost nothing."""
 
 
 def quantise(source: Path, out: Path, images: Tensor, tokens: Tensor) -> int:
@@ -91,7 +91,7 @@ def wide_convolutions(graph: Any) -> list[str]:
 
 
 def _fold_constants(source: Path, out: Path) -> None:
-    """Have ONNX Runtime compute what depends on weights alone, as the decoder's taps do."""
+    """Let ONNX Runtime compute what depends on weights alone, such as the decoder's taps."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()

@@ -1,4 +1,4 @@
-"""Archives: the same `predict_one` in a pool of Ray actors, one shard of the manifest a task."""
+"""Archives: the same `predict_one` in a pool of Ray actors, one shard of the manifest per task."""
 
 import logging
 import os
@@ -32,7 +32,7 @@ class Pool:
     """GPUs for each worker; 0.5 lets two workers share one."""
     shard_rows: int = 1000
     address: str | None = None
-    """Of a running cluster (`auto` finds it); None starts one on this machine."""
+    """Address of a running cluster (`auto` finds it); None starts one on this machine."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "cpus", "shard_rows"):
@@ -45,7 +45,7 @@ class Pool:
 def run_job(
     manifest: Path, out: Path, checkpoint: Path, options: PredictOptions, pool: Pool
 ) -> Iterator[Shard]:
-    """Segment what is not done; yields every shard once, those of earlier runs first.
+    """Segment what is not done yet; yields every shard once, those of earlier runs first.
 
     A shard with failed rows is tried again; its finished images are kept.
 
@@ -137,7 +137,9 @@ class _Worker:
     def _line(
         self, row: Mapping[str, Any], records: Mapping[str, Any], bad: Mapping[int, str]
     ) -> dict[str, Any]:
-        """What the index says of a row. No path, which may hold patient data: the row tells."""
+        """A row's line in the index. No path, which may hold patient data: the row number
+        identifies it.
+        """
         if row["row"] in bad:
             return {"row": row["row"], "name": "", "status": "failed", "warnings": [],
                     "reason": bad[row["row"]], "seconds": 0.0}  # fmt: skip
@@ -151,7 +153,7 @@ def _start(ray: Any, pool: Pool) -> bool:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if pool.address is None:
-        # One core more than the workers': Ray's own tasks must find room.
+        # One core more than the workers need, for Ray's own tasks.
         cores = pool.workers * pool.cpus + 1
         options |= {"address": "local", "num_cpus": cores, "include_dashboard": False}
     else:

@@ -1,4 +1,4 @@
-"""What is to be segmented: images from arguments and folders, prompts from tables."""
+"""What to segment: images from arguments and folders, prompts from tables."""
 
 import hashlib
 import os
@@ -49,7 +49,7 @@ class Item:
 
     @property
     def is_picture(self) -> bool:
-        """PNG, JPEG, TIFF or BMP, whose path may be told."""
+        """PNG, JPEG, TIFF or BMP, whose path may be shown."""
         return self.image.lower().endswith(SUFFIXES)
 
     @property
@@ -122,7 +122,7 @@ def name_items(items: Iterable[Item]) -> tuple[Item, ...]:
     plain = [_plain_name(item.image) for item in items]
     count = Counter(name.lower() for name in plain if name)
     names: list[str] = []
-    for digits in (12, 64):  # someone may have made two paths whose hashes begin alike
+    for digits in (12, 64):  # two paths may have been made whose hashes begin alike
         names = [
             name if name and count[name.lower()] == 1 else _hashed_name(item.image, digits)
             for item, name in zip(items, plain, strict=True)
@@ -266,4 +266,4 @@ def _json_rows(text: str) -> Iterator[RequestRow]:
 
 
 read_table = read_requests
-"""The earlier name, which scripts of users still have."""
+"""The earlier name, which users' scripts may still use."""

@@ -1,4 +1,4 @@
-"""From what a user writes to what a model is given, with everything that must be said about it.
+"""From what a user writes to what a model is given, with all warnings about it.
 
 A checkpoint says in its provenance whether its captions are chest captions, whose sides they mean
 and in which wording they are. A sentence for such a model is read (`causalseg.text.reading`) and
@@ -35,13 +35,13 @@ _CHEST = ("qata", "mosmed")
 
 @dataclass(frozen=True)
 class CaptionKind:
-    """How the captions of a chest checkpoint are: kept in its provenance as `captions`."""
+    """What a chest checkpoint's captions are like; kept in its provenance as `captions`."""
 
     sides: Sides = "viewer"
     wording: LungWording = "sgseg"
     """Of the sentences that are composed for it."""
     also: tuple[LungWording, ...] = ()
-    """Wordings that its captions had besides, whose captions are given as they are."""
+    """Other wordings that its captions had; captions in these are given as they are."""
 
     def to_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
@@ -65,18 +65,20 @@ class Sentence:
     something else than the model segments."""
     status: str = "as written"
     patient_sides: frozenset[str] | None = frozenset()
-    """Lungs named, in the patient's sides; None where a side is named and whose is not known."""
+    """Lungs named, in the patient's sides; None where a side is named but not whose."""
     warnings: tuple[str, ...] = field(default=())
 
     def about(self, *, pixels: int) -> tuple[str, ...]:
-        """The warnings of this sentence's mask, which has so many pixels."""
+        """The warnings for this sentence's mask, which has that many pixels."""
         if self.empty or pixels:
             return self.warnings
         return (*self.warnings, NOTHING_FOUND)
 
 
 def segment_notes(read_as: str, meant: str, warnings: Sequence[str]) -> list[str]:
-    """What the description of a DICOM segment says of its sentence: how read, why empty."""
+    """What a DICOM segment's description says about its sentence: how it was read, why it is
+    empty.
+    """
     empty = [
         note for note in warnings if note in (NOTHING_SAID, NOTHING_FOUND) or NOT_SEGMENTED in note
     ]
@@ -84,10 +86,9 @@ def segment_notes(read_as: str, meant: str, warnings: Sequence[str]) -> list[str
 
 
 def caption_kind(provenance: Mapping[str, Any]) -> CaptionKind | None:
-    """How a checkpoint's captions are, or None where it has no reading.
-
-    A checkpoint of before this was recorded is a chest one if its data is: its card, or the folder
-    that it was trained on, names QaTa-COV19 or MosMedData+.
+    """What a checkpoint's captions are like, or None where it does not read. A checkpoint from
+    before this was recorded is a chest one if its data is: its card, or the folder that it was
+    trained on, names QaTa-COV19 or MosMedData+.
     """
     recorded = provenance.get("captions")
     if isinstance(recorded, Mapping):
@@ -149,10 +150,10 @@ def read_for(
 
     Args:
         provenance: the checkpoint's.
-        text: as written; a sentence that is read already is given back.
+        text: as written; a sentence that was read already is returned.
         sides: whose left is meant where the text does not say so: by default the patient's, and in
             the wording of QaTa-COV19's captions the viewer's.
-        strict: refuse what is not read, in place of a warning.
+        strict: refuse what is not read, instead of warning.
 
     Raises:
         InputError: the text cannot be used at all (`clean_text`), an unknown `sides`, or `strict`
@@ -268,7 +269,7 @@ def _unread(text: str, cleaned: str, found: Reading, *, strict: bool) -> Sentenc
 
 
 def _meant(found: Reading) -> str:
-    """Which lungs, in words, and whose sides the text's were taken for."""
+    """Which lungs, in words, and whose sides the text was taken to mean."""
     zones = found.asked("viewer")
     if not zones:
         return ""

@@ -22,7 +22,7 @@ JOB = "job.json"
 
 @dataclass(frozen=True)
 class Shard:
-    """How a shard went, in rows of the manifest."""
+    """How a shard went, counted in rows of the manifest."""
 
     number: int
     done: int
@@ -39,7 +39,7 @@ def shard_folder(out: Path, number: int) -> Path:
 def open_job(
     manifest: Path, out: Path, options: PredictOptions, shard_rows: int, *, again: str
 ) -> int:
-    """Check the manifest and make `OUT` ready for it.
+    """Check the manifest and prepare `OUT` for it.
 
     Args:
         manifest: Parquet with the columns `image` and `text` (and, if wanted, `slice`).
@@ -87,7 +87,7 @@ def read_shards(manifest: Path, shard_rows: int) -> Iterator[Any]:
     file = _open(manifest)
     columns = [name for name in ("image", "text", "slice") if name in file.schema_arrow.names]
     number, rest = 0, None
-    # Batches of a file may be shorter than asked for, where its row groups end.
+    # Batches of a file may be shorter than requested where its row groups end.
     for batch in file.iter_batches(batch_size=shard_rows, columns=columns):
         table = pa.Table.from_batches([batch])
         rest = table if rest is None else pa.concat_tables([rest, table])

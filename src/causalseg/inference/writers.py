@@ -133,7 +133,7 @@ def _measures(study: Study, answer: TrackAnswer) -> dict[str, Any]:
 def sentence_warnings(
     segmenter: "Segmenter", study: Study, sentences: Sequence[Sentence]
 ) -> list[str]:
-    """What must be said about each text: words cut off, and sides that cannot be trusted."""
+    """Warnings about each text: words cut off, and sides that cannot be trusted."""
     from causalseg.inference.formats.orientation import side_warnings
 
     notes: dict[str, None] = {}

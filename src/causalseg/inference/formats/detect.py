@@ -1,4 +1,4 @@
-"""Which reader a file needs: told by its first bytes, not by its name."""
+"""Which reader a file needs, by its first bytes and not its name."""
 
 import gzip
 import zlib
@@ -15,7 +15,7 @@ _NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz")
 
 
 def shown(path: object) -> str:
-    """A path fit for one line of a terminal: control characters escaped, cut in the middle."""
+    """A path that fits one line of a terminal: control characters escaped, cut in the middle."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
     return text if len(text) <= 200 else f"{text[:90]}...{text[-90:]}"
 
@@ -67,7 +67,7 @@ def read_study(
         path: PNG, JPEG, TIFF, BMP, DICOM or NIfTI; the content decides. Or a folder that holds
             the slices of one DICOM series.
         axis: the plane in which a NIfTI volume is cut: axial, coronal or sagittal.
-        window: (center, width) for DICOM and NIfTI, in place of the header's or of min..max.
+        window: (center, width) for DICOM and NIfTI, instead of the header's or of min..max.
 
     Raises:
         InputError: one sentence about the file. For DICOM and NIfTI it does not name the file,

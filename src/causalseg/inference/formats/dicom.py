@@ -1,7 +1,7 @@
 """DICOM in: any transfer syntax that a plugin decodes, single or multi-frame, grey or colour.
 
-Messages never contain a value of the header beyond coded ones (modality, body part), so that no
-patient data reaches a terminal or a log.
+Messages contain no value of the header except coded ones (modality, body part), so no patient data
+reaches a terminal or a log.
 """
 
 import io
@@ -71,7 +71,7 @@ def read_dicom_header(path: Path, *, pixels: bool = False) -> Any:
     """The pydicom data set of a file, by default up to its pixels.
 
     Raises:
-        InputError: no DICOM, truncated, or of a kind that could expand without bound.
+        InputError: not DICOM, truncated, or of a kind that could expand without bound.
 
     """
     with quiet():
@@ -89,7 +89,7 @@ def read_dicom_header(path: Path, *, pixels: bool = False) -> Any:
                     )
             dataset = dcmread(io.BytesIO(content), force=True, stop_before_pixels=not pixels)
             if "TransferSyntaxUID" not in dataset.file_meta:
-                # An old file without the group that names it: as the parser found it.
+                # An old file that does not name it: as the parser found it.
                 implicit = dataset.original_encoding[0]
                 dataset.file_meta.TransferSyntaxUID = _IMPLICIT if implicit else _EXPLICIT
             return dataset
@@ -98,14 +98,14 @@ def read_dicom_header(path: Path, *, pixels: bool = False) -> Any:
         except OSError as error:
             raise InputError(f"the DICOM file cannot be opened ({error.strerror}).") from None
         except Exception as error:
-            # pydicom raises whatever its parser ran into, and quotes values in the message.
+            # pydicom raises whatever its parser ran into, with values in the message.
             raise InputError(
                 f"the DICOM file is damaged or truncated ({type(error).__name__})."
             ) from None
 
 
 def _code(value: Any) -> str | None:
-    """A coded value fit to be shown, or None."""
+    """A coded value that may be shown, or None."""
     text = str(value or "").strip().upper()
     return text if _CODE.fullmatch(text) else None
 
@@ -225,7 +225,7 @@ def _spacing(dataset: Any, frames: int) -> tuple[tuple[float, float] | None, lis
 
 
 def _laterality(dataset: Any) -> str | None:
-    """The side, L or R, where the header says that the image shows that one only, else None."""
+    """The side, L or R, if the header says that the image shows only that one, else None."""
     value = (
         frame_attribute(dataset, 0, "FrameAnatomySequence", "FrameLaterality")
         or dataset.get("ImageLaterality")
@@ -244,14 +244,14 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
 
     Args:
         path: one file, with or without the preamble.
-        window: (center, width) in the units after the modality transform, in place of the
-            header's first window.
+        window: (center, width) in the units after the modality transform, instead of the header's
+            first window.
 
     Raises:
         InputError: not an image, damaged, too large, or not decodable.
 
     """
-    # Values are parsed when they are looked at, so all of it is done in silence.
+    # Values are parsed when they are accessed, so the parser is silent throughout.
     with quiet():
         dataset = read_dicom_header(path, pixels=True)
         try:
@@ -261,7 +261,7 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
         except MemoryError:
             raise InputError("the DICOM image does not fit into memory.") from None
         except Exception as error:
-            # A value that cannot be parsed raises one of many kinds, and is quoted.
+            # A value that cannot be parsed raises one of many kinds, which quote it.
             raise InputError(
                 f"the DICOM header contradicts itself ({type(error).__name__})."
             ) from None

@@ -54,7 +54,7 @@ def palette_frame(stored: npt.NDArray[Any], palette: npt.NDArray[np.uint8], firs
 
 
 def colour_scale(stored: npt.NDArray[Any], dataset: Any) -> tuple[int, list[str]]:
-    """Bits of a colour sample, from what is declared and the largest sample, and warnings."""
+    """Bits of a colour sample, from the declared bits and the largest sample, and warnings."""
     declared = int(dataset.BitsStored)
     if declared <= 8:
         return 8, []

@@ -10,7 +10,7 @@ from causalseg.data.images import check_claim
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom_stream import stream_size, unmarked_colours
 
-# One decoder for each compressed syntax, so that what is installed besides changes nothing.
+# One decoder for each compressed syntax, so that other installed plugins change nothing.
 # RLE has pydicom's own: a faster plugin panics on damaged files and prints a traceback.
 DECODERS = {
     "1.2.840.10008.1.2.4.50": "pillow",
@@ -36,7 +36,7 @@ PACKAGES = {
 _LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 _EXTENDED = "1.2.840.10008.1.2.4.51"
 _JPEG = ("1.2.840.10008.1.2.4.50", _EXTENDED)
-# By how much lossy coding may take a colour out of its range.
+# How far lossy coding may take a colour out of its range.
 _LOSS = 24
 
 
@@ -64,8 +64,8 @@ def stored_values(dataset: Any, frames: int) -> tuple[npt.NDArray[Any], list[str
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        # Decoders are native code behind several plugins, without a common base class; a panic of
-        # one written in Rust is not even an Exception.
+        # Decoders are native code behind several plugins; their errors share no base class, and a
+        # panic of one written in Rust is not even an Exception.
         raise InputError(
             f"the DICOM pixels cannot be decoded ({type(error).__name__}): the file is truncated "
             "or damaged."
@@ -108,7 +108,7 @@ def _by_libjpeg(dataset: Any, frames: int) -> npt.NDArray[Any]:
     from pydicom.pixels import convert_color_space
 
     colour = int(dataset.get("SamplesPerPixel") or 1) == 3
-    # The samples as they are: what they mean is the header's to say.
+    # The samples as they are: the header says what they mean.
     space = "RGB" if colour else "GRAYSCALE"
     decoded = []
     for stream in generate_frames(dataset.PixelData, number_of_frames=frames):
@@ -157,10 +157,9 @@ def _check_streams(dataset: Any, frames: int) -> bool:
 
 
 def _unmarked(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[str]]:
-    """Samples of a JPEG without a colour mark whose header says RGB: as the samples have it.
-
-    YCbCr that was made of RGB gives RGB within 0..255 again, while RGB taken for YCbCr leaves
-    that range wherever it is dark, bright or colourful.
+    """Samples of a JPEG without a colour mark whose header says RGB: the samples decide. YCbCr that
+    was made from RGB gives RGB within 0..255 again, while RGB read as YCbCr leaves that range
+    wherever it is dark, bright or colourful.
     """
     from pydicom.pixels import convert_color_space
 
@@ -178,7 +177,7 @@ def _unmarked(stored: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], list[str]]:
 
 
 def _settled(stored: npt.NDArray[Any], dataset: Any) -> tuple[npt.NDArray[Any], list[str]]:
-    """Stored values with Bits Stored and High Bit heeded, healed where the values tell how.
+    """Stored values by Bits Stored and High Bit, corrected where the values show how.
 
     Raises:
         InputError: High Bit contradicts Bits Stored and the values fit neither reading.

@@ -37,8 +37,8 @@ def window(
     Args:
         values: after the modality transform, any shape.
         center: c, in the units of `values`.
-        width: w, more than 0. LINEAR is defined from 1 on; a smaller width, which means values
-            of a fine scale, is taken as LINEAR_EXACT.
+        width: w, more than 0. LINEAR is defined from 1 on; a smaller width, which means values of a
+            fine scale, is treated as LINEAR_EXACT.
         function: LINEAR `(x - (c - 0.5)) / (w - 1) + 0.5`, LINEAR_EXACT `(x - c) / w + 0.5`, or
             SIGMOID `1 / (1 + exp(-4 (x - c) / w))`.
 
@@ -72,7 +72,7 @@ def to_bytes(values: Values) -> Pixels:
 
 
 def numbers(value: Any) -> list[float | None]:
-    """The numbers of an element of any multiplicity; None for one that is empty or no number."""
+    """The numbers of an element of any multiplicity; None for one that is empty or not a number."""
     if value is None or isinstance(value, str) or not hasattr(value, "__iter__"):
         value = [value]
     found: list[float | None] = []
@@ -86,7 +86,7 @@ def numbers(value: Any) -> list[float | None]:
 
 
 def header_number(value: Any) -> float | None:
-    """The first number of an element; None where it is missing, empty or no number."""
+    """The first number of an element; None where it is missing, empty or not a number."""
     return next(iter(numbers(value)), None)
 
 
@@ -131,7 +131,7 @@ def padding_of(levels: Values, dataset: Any) -> Bools:
 
 
 def _as_stored(value: int, dataset: Any) -> float:
-    """A number as pixels of this object can hold it, whatever its value representation was.
+    """A number in the range of this object's pixels, whatever its value representation.
 
     A padding of -2000 is often written as the unsigned 63536.
     """
@@ -142,7 +142,7 @@ def _as_stored(value: int, dataset: Any) -> float:
 
 
 def _windows(dataset: Any, frame: int) -> Iterator[tuple[float, float]]:
-    """The header's windows that can be used, in its order."""
+    """The header's usable windows, in its order."""
     group = "FrameVOILUTSequence"
     centers = numbers(frame_attribute(dataset, frame, group, "WindowCenter"))
     widths = numbers(frame_attribute(dataset, frame, group, "WindowWidth"))
@@ -186,12 +186,12 @@ def _by_table(table: Table, values: Values) -> tuple[Values, list[str]]:
 def _levels(stored: npt.NDArray[Any]) -> tuple[Values, Bools, npt.NDArray[Any] | None]:
     """The values a frame may hold, which of them it does, and each pixel's place among them.
 
-    Where there would be too many, the pixels themselves, all of them present, and no places.
+    Where there would be too many values: the pixels themselves, all as present, and no places.
     """
     if stored.dtype.kind in "iu":
         low, high = int(stored.min()), int(stored.max())
         if high - low < 65536:
-            # Differences modulo the word, so that signed and unsigned ones are right alike.
+            # Differences modulo the word, which are right for signed and unsigned values.
             word = np.dtype(f"u{stored.dtype.itemsize}")
             words = stored.astype(stored.dtype.newbyteorder("="), copy=False).view(word)
             places = (words - np.array(low).astype(word)).astype(np.uint16)
@@ -216,7 +216,7 @@ def grey_frame(
     frame: int,
     chosen: tuple[float, float] | None,
 ) -> tuple[Pixels, list[str]]:
-    """One stored monochrome frame (H, W) as it is to be displayed.
+    """One stored monochrome frame (H, W) as it should be displayed.
 
     Args:
         stored: integers (or floats) as decoded.

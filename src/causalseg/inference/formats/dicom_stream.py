@@ -4,10 +4,10 @@ from causalseg.errors import InputError
 
 
 def _codestream(stream: bytes) -> bytes:
-    """The JPEG 2000 codestream inside JP2 boxes; any other stream as it is.
+    """The JPEG 2000 codestream inside JP2 boxes; any other stream unchanged.
 
     Raises:
-        InputError: a box that goes nowhere, on which parsers have been seen to loop for ever.
+        InputError: a box that leads nowhere, on which parsers have been seen to loop forever.
 
     """
     if not stream.startswith(b"\x00\x00\x00\x0cjP  "):
@@ -41,7 +41,7 @@ def _segments(stream: bytes) -> list[tuple[int, bytes]]:
 
 
 def _is_frame(marker: int) -> bool:
-    """Start of frame: C0..CF but for tables and reserved ones; F7 in JPEG-LS."""
+    """Start of frame: C0..CF except tables and reserved ones; F7 in JPEG-LS."""
     return marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC))
 
 
@@ -65,10 +65,10 @@ def stream_size(stream: bytes) -> tuple[int, int] | None:
 
 
 def unmarked_colours(stream: bytes) -> bool:
-    """Whether a JPEG of three components has no word about its colours.
+    """Whether a JPEG of three components says nothing about its colours.
 
-    Neither a JFIF nor an Adobe marker, and no components called R, G and B: every decoder takes
-    it for YCbCr then.
+    Neither a JFIF nor an Adobe marker, and no components called R, G and B: every decoder then
+    takes it for YCbCr.
     """
     for marker, content in _segments(stream):
         if (marker == 0xE0 and content[:4] == b"JFIF") or (

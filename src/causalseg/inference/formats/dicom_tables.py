@@ -11,7 +11,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Table:
-    """A lookup table as its descriptor and data have it."""
+    """A lookup table as given by its descriptor and data."""
 
     entries: Values
     first: int
@@ -23,8 +23,8 @@ class Table:
     def bits_used(self) -> int:
         """Bits of an entry, as declared unless the entries say otherwise.
 
-        Tables that declare 16 bits and hold 8 or 12 are common, and shown as declared they are
-        black; entries beyond what is declared come as well.
+        Tables that declare 16 bits and hold 8 or 12 are common, and would look black as declared;
+        there are also tables with entries beyond what they declare.
         """
         return bits_used(int(self.entries.max()), self.bits)
 
@@ -35,7 +35,7 @@ class Table:
         return found
 
     def placed(self, low: float, high: float) -> "Table":
-        """The table with its first value read as signed or unsigned, as the values low..high ask.
+        """The table with its first value read as signed or unsigned, to suit the values low..high.
 
         The descriptor has one value representation for three numbers, so writers that mean -1024
         write 64512, and the other way round.
@@ -56,7 +56,7 @@ def is_little(dataset: Any) -> bool:
 
 
 def bits_used(largest: int, declared: int) -> int:
-    """Bits in which values are meant to be, from the largest of them and what is declared."""
+    """Bits in which values are meant, from the largest of them and what is declared."""
     needed = largest.bit_length()
     return max(needed, 1) if needed > declared or needed <= declared - 2 else declared
 
@@ -86,12 +86,12 @@ def read_lookup_table(
 
 def _entries(content: Any, count: int, bits: int, order: str) -> npt.NDArray[Any] | None:
     if isinstance(content, (bytes, bytearray)):
-        if len(content) in (count, count + count % 2):  # a byte an entry, padded to even
+        if len(content) in (count, count + count % 2):  # a byte per entry, padded to even
             return np.frombuffer(content, np.uint8)[:count]
         return np.frombuffer(content[: len(content) // 2 * 2], f"{order}u2")[:count]
     if content is None:
         return None
     numbers = np.atleast_1d(np.asarray(content, dtype=np.int64)) & 0xFFFF
-    if bits <= 8 and len(numbers) == (count + 1) // 2 < count:  # two entries a word
+    if bits <= 8 and len(numbers) == (count + 1) // 2 < count:  # two entries per word
         return numbers.astype("<u2").view(np.uint8)[:count]
     return numbers[:count]

@@ -93,7 +93,7 @@ def read_nifti(
 
 
 def _millimetres(header: Any) -> float:
-    """Millimetres in the header's unit of length; an unknown one is taken for millimetres."""
+    """Millimetres per unit of length in the header; an unknown unit is taken as millimetres."""
     return {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)
 
 
@@ -104,7 +104,7 @@ def _disagreement(header: Any) -> list[str]:
     codes = nibabel_().aff2axcodes
     try:
         same = codes(header.get_qform()) == codes(header.get_sform())
-    except Exception:  # A quaternion that is none.
+    except Exception:  # not a quaternion
         return ["the NIfTI header's qform is damaged: the sform was taken."]
     if same:
         return []

@@ -22,7 +22,7 @@ def nibabel_() -> Any:
         import nibabel
     except ImportError as error:
         raise InputError("reading NIfTI needs an extra: pip install 'causalseg[dicom]'.") from error
-    # Its messages about a header may quote free text from it.
+    # Its messages may quote free text from the header.
     logging.getLogger("nibabel.global").setLevel(logging.CRITICAL + 1)
     return nibabel
 
@@ -41,7 +41,7 @@ def load_volume(path: Path) -> Volume:
     """Read a volume's header and voxels, at a cost bounded by the files' length.
 
     Raises:
-        InputError: no NIfTI, damaged, of several volumes, too large, or without its other file.
+        InputError: not NIfTI, damaged, of several volumes, too large, or without its other file.
 
     """
     nibabel = nibabel_()
@@ -54,7 +54,7 @@ def load_volume(path: Path) -> Volume:
         except MemoryError:
             raise InputError("the NIfTI volume does not fit into memory.") from None
         except Exception as error:
-            # nibabel raises many kinds for one fact: the file is not what its header says.
+            # nibabel raises many kinds of errors where a file is not what its header says.
             raise InputError(
                 f"the NIfTI file is damaged or truncated ({type(error).__name__})."
             ) from None
@@ -92,7 +92,7 @@ def _is_gzip(path: Path) -> bool:
 
 
 def _start(path: Path, length: int) -> bytes:
-    """The first bytes, inflated where the file is compressed, and no more of them than asked."""
+    """The first bytes, inflated where the file is compressed, and no more than asked for."""
     with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
         return file.read(length)
 

@@ -36,7 +36,7 @@ LATERAL_VIEWS = ("LL", "RL", "LLD", "RLD", "LLO", "RLO", "LATERAL", "ML", "LM")
 
 
 def names_plane(cosines: Sequence[float | None]) -> bool:
-    """Whether six numbers are two directions at right angles, within a tenth, as they must be."""
+    """Whether six numbers are two directions at right angles, within a tenth."""
     numbers = [number for number in cosines if number is not None]
     if len(cosines) != 6 or len(numbers) != 6:
         return False
@@ -79,7 +79,7 @@ def display_of(columns: str, rows: str) -> Display | None:
 
 
 def orientation_warnings(display: Display | None, turn: str) -> list[str]:
-    """What the report says about the turn, in one sentence."""
+    """One sentence about the turn, for the report."""
     if display is None:
         return [
             "the header does not say which way the patient lies (no Image Orientation (Patient), "
@@ -105,7 +105,7 @@ def orientation_warnings(display: Display | None, turn: str) -> list[str]:
 def side_warnings(
     sides: frozenset[str] | None, laterality: str | None, lateral_view: bool, known: bool
 ) -> list[str]:
-    """What a prompt that names a side must be told, from the header alone.
+    """Warnings for a prompt that names a side, from the header alone.
 
     Args:
         sides: the lungs asked for, "left" and "right" as the patient's; None where the prompt

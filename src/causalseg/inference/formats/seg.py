@@ -1,4 +1,4 @@
-"""DICOM Segmentation out (PS3.3 A.51), one segment a prompt, written by highdicom.
+"""DICOM Segmentation out (PS3.3 A.51), one segment per prompt, written by highdicom.
 
 Sides are never coded: what "left" means to a model is decided by its training captions, while a
 code for the left lung means the patient's. The prompt itself is in the segment's description.
@@ -30,9 +30,8 @@ MAX_DESCRIPTION = 1024
 
 
 def described(text: str, notes: Sequence[str]) -> str:
-    """A segment's description: the prompt and what must be said of it, whole notes only.
-
-    The attribute holds 1024 characters; where notes do not fit, the last words say so.
+    """A segment's description: the prompt and its notes. The attribute holds 1024 characters; notes
+    are kept whole, and the last words say if some did not fit.
     """
     more = " | more: see result.json"
     found = text
@@ -94,7 +93,9 @@ def _label(prompt: str) -> str:
 
 
 def _stack(study: Study, arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    """Displayed stacks, one (n, H, W) a prompt, as (n, H, W, prompts) in the source's geometry."""
+    """Displayed stacks, one (n, H, W) per prompt, as (n, H, W, prompts) in the source's
+    geometry.
+    """
     return np.stack(
         [np.stack([study.display.undo(frame) for frame in array]) for array in arrays], axis=-1
     )
@@ -116,7 +117,7 @@ def write_seg(
     Args:
         study: what `read_dicom` returned.
         prompts: up to 1024 characters each (the segment's description).
-        arrays: one (n, H, W) stack a prompt in the standard display: uint8 masks of 0 and 1 for
+        arrays: one (n, H, W) stack per prompt in the standard display: uint8 masks of 0 and 1 for
             "binary", float probabilities in [0, 1] for "fractional" (stored in steps of 1/255).
         path: where to write; the caller renames it when this returns.
         seg_type: "binary" or "fractional".
@@ -190,7 +191,7 @@ def _save(
         transfer_syntax_uid=UID(ExplicitVRLittleEndian),
         omit_empty_frames=False,
     )
-    # Whatever the source's character set: a prompt may be in any script.
+    # UTF-8, whatever the source has: a prompt may be in any script.
     segmentation.decode()
     segmentation.SpecificCharacterSet = "ISO_IR 192"
     segmentation.SeriesDescription = "causalseg (research only)"
@@ -203,7 +204,7 @@ def read_seg(path: Path, sources: Sequence[str] = ()) -> npt.NDArray[np.float64]
     """The segments of a DICOM SEG, in the order of the source's frames.
 
     Args:
-        path: of the SEG.
+        path: the SEG's.
         sources: SOP instance UIDs of the images of a series, in their order; a single source
             need not be named.
 
@@ -248,7 +249,7 @@ def _verify(
     seg_type: SegType,
     prompts: Sequence[str],
 ) -> None:
-    """Read the file by pydicom and by highdicom, as others will, before anybody gets it."""
+    """Read the file with pydicom and highdicom, as others will, before anybody gets it."""
     import highdicom
     from pydicom import dcmread
 

@@ -1,9 +1,9 @@
-"""The source of a DICOM SEG, fit to be referred to: a copy whose loose values are mended.
+"""The source of a DICOM SEG, made fit to refer to: a copy whose faulty values are mended.
 
 A SEG copies the patient's and the study's attributes, and a writer that keeps to the standard
-refuses values that do not. Archives hold many: `Male`, `2020-01-01`, `14:04:38`, `45`, names in a
-character set that is not the declared one. They are brought to the standard's form where that is
-certain, and left empty (or out) where it is not; the source itself is never changed.
+refuses values that do not conform. Archives hold many: `Male`, `2020-01-01`, `14:04:38`, `45`,
+names in a character set that is not the declared one. They are brought to the standard's form where
+that is certain, and left empty (or out) where it is not; the source itself is never changed.
 """
 
 import datetime
@@ -38,15 +38,15 @@ _DATE = re.compile(r"(\d{4})[-./]?(\d{2})[-./]?(\d{2})")
 _TIME = re.compile(r"(\d{1,2}):?(\d{2})?:?(\d{2})?(\.\d{1,6})?")
 _DATE_TIME = re.compile(r"\d{4,14}(\.\d{1,6})?([+-]\d{4})?")
 _TEXT = ("LO", "SH", "LT", "ST", "UT", "UC", "PN")
-# Nominal, for images that have none: readers of SEG demand one beside the pixel spacing.
+# Nominal, for images that have none: readers of SEG require one beside the pixel spacing.
 NOMINAL_THICKNESS = 1.0
 
 
 def fit_source(source: Any) -> tuple[Any, list[str]]:
-    """A copy of a data set, without its pixels, that a SEG can be made of, and warnings.
+    """A copy of a data set, without its pixels, from which a SEG can be made, and warnings.
 
     Raises:
-        UnfitSourceError: it lacks an identity that nobody can make up.
+        UnfitSourceError: it lacks an identifier that cannot be invented.
 
     """
     from pydicom.dataset import Dataset
@@ -79,7 +79,7 @@ def fit_source(source: Any) -> tuple[Any, list[str]]:
 def _is_uid(source: Any, name: str) -> bool:
     try:
         value = source.get(name)
-    except Exception:  # A value representation that does not exist.
+    except Exception:  # not an existing value representation
         return False
     return isinstance(value, str) and bool(value)
 
@@ -128,7 +128,7 @@ def _value(element: Any, vr: str) -> Any:
     if element.value is None or element.VM == 0:
         return element.value
     if element.VM > 1 and dictionary_VM(element.tag) == "1":
-        # A backslash in what may have one value only.
+        # A backslash in an element that may have only one value.
         parts = [str(part) for part in element.value]
         return _one(vr, element.keyword, "/".join(parts) if vr in ("LO", "SH") else parts[0])
     if element.VM > 1:
@@ -186,7 +186,7 @@ def _time(text: str) -> str:
 
 
 def _place(copy: Any) -> list[str]:
-    """Make what the copy says of its place in space whole, or take it out; warnings."""
+    """Complete what the copy says about its place in space, or remove it; warnings."""
     multi_frame = bool(copy.get("SharedFunctionalGroupsSequence"))
     placed = all(copy.get(name) for name in _PLANE) and bool(copy.get("PixelSpacing"))
     notes = []
@@ -232,7 +232,7 @@ def named_attributes(message: str, source: Any) -> list[str]:
     named = [word for word in re.findall(r"[A-Z][A-Za-z]{3,}", joined) if tag_for_keyword(word)]
     place = [name for name in (*_PLANE, "PixelSpacing") if not source.get(name)]
     if "FrameOfReferenceUID" in named and place:
-        return place  # without which a frame of reference says nothing
+        return place  # without which a frame of reference means nothing
     if named:
         return sorted(set(named))
     wanted = (*_PLANE, "PixelSpacing", "SliceThickness", "FrameOfReferenceUID", "Modality")

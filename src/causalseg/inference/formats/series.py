@@ -1,4 +1,4 @@
-"""The slices of a DICOM series, one file each, as one study in the order of their places in space.
+"""The slices of a DICOM series, one file each, as one study in their order in space.
 
 A series counts as a volume where each of its files has one frame with a position and an
 orientation, as in CT, MR and PET. Radiographs of one series (front and side) are images of their
@@ -54,7 +54,7 @@ def _volume_of(path: Path) -> tuple[object, ...] | None:
             position = numbers(header.get("ImagePositionPatient"))
             frames = int(header.get("NumberOfFrames") or 1)
             size = (int(header.get("Rows") or 0), int(header.get("Columns") or 0))
-        except Exception:  # Its own reader says what is wrong with it.
+        except Exception:  # Its own reader reports what is wrong.
             return None
     if not series or frames != 1 or len(position) != 3 or not names_plane(cosines):
         return None
@@ -73,8 +73,8 @@ def read_series(paths: Sequence[Path], window: tuple[float, float] | None = None
         the head); `thickness` is the distance from slice to slice where it is even.
 
     Raises:
-        InputError: a file cannot be read, the files are not of one series, or two slices have
-            one place.
+        InputError: a file cannot be read, the files are not of one series, or two slices are at the
+            same place.
 
     """
     slices = []
@@ -87,7 +87,7 @@ def read_series(paths: Sequence[Path], window: tuple[float, float] | None = None
         if pixels > MAX_VALUES:
             raise InputError(f"the DICOM series holds more than {MAX_VALUES} pixels.")
         with quiet():
-            # The pixels are in the frame; the SEG needs the header alone.
+            # The pixels are in the frame; the SEG needs only the header.
             del study.source.PixelData
             slices.append((_place(study.source), study))
     first = slices[0][1]

@@ -14,7 +14,7 @@ __all__ = ["MAX_VALUES", "Display", "Pixels", "Study", "StudyKind"]
 StudyKind = Literal["raster", "dicom", "nifti"]
 Pixels = npt.NDArray[np.uint8]
 
-# Pixels (voxels) that a source may hold in all; more is taken for a broken or hostile header.
+# Pixels (voxels) that a source may hold in all; more is considered a broken or hostile header.
 MAX_VALUES = 2**29
 
 
@@ -44,7 +44,7 @@ class Study:
     lateral_view: bool = False
     """The header says that this is a lateral view."""
     oriented: bool = True
-    """The header says which way the patient lies (always taken as said for a picture)."""
+    """The header says which way the patient lies (always true for a picture)."""
     axis: int | None = None
     """Axis of the NIfTI array that the slices are numbered along."""
 
