@@ -16,10 +16,10 @@ from causalseg.inference.sentences import Sentence
 
 
 class Model(Protocol):
-    """The part of `causalseg.inference.segmenter.Segmenter` that is used here."""
+    """What is used of `causalseg.inference.segmenter.Segmenter`."""
 
     def batch(self, images: Sequence[Any], texts: Sequence[str | Sentence]) -> list[Segmentation]:
-        """One result per image and text."""
+        """One result an image and its text."""
 
 
 @dataclass
@@ -32,13 +32,13 @@ class _Job:
 class Batcher:
     """Collects jobs for `Model.batch`: at most `size` of them, for at most `wait_s`.
 
-    The queue has no bound of its own: whoever submits must limit what is under way.
+    The queue has no bound of its own: whoever submits must count what is under way.
 
     Args:
         model: used from one thread only.
         size: images that go to the model at once.
         wait_s: how long a first job waits for others to share its batch.
-        observe: called with the size of every batch and the seconds that it took.
+        observe: is told the size of every batch and the seconds that it took.
 
     """
 
@@ -65,7 +65,7 @@ class Batcher:
 
         """
         job = _Job(image, text)
-        with self._lock:  # Nothing may be queued behind the item that ends the thread.
+        with self._lock:  # Nothing may be queued behind the mark that ends the thread.
             if self._closed:
                 raise RuntimeError("the batcher is closed")
             self._jobs.put(job)
@@ -117,7 +117,7 @@ class Batcher:
             if len(jobs) == 1:
                 jobs[0].future.set_exception(error)
                 return
-            # One job must not spoil the others: each is tried again by itself.
+            # One job must not spoil the others: each gets a second try by itself.
             for job in jobs:
                 self._answer([job])
             return

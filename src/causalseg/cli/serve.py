@@ -35,10 +35,10 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="another name by which requests may reach this server, such as a proxy's; repeatable",
+        help="further name that requests may call this server by, such as a proxy's; repeatable",
     )
     parser.add_argument(
-        "--root-path", default="", metavar="/PATH", help="path under which a proxy serves this"
+        "--root-path", default="", metavar="/PATH", help="path that a proxy serves this under"
     )
     parser.add_argument(
         "--audit",
@@ -53,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
         help="take jobs (POST /jobs: many images, answered later), kept in this folder",
     )
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--max-bytes", type=int, help="largest request (default: 33554432)")
-    limits.add_argument("--max-pixels", type=int, help="largest image (default: 40000000)")
-    limits.add_argument("--queue", type=int, help="requests in progress before 429 (default: 256)")
+    limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
+    limits.add_argument("--max-pixels", type=int, help="of an image (default: 40000000)")
+    limits.add_argument("--queue", type=int, help="requests in work before 429 (default: 256)")
     limits.add_argument("--batch", type=int, help="images per batch (default: 8)")
     limits.add_argument("--wait-ms", type=float, help="wait for a batch to fill (default: 4)")
-    limits.add_argument("--timeout-s", type=float, help="for a body, for an answer (default: 30)")
+    limits.add_argument("--timeout-s", type=float, help="for a body, and an answer (default: 30)")
     return parser
 
 
@@ -84,7 +84,7 @@ def _token(path: str | None) -> str | None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the server until SIGTERM or Ctrl-C; requests in progress are answered first."""
+    """Run the server until SIGTERM or Ctrl-C; requests in work are answered first."""
     options = _parser().parse_args(argv)
     limits, token = _limits(options), _token(options.token_file)
     try:
@@ -111,8 +111,7 @@ def main(argv: list[str]) -> int:
     model = Identity.of(options.model)
     jobs = Store(options.jobs) if options.jobs else None
     segmenter = Segmenter.load(options.model, device=options.device)
-    # The first pass takes far longer than the later ones, whose time is predicted from it and its
-    # kind.
+    # The first pass takes far longer than all others, which are predicted from those before them.
     segmenter(np.zeros((64, 64), np.uint8), "left lung")
     app = create_app(
         segmenter,
@@ -125,7 +124,7 @@ def main(argv: list[str]) -> int:
         jobs=jobs,
     )
     server = uvicorn.Server(uvicorn_config(app))
-    # uvicorn raises the signal again after shutting down, and it must not kill us then.
+    # uvicorn raises the signal again once it has shut down; that is no reason to die of it.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return _run(server, options)
 

@@ -1,4 +1,4 @@
-"""Batches for training, validation and testing, the same whether or not a run was resumed."""
+"""Batches for training, validation and testing, the same after a resume as without a stop."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -53,14 +53,14 @@ class DataConfig:
     subject_pattern: str | None = None
     """Regular expression that finds the subject in a mask's name; its first group counts."""
     seed: int = 0
-    """Decides the order, the augmentation and which records the limits keep."""
+    """Of the order, the augmentation and the limits' choice."""
     train_limit: int | None = None
     """Train on this many records only, chosen by a shuffle with the seed."""
     val_limit: int | None = None
     """Validate on this many records only, chosen by a shuffle with the seed."""
 
     def __post_init__(self) -> None:
-        """Refuse impossible counts."""
+        """Refuse counts that cannot be."""
         for name, least in (("batch_size", 1), ("workers", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"data.{name} must be at least {least}.")
@@ -73,14 +73,14 @@ class DataConfig:
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """The preprocessing of these settings, for a model that takes CLIP's images and tokens."""
+        """What these settings make for a model that takes CLIP's images and tokens."""
         return Preprocessing(size=self.size, reader=ClipTokens(self.context_length))
 
 
 class EpochSampler(DistributedSampler[Sample]):
     """Yields (epoch, index) in an order that depends on seed and epoch alone.
 
-    The pair tells the data set the epoch, in whichever process it runs. As a DistributedSampler
+    The pair tells the data set the epoch in whichever process it lives. As a DistributedSampler
     it is left in place by Lightning, which calls `set_epoch` on it; one replica takes all.
     """
 
@@ -105,7 +105,7 @@ class LViTDataModule(LightningDataModule):
 
     Attributes:
         manifests: The manifest of each split read so far, after the limits.
-        preprocessing: How the batches are prepared.
+        preprocessing: What the batches are prepared by.
 
     """
 
@@ -117,7 +117,7 @@ class LViTDataModule(LightningDataModule):
         self._datasets: dict[Split, SegmentationDataset] = {}
 
     def prepare_for(self, preprocessing: Preprocessing) -> None:
-        """Serve batches for a model with this preprocessing, keeping what is decoded already."""
+        """Serve batches for a model with this preprocessing; what is decoded already is kept."""
         self.preprocessing = preprocessing
         self._datasets = {
             split: dataset.prepared_for(preprocessing) for split, dataset in self._datasets.items()
@@ -196,7 +196,7 @@ class LViTDataModule(LightningDataModule):
             num_workers=self.config.workers,
             persistent_workers=self.config.workers > 0,
             pin_memory=torch.cuda.is_available(),
-            # Its own generator: a loader must not advance the global random state that a resumed
+            # Its own generator: a loader must not move the global random state that a resumed
             # run restores.
             generator=torch.Generator().manual_seed(self.config.seed),
         )

@@ -20,9 +20,9 @@ from causalseg.progress import track
 
 LeakRule = Literal["refuse", "leave_out", "keep"]
 """What to do about changed copies and subjects in two splits: refuse the data; leave out those in
-the split that is farther from the test split; or keep the data, which suits a published split."""
+the split that is farther from the test split; or take the data as it is, as a published split."""
 WORTH_KEEPING = 500
-"""From this many images on, the pairs that were found are kept for the next time."""
+"""Images from which on the pairs that were found are kept for the next time."""
 Records = Mapping[Split, Sequence[Record]]
 
 
@@ -75,7 +75,7 @@ def _size_of(path: Path) -> int:
 
 
 def _hash(path: Path) -> str | None:
-    """None where the file cannot be read, which is reported elsewhere."""
+    """None where the file cannot be read: that is another problem's to report."""
     try:
         return sha256_of(path)
     except InputError:
@@ -120,7 +120,7 @@ def _pairs(records: Sequence[Record]) -> list[tuple[int, int, float]]:
     except (InputError, KeyError, TypeError, ValueError):
         pass  # not there, or not ours
     pairs = _search(records)
-    with suppress(InputError):  # a home that cannot be written to costs time only
+    with suppress(InputError):  # a home that cannot be written to costs time, no more
         write_json(cache, {"pairs": [list(pair) for pair in pairs]})
     return pairs
 
@@ -131,7 +131,7 @@ def _search(records: Sequence[Record]) -> list[tuple[int, int, float]]:
         try:
             picture = decode_picture(read_image_bytes(record.image), record.image.name)
         except InputError:
-            continue  # reported elsewhere
+            continue  # another problem's to report
         readable.append(number)
         thumbnails.append(thumbnail(picture.pixels))
     copies = find_copies(np.stack(thumbnails)) if thumbnails else ()

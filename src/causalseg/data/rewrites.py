@@ -1,6 +1,6 @@
-"""Other captions for a training image, each with what it keeps of the image's mask.
+"""Other captions for a training image, each with what it leaves of the image's mask.
 
-A real data set says one thing about each image, so a network can guess much of the mask without
+A real data set says one thing of each image, so that a network can guess much of the mask without
 reading. These rewrites ask another question of the same pixels, and the answer is known.
 """
 
@@ -19,7 +19,7 @@ from causalseg.text.words import UNLOCATED, CaptionError
 
 RewriteKind = Literal["one_lung", "negate", "reword", "unlocated", "other_lung"]
 Keeps = Literal["all", "left", "right", "nothing"]
-"""The part of the mask that is still right; the sides are the viewer's."""
+"""The part of the mask that is still right; sides as the viewer sees them."""
 MIN_AGREEMENT = 0.9
 """Share of one-lung captions whose mask must lie on the named side, for `one_lung` to be true."""
 
@@ -43,7 +43,7 @@ class RewriteConfig:
     only where captions name all that there is to see, as QaTa's do and the phantoms' do not."""
 
     def __post_init__(self) -> None:
-        """Refuse values that are not probabilities."""
+        """Refuse what are not probabilities."""
         if min(self.chances) < 0 or sum(self.chances) > 1:
             raise InputError(
                 "data.rewrite: the probabilities must not be negative, nor sum to more than 1."

@@ -1,4 +1,4 @@
-"""Exact changes to a trained model that prepare it for inference."""
+"""What may be done to a trained model, exactly, before it is only used."""
 
 from collections import OrderedDict
 from typing import Literal
@@ -25,8 +25,8 @@ def optimise(
 
     Args:
         model: in evaluation mode.
-        precision: that of the image path. example: input on which logits before and after folding
-            are compared.
+        precision: of the image path.
+        example: on which logits before and after folding are compared.
 
     Raises:
         InputError: the precision is unknown, the model cannot be run in it, or folding its batch
@@ -123,7 +123,7 @@ def fold_batch_norms(model: SegmentationModel) -> int:
 
 _Key = tuple[tuple[int, int], bytes]
 _OVERHEAD = 400
-"""About how many bytes Python's objects take around an entry and around each of its tensors."""
+"""Bytes of Python's objects around an entry and around each of its tensors, about."""
 
 
 def _size(key: _Key, encoded: tuple[Tensor, ...]) -> int:
@@ -134,11 +134,11 @@ class TextCache:
     """Encoded texts by content, computed once for each distinct text.
 
     Entries are keyed by the token ids and by the state of the weights, so that changed weights
-    never meet old features; the oldest entries are dropped.
+    never meet old features; the oldest entries make room.
 
     Args:
-        model: the one whose `encode_text` is called. most_bytes: limit for keys and features
-            together. The texts of one call are kept in any case.
+        model: whose `encode_text` is asked.
+        most_bytes: of keys and features together. The texts of one call are kept in any case.
 
     """
 
@@ -149,7 +149,7 @@ class TextCache:
         self._encoded: OrderedDict[_Key, tuple[Tensor, ...]] = OrderedDict()
 
     def __call__(self, tokens: Tensor) -> Text:
-        """(B, L) token ids -> the result of `encode_text`, with B in the first dimension."""
+        """(B, L) token ids -> what `encode_text` makes of them, B in the first dimension."""
         state = self._weights()
         keys: list[_Key] = [(state, row.tobytes()) for row in tokens.cpu().numpy()]
         missing = {key: i for i, key in enumerate(keys) if key not in self._encoded}
@@ -157,7 +157,7 @@ class TextCache:
         if missing:
             fresh = self.model.encode_text(tokens[list(missing.values())])
             parts = fresh if isinstance(fresh, tuple) else (fresh,)
-            # Copies, because a row that is a view would keep the whole batch alive.
+            # Copies, for a row that is a view would keep the whole batch.
             rows = (tuple(part.clone() for part in row) for row in zip(*parts, strict=True))
             for key, encoded in zip(missing, rows, strict=True):
                 found[key] = self._encoded[key] = encoded

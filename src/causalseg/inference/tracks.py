@@ -27,7 +27,7 @@ _MAX_ANSWERS = 2**31
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How to read and write: picklable, and the same for all items."""
+    """How to read and write; picklable, the same for all items."""
 
     format: OutputFormat = "auto"
     seg_type: Literal["binary", "fractional"] = "binary"
@@ -44,9 +44,9 @@ class PredictOptions:
     strict: bool = False
     """Refuse texts that are not understood."""
     min_quality: float | None = None
-    """Set masks aside for a reader where their expected Dice is below this."""
+    """Set masks aside whose expected Dice lies below this, for a reader to look at."""
     resume: bool = False
-    """Keep results that the same request has already made."""
+    """Leave results alone that the same request has made already."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class TrackAnswer:
     result: Segmentation | None = None
     """Of the only frame, for pictures; None for volumes."""
     told_of_frames: list[str] = field(default_factory=list)
-    """Warnings about the model's answers to the frames of a volume."""
+    """What the model's answers to the frames of a volume must be trusted with."""
 
     def told(self) -> dict[str, str]:
-        """What the texts were read as, and which lungs that means, in words."""
+        """What the texts were read as, and which lungs that is, in words."""
         found = {}
         for name in ("read_as", "meant"):
             words = {number: getattr(one, name) for number, one in self.sentences.items()}
@@ -88,7 +88,7 @@ class TrackAnswer:
         return self.result.expected if self.result else None
 
     def warnings(self) -> tuple[str, ...]:
-        """The warnings about the sentences and the mask, each once."""
+        """What must be said about the sentences and the mask, each once."""
         pixels = int(self.mask.sum())
         notes = [note for one in self.sentences.values() for note in one.about(pixels=pixels)]
         about = self.result.warnings if self.result else self.told_of_frames
@@ -102,7 +102,7 @@ def tracks_of(prompts: Sequence[Prompt], frames: int) -> list[Track]:
     slice make one more mask together.
 
     Raises:
-        InputError: a slice that does not exist, or two prompts for one slice.
+        InputError: a slice that is not there, or two prompts for one slice.
 
     """
     tracks = [

@@ -3,22 +3,22 @@
 How to add a model. Make a folder here, and write
 
 1. a config: a frozen, keyword-only dataclass that extends `ModelConfig`, each field with a
-   docstring. Its values must fit in JSON (numbers, strings, booleans, None, tuples and tables of
-   these), since they travel in the checkpoint. `size="paper"` is the published size and
+   docstring. Its values are what JSON holds (numbers, strings, booleans, None, tuples and tables
+   of these), since they travel in the checkpoint. `size="paper"` is the published size and
    `size="compact"` one that trains on two cores; `build_model(NAME, size="compact", ...)` and
    `--model.size compact` choose.
 2. the network: a class that extends `SegmentationModel`, or `ImageOnlyModel` where it reads no
    text. Set `config_class` and `paper_parameters`, and write `__init__(config)`, which calls
-   `super().__init__(config)` first, and `segment` or `segment_image`. Everything else has a
-   default, which you override where yours differs.
+   `super().__init__(config)` first, and `segment` or `segment_image`. All else has a default, which
+   you replace where yours differs.
 3. its line in `models/registry.py`.
 
 `tests/models/test_contract.py` then runs over it, and `fit`, `evaluate`, `ablate`, `faithfulness`,
 `predict`, `export`, the page and the server take it. docs/explanation/architecture.md
 shows a complete example.
 
-`__init__` builds the network with random weights and reads no file. Published weights are read by
-`initialise`, which `build_model` calls and loading a checkpoint does not.
+`__init__` builds the network with random weights and reads no file. What has to be read (published
+weights) is read by `initialise`, which `build_model` calls and loading a checkpoint does not.
 """
 
 from abc import ABC, abstractmethod
@@ -38,15 +38,15 @@ from causalseg.text.readers.clip import ClipTokens
 from causalseg.text.readers.none import NoText
 
 Text = Tensor | tuple[Tensor, ...]
-"""Encoded texts: a tensor, or several, each with the texts in its first dimension."""
+"""Encoded texts: a tensor, or several, the first dimension of each being the text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """What every model's config has.
 
-    A field whose type is a `Literal` takes those values only; `model_config` refuses others before
-    the config is made, so `__post_init__` need not.
+    A field whose type is a `Literal` takes its values only; `model_config` refuses others before
+    the config is made, so that `__post_init__` need not.
     """
 
     size: Literal["paper", "compact"] = "paper"
@@ -54,12 +54,12 @@ class ModelConfig:
 
     @property
     def idle(self) -> tuple[str, ...]:
-        """Options that have no effect given the others, so that a grid can skip their values."""
+        """Options that have no effect given the others, so that a grid skips their values."""
         return ()
 
 
 class Rates(Protocol):
-    """The part of the optimizer's config that a model may use."""
+    """What a model may use of the optimizer's config."""
 
     @property
     def image_lr_factor(self) -> float:
@@ -77,15 +77,15 @@ class ParameterGroup:
     name: str
     parameters: list[nn.Parameter]
     factor: float
-    """Factor of the run's learning rate."""
+    """Of the run's learning rate."""
 
 
 class SegmentationModel(nn.Module, ABC):
     """Image and text in, logits of one mask out.
 
-    A forward pass is `segment(encode_image(images), encode_text(tokens))`. The results of the first
-    two may be kept: several texts may be asked about one image, and one text about several images.
-    Where image and text meet early, leave both as they are and do everything in `segment`.
+    A forward pass is `segment(encode_image(images), encode_text(tokens))`. The first two may be
+    kept: one image is asked by several texts, and a text is asked of several images. Where image
+    and text meet early, leave both as they are and do everything in `segment`.
     """
 
     config_class: ClassVar[type[ModelConfig]]
@@ -93,22 +93,22 @@ class SegmentationModel(nn.Module, ABC):
     normalisation: ClassVar[Normalisation] = CLIP
     """Mean and standard deviation that images are normalised with."""
     reads_text: bool = True
-    """Whether the answer depends on the sentence; users are told when it does not."""
+    """Whether the answer depends on the sentence; users are told where it does not."""
     image_parts: ClassVar[tuple[str, ...]] = ()
     """Names of the children that are the image tower: `optimizer.image_lr_factor` is for them."""
     text_parts: ClassVar[tuple[str, ...]] = ()
     """Names of the children that are the text tower: `optimizer.text_lr_factor` is for them."""
     training_only: ClassVar[tuple[str, ...]] = ()
-    """Names of the children that are used in training only; they do not count as parameters at test
+    """Names of the children that no evaluation uses; they do not count as parameters at test
     time."""
     full_precision: ClassVar[tuple[str, ...]] = ()
     """Names of the modules that stay in float32 where inference in bfloat16 is asked for; the
     image tower then casts its input. Left out, the model runs in float32 only."""
     paper_parameters: ClassVar[int]
-    """Number of parameters at `size="paper"` with default options, as in the paper's or the
-    original code's network; a test compares."""
+    """Number of parameters at `size="paper"`, all other options left out, as the paper's or the
+    original code's network has them; a test compares."""
     free_length: ClassVar[tuple[str, ...]] = ()
-    """Names of tensors whose first dimension the checkpoint decides, and not the config."""
+    """Names of tensors whose first dimension is a checkpoint's to say, and not the config's."""
     config: ModelConfig
     weights_report: WeightsReport
     """Where the initial weights came from; kept in every checkpoint."""
@@ -119,7 +119,7 @@ class SegmentationModel(nn.Module, ABC):
         self.weights_report = WeightsReport("random")
 
     def initialise(self) -> None:
-        """Read the initial weights that the config names, and describe them in `weights_report`.
+        """Read initial weights as the config names them, and say so in `weights_report`.
 
         Raises:
             InputError: a file is absent, out of reach or does not fit.
@@ -130,13 +130,13 @@ class SegmentationModel(nn.Module, ABC):
         """What turns sentences into this model's `tokens`.
 
         Args:
-            context_length: most tokens of a sentence (`data.context_length`).
+            context_length: tokens of a sentence at most (`data.context_length`).
 
         """
         return ClipTokens(context_length)
 
     def encode_image(self, images: Tensor) -> Any:
-        """Everything that can be computed from the images alone.
+        """All that can be computed of the images alone.
 
         Args:
             images: (B, 3, H, W) float32, normalised.
@@ -151,10 +151,10 @@ class SegmentationModel(nn.Module, ABC):
         return images
 
     def encode_text(self, tokens: Tensor) -> Text:
-        """Everything that can be computed from the texts alone.
+        """All that can be computed of the texts alone.
 
         Args:
-            tokens: (T, L) int64, made by `reader`.
+            tokens: (T, L) int64 of `reader`.
 
         Returns:
             What `segment` takes, texts in the first dimension; by default the tokens themselves.
@@ -167,11 +167,11 @@ class SegmentationModel(nn.Module, ABC):
         """Segment B images by B texts each with its own, or one image by each of T texts.
 
         Args:
-            features: from `encode_image`, of B images or of 1.
-            text: from `encode_text`, of B texts or of T.
+            features: of `encode_image`, of B images or of 1.
+            text: of `encode_text`, of B texts or of T.
 
         Returns:
-            Logits (B or T, 1, H, W) at the size of the images, and anything else the model gives.
+            Logits (B or T, 1, H, W) at the size of the images, and whatever else there is.
 
         """
 
@@ -180,10 +180,10 @@ class SegmentationModel(nn.Module, ABC):
         return self.segment(self.encode_image(images), self.encode_text(tokens))
 
     def summarise(self, features: Any) -> Tensor | None:  # noqa: ARG002
-        """Features that tell one kind of image from another, (B, D); by default None.
+        """What tells an image of one kind from one of another, (B, D); by default None.
 
         Args:
-            features: from `encode_image`, of B images.
+            features: of `encode_image`, of B images.
 
         """
         return None
@@ -193,10 +193,10 @@ class SegmentationModel(nn.Module, ABC):
         return SegmentationLoss()
 
     def on_epoch(self, epoch: int) -> None:
-        """Called before each training epoch, from 0, for a schedule of the model's own."""
+        """Called by training before each epoch, from 0, for a schedule of the model's own."""
 
     def parameter_groups(self, rates: Rates) -> list[ParameterGroup]:
-        """Trainable parameters by learning rate: image tower, text tower and the rest.
+        """Trainable parameters by learning rate: image tower, text tower and all the rest.
 
         Args:
             rates: the optimizer's config.
@@ -216,12 +216,12 @@ class SegmentationModel(nn.Module, ABC):
 
         The convolution's output must go to the norm, and nowhere else. Loading compares logits
         before and after, so that a wrong pair is an error and not a wrong mask. `sequential_pairs`
-        finds those of plain `nn.Sequential`s. By default there are none.
+        finds those of plain `nn.Sequential`s. By default none is folded.
         """
         return []
 
     def export_refusal(self) -> str | None:
-        """Why this model cannot be exported, as the end of a sentence; None if it can."""
+        """Why this model cannot be exported, as the end of a sentence; None where it can."""
         return None
 
     def inference_parameters(self) -> int:
@@ -263,7 +263,7 @@ class ImageOnlyModel(SegmentationModel):
 
 
 def pair(images: Tensor, text: Tensor) -> Tensor:
-    """Images (B or 1, ...) repeated to one per text (T, ...), for `segment` in early fusion.
+    """Images (B or 1, ...) with one for each of the texts (T, ...), for `segment` of early fusion.
 
     Returns:
         (T, ...), a view where one image is repeated.
@@ -273,10 +273,10 @@ def pair(images: Tensor, text: Tensor) -> Tensor:
 
 
 def check_divisible(images: Tensor, stride: int, name: str) -> None:
-    """Refuse images whose sides cannot be halved as often as the network does.
+    """Refuse images whose sides a network cannot halve as often as it has to.
 
     Raises:
-        InputError: a side is not a multiple of `stride`.
+        InputError: a side is no multiple of `stride`.
 
     """
     height, width = images.shape[2:]
