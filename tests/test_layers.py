@@ -55,3 +55,40 @@ def test_the_method_is_short_and_no_file_is_long() -> None:
     assert not [str(path) for path, length in lengths.items() if length > 300]
     method = ROOT / "models" / "causalclipseg"
     assert sum(lengths[path] for path in method.glob("*.py") if path.name != "fast.py") < 500
+
+
+def public_names(path: Path) -> Iterator[str]:
+    """What a module defines at its top level for others."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names = [node.target.id]
+        else:
+            names = []
+        yield from (name for name in names if not name.startswith("_"))
+
+
+# Every command's entry, every grammar's words, and a name that users' scripts import.
+MANY = {"main", "VOCABULARY", "read_table"}
+
+
+def test_a_public_name_means_one_thing() -> None:
+    """Except among the models, whose folders do not know each other."""
+    homes: dict[str, list[tuple[str, ...]]] = {}
+    for path in ROOT.rglob("*.py"):
+        for name in set(public_names(path)) - MANY:
+            homes.setdefault(name, []).append(path.relative_to(ROOT).parts)
+    twice = {
+        name: ["/".join(parts) for parts in found]
+        for name, found in homes.items()
+        if len(found) > 1 and not _each_a_model(found)
+    }
+    assert not twice
+
+
+def _each_a_model(found: list[tuple[str, ...]]) -> bool:
+    models = {parts[1] for parts in found if parts[0] == "models" and len(parts) > 2}
+    return len(models) == len(found)

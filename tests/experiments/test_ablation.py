@@ -22,7 +22,7 @@ from causalseg.data.lvit import read_lvit
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
 from causalseg.experiments.ablation_report import ablation_markdown
-from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate
+from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate_ablation
 from causalseg.experiments.axes import AblationConfig, plan_grid
 from causalseg.experiments.causal_masks import mask_sheet, measure_masks
 from causalseg.experiments.grid import Task
@@ -164,7 +164,7 @@ def test_the_table_is_what_a_hand_would_compute(tmp_path: Path) -> None:
         for name, values in {"a": base, "b": better, "c": []}.items()
     }
     cells = [CellRuns(name, {"x": name}, found) for name, found in folders.items()]
-    table = tabulate(cells, "a", resamples=500)
+    table = tabulate_ablation(cells, "a", resamples=500)
     a, b, c = table.cells
     assert a.dice is not None
     assert a.dice.estimate == pytest.approx(np.mean(base))
@@ -189,7 +189,7 @@ def test_the_table_is_what_a_hand_would_compute(tmp_path: Path) -> None:
     assert AblationTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
     assert f"{np.mean(base):.3f} [" in ablation_markdown(table)
     with pytest.raises(InputError, match="nothing to tabulate"):
-        tabulate([CellRuns("c", {}, {})], "c")
+        tabulate_ablation([CellRuns("c", {}, {})], "c")
 
 
 def test_a_difference_that_other_seeds_may_turn_is_not_claimed(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_a_difference_that_other_seeds_may_turn_is_not_claimed(tmp_path: Path) -
 
     cells = [cell("base", [0.5, 0.5, 0.5]), cell("luck", [0.8, 0.5, 0.49])]
     cells.append(cell("sure", [0.6, 0.61, 0.6]))
-    _, luck, sure = (c.comparison for c in tabulate(cells, "base", resamples=2000).cells)
+    _, luck, sure = (c.comparison for c in tabulate_ablation(cells, "base", resamples=2000).cells)
     assert luck is not None
     assert sure is not None
     # Every subject is better by 0.097, and yet one seed of three carries it.

@@ -10,9 +10,9 @@ from causalseg.data.datamodule import DataConfig
 from causalseg.data.planted import PlantSpec, plant_dataset
 from causalseg.data.twins import make_twins
 from causalseg.errors import InputError
-from causalseg.experiments.confound_config import ROWS, ConfoundConfig, cells_of
+from causalseg.experiments.confound_config import ROWS, ConfoundConfig, confound_cells
 from causalseg.experiments.confound_data import PlantedDataModule
-from causalseg.experiments.confound_table import tabulate
+from causalseg.experiments.confound_table import tabulate_confound
 from causalseg.files import write_csv, write_json
 from causalseg.models.registry import build_model
 
@@ -32,7 +32,7 @@ def module(roots: tuple[Path, Path], row: str) -> PlantedDataModule:
 
 def test_every_row_builds_its_model() -> None:
     config = ConfoundConfig(data=DataConfig(root="x"), model={"encoder": "tiny"})
-    cells = cells_of(config)
+    cells = confound_cells(config)
     assert [cell.values["row"] for cell in cells] == list(ROWS)
     for cell in cells:
         model = build_model("causalclipseg", **cell.run.model)
@@ -136,7 +136,7 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, "plain", s, 0.8, 0.4) for s in range(4)]
     folders += [write_run(tmp_path, "mirror-swap", s, 0.8, 0.8 - 0.01 * s) for s in range(4)]
     folders += [write_run(tmp_path, "masker", s, 0.8, (0.5, 0.3, 0.5, 0.3)[s]) for s in range(4)]
-    table = tabulate(folders, plant="tag", predicts="side", resamples=500)
+    table = tabulate_confound(folders, plant="tag", predicts="side", resamples=500)
     plain, swap, masker = table.cells
     assert plain.repair is None
     assert np.mean(plain.tests["same"]) == pytest.approx(0.76, abs=0.01)
@@ -149,8 +149,8 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     assert swap.repair.difference.clusters == 80  # two data seeds, of other subjects
     assert masker.repair is not None
     assert not masker.repair.holds
-    with pytest.raises(InputError, match="nothing to tabulate"):
-        tabulate([], plant="tag", predicts="side")
+    with pytest.raises(InputError, match="nothing to tabulate_confound"):
+        tabulate_confound([], plant="tag", predicts="side")
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.experiments.lodo import Frames
-from causalseg.experiments.lodo_config import LodoConfig, cells_of, model_options
+from causalseg.experiments.lodo_config import LodoConfig, lodo_cells, model_options
 from causalseg.experiments.mcdrl_rows import MCDRL_ROWS
 from causalseg.text.tokenizer import tokenize
 
@@ -203,7 +203,7 @@ def test_any_registered_model_is_a_row():
     model = {"encoder": "tiny", "adversary": "none"}
     given = {"other": {"architecture": "causalclipseg", "model": model}}
     config = LodoConfig(model={"encoder": "tiny"}, rows=["full"], models=given, select="last")
-    cells = cells_of(config, domains)
+    cells = lodo_cells(config, domains)
     assert [(c.fold, c.name) for c in cells] == [
         ("A", "full"), ("A", "other"), ("B", "full"), ("B", "other"),
     ]  # fmt: skip
@@ -216,7 +216,7 @@ def test_any_registered_model_is_a_row():
         ({"architecture": "mcdrl", "size": 1}, "no key 'size'"),
     ):
         with pytest.raises(InputError, match=words):
-            cells_of(LodoConfig(rows=[], models={"x": entry}), domains)
+            lodo_cells(LodoConfig(rows=[], models={"x": entry}), domains)
 
 
 @pytest.mark.parametrize("name", MCDRL_ROWS)

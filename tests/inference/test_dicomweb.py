@@ -13,7 +13,7 @@ pydicom = pytest.importorskip("pydicom")
 
 from pydicom.uid import generate_uid  # noqa: E402
 
-from causalseg.apps.dicomweb import TOKEN, Origin, fetch, store  # noqa: E402
+from causalseg.apps.dicomweb import TOKEN, Origin, fetch_study, store  # noqa: E402
 from causalseg.errors import InputError  # noqa: E402
 
 
@@ -99,7 +99,7 @@ def test_the_token_goes_to_the_server_and_never_in_the_clear(tmp_path, monkeypat
     monkeypatch.setenv(TOKEN, "abc")
     try:
         with pytest.raises(InputError, match=f"401 .*{TOKEN}"):
-            fetch(Origin.of(f"http://127.0.0.1:{server.server_port}"), "1.2", None, tmp_path)
+            fetch_study(Origin.of(f"http://127.0.0.1:{server.server_port}"), "1.2", None, tmp_path)
     finally:
         server.shutdown()
         server.server_close()
@@ -149,9 +149,9 @@ def test_a_busy_server_is_asked_again_and_a_dead_one_named(make_dicom, radiograp
     origin = Origin(f"http://127.0.0.1:{server.server_port}")
     try:
         with pytest.raises(InputError, match="no images of this study"):
-            fetch(origin, "1.2", None, tmp_path)
+            fetch_study(origin, "1.2", None, tmp_path)
         with pytest.raises(InputError, match="too busy"):
-            fetch(origin, "1.2", None, tmp_path)
+            fetch_study(origin, "1.2", None, tmp_path)
     finally:
         server.shutdown()
         server.server_close()

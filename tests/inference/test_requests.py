@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from causalseg.errors import InputError
-from causalseg.inference.formats import shown
+from causalseg.inference.formats import short_path
 from causalseg.inference.requests import Item, name_items, plan_images, read_requests
 
 
@@ -158,8 +158,8 @@ def test_folders_are_searched_and_others_counted(tmp_path):
 
 
 def test_shown_paths_fit_one_line():
-    assert shown("a\nb\x1b[31m\0") == r"a\nb\x1b[31m\x00"
-    assert len(shown("x" * 1000)) < 200
+    assert short_path("a\nb\x1b[31m\0") == r"a\nb\x1b[31m\x00"
+    assert len(short_path("x" * 1000)) < 200
 
 
 def test_no_name_is_made_to_be_anothers_or_the_tables() -> None:

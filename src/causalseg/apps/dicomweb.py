@@ -103,7 +103,7 @@ def _told(deed: str) -> Iterator[None]:
         ) from None
 
 
-def fetch(origin: Origin, study: str, series: str | None, folder: Path) -> int:
+def fetch_study(origin: Origin, study: str, series: str | None, folder: Path) -> int:
     """Write the images of a study, or of one of its series, into a folder, one at a time.
 
     Args:

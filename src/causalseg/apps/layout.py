@@ -7,7 +7,7 @@ from causalseg.apps import sentence, texts, viewer
 from causalseg.inference.requests import MAX_TEXT
 from causalseg.text.grammar_lung import ZONES
 
-KEPT_S = 3600
+SESSION_KEPT_S = 3600
 """How long an idle session's results and files are kept."""
 START = sentence.Controls("left", left=("lower",), count=1)
 

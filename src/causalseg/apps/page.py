@@ -31,7 +31,7 @@ _TO_IMAGE = "() => { if (innerWidth < 700) document.querySelector('#viewer').scr
 
 
 @contextmanager
-def private_folder() -> Iterator[Path]:
+def page_folder() -> Iterator[Path]:
     """A folder for uploads and downloads that only this user can read, removed at the end.
 
     gradio chooses its folder when it is imported, so this must come first.
@@ -43,7 +43,7 @@ def private_folder() -> Iterator[Path]:
 
 
 class Page:
-    """The page of one model. Build it inside `private_folder`.
+    """The page of one model. Build it inside `page_folder`.
 
     Args:
         segmenter: used by one request at a time. folder: for downloads. limits: of uploads. model:
@@ -60,9 +60,9 @@ class Page:
             title="causalseg",
             analytics_enabled=False,
             fill_width=True,
-            delete_cache=(600, layout.KEPT_S),
+            delete_cache=(600, layout.SESSION_KEPT_S),
         ) as self.blocks:
-            self.state = gr.State(Session(), time_to_live=layout.KEPT_S)
+            self.state = gr.State(Session(), time_to_live=layout.SESSION_KEPT_S)
             self.asked, self.shown = layout.build(segmenter.threshold)
             self._connect_images()
             self._connect_sentence()

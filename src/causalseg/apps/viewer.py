@@ -17,9 +17,9 @@ from PIL import Image
 
 from causalseg.data.images import decode_image
 from causalseg.errors import InputError
+from causalseg.inference.formats.study import Pixels
 from causalseg.inference.pictures import as_rgb, attention_map
 
-Pixels = NDArray[np.uint8]
 VIEW = 1024
 """The longer side of what is shown and painted on; downloads keep the source's own size."""
 # Stops of the colour map cividis, which looks the same with every kind of colour vision.

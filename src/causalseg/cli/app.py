@@ -44,7 +44,7 @@ def main(argv: list[str]) -> int:
     from causalseg.apps import hosts
     from causalseg.apps.answers import Identity
     from causalseg.apps.limits import Limits
-    from causalseg.apps.page import Page, private_folder
+    from causalseg.apps.page import Page, page_folder
     from causalseg.inference.segmenter import Segmenter
 
     if options.host not in hosts.LOCAL:
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> int:
     names = hosts.allowed(options.host, options.allow_host)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with private_folder() as folder:
+    with page_folder() as folder:
         page = Page(segmenter, folder, Limits(), Identity.of(options.model))
         try:
             url = page.launch(options.host, options.port, names, options.root_path)

@@ -14,7 +14,7 @@ from causalseg.progress import track
 if TYPE_CHECKING:
     from causalseg.text.captions import Finding
 
-SUFFIXES = {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"}
+_MASK_SUFFIXES = {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"}
 
 
 def main(argv: list[str]) -> int:
@@ -122,7 +122,7 @@ def _derive(arguments: argparse.Namespace) -> int:
     if not arguments.masks.is_dir():
         raise InputError(f"--masks {arguments.masks} is not a folder: name the folder of masks.")
     files = sorted(path for path in arguments.masks.iterdir() if path.is_file())
-    paths = [path for path in files if path.suffix.lower() in SUFFIXES]
+    paths = [path for path in files if path.suffix.lower() in _MASK_SUFFIXES]
     if not paths:
         raise InputError(f"{arguments.masks} holds no mask: PNG, TIFF and BMP files are read.")
     cuts = tuple(arguments.cuts or QATA_CUTS)

@@ -49,10 +49,10 @@ def check(arguments: argparse.Namespace) -> None:
 
 def plan(arguments: argparse.Namespace, folder: Path) -> "Plan":
     """Fetch the study into `folder`; items are named by their UIDs' hash, whatever the folder."""
-    from causalseg.apps.dicomweb import Origin, fetch
+    from causalseg.apps.dicomweb import Origin, fetch_study
     from causalseg.inference.requests import plan_images
 
-    fetch(Origin.of(arguments.dicomweb), arguments.study, arguments.series, folder)
+    fetch_study(Origin.of(arguments.dicomweb), arguments.study, arguments.series, folder)
     made = plan_images([str(folder)], arguments.text)
     items = tuple(
         replace(

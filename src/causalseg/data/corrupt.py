@@ -13,34 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from causalseg.data.display import Pixels
 from causalseg.data.images import read_image
 from causalseg.data.lvit import IMAGE_FOLDER, MASK_FOLDER, find_table, read_lvit, splits_of
 from causalseg.data.manifest import Split
 from causalseg.errors import InputError
 from causalseg.files import replacing_folder
 
-_Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Rng = np.random.Generator
 
 
-def blur(image: _Pixels, rng: Rng) -> _Pixels:
+def blur(image: Pixels, rng: Rng) -> Pixels:
     """Gaussian blur with a standard deviation of 1.2 to 2.5 % of the shorter side."""
     sigma = rng.uniform(0.012, 0.025) * min(image.shape[:2])
     return np.array(Image.fromarray(image).filter(ImageFilter.GaussianBlur(sigma)))
 
 
-def dark(image: _Pixels, rng: Rng) -> _Pixels:
+def dark(image: Pixels, rng: Rng) -> Pixels:
     """All intensities times 0.25 to 0.45."""
     return _to_pixels(_unit(image) * rng.uniform(0.25, 0.45))
 
 
-def bright(image: _Pixels, rng: Rng) -> _Pixels:
+def bright(image: Pixels, rng: Rng) -> Pixels:
     """Overexposure: intensities times 1.6 to 2.2, saturating."""
     return _to_pixels(_unit(image) * rng.uniform(1.6, 2.2))
 
 
-def uneven(image: _Pixels, rng: Rng) -> _Pixels:
+def uneven(image: Pixels, rng: Rng) -> Pixels:
     """Light from one side: a linear ramp from 0.2 to 1.4 at a random angle."""
     y, x = _grid(image)
     angle = rng.uniform(0, 2 * np.pi)
@@ -49,7 +49,7 @@ def uneven(image: _Pixels, rng: Rng) -> _Pixels:
     return _to_pixels(_spread(0.2 + 1.2 * ramp, image) * _unit(image))
 
 
-def nbi(image: _Pixels, rng: Rng) -> _Pixels:
+def nbi(image: Pixels, rng: Rng) -> Pixels:
     """Hue of narrow band imaging: 415 nm shown as blue and green, 540 nm as red.
 
     Haemoglobin absorbs both, so red light's smooth brightness is lost: red takes the green
@@ -61,7 +61,7 @@ def nbi(image: _Pixels, rng: Rng) -> _Pixels:
     return _to_pixels(np.stack([0.75 * wide, gain * narrow, 1.1 * gain * narrow], axis=-1))
 
 
-def specular(image: _Pixels, rng: Rng) -> _Pixels:
+def specular(image: Pixels, rng: Rng) -> Pixels:
     """12 to 30 white, soft-edged elliptic reflections."""
     y, x = _grid(image)
     light = np.zeros(image.shape[:2])
@@ -74,7 +74,7 @@ def specular(image: _Pixels, rng: Rng) -> _Pixels:
     return _to_pixels(_unit(image) * (1 - cover) + cover)
 
 
-def blood(image: _Pixels, rng: Rng) -> _Pixels:
+def blood(image: Pixels, rng: Rng) -> Pixels:
     """Dark red, half transparent pools over 15 to 35 % of the image."""
     field = _smooth_noise(image.shape[:2], rng)
     share = rng.uniform(0.15, 0.35)
@@ -84,13 +84,13 @@ def blood(image: _Pixels, rng: Rng) -> _Pixels:
     return _to_pixels(_unit(_colour(image)) * (1 - cover) + red * cover)
 
 
-def noise(image: _Pixels, rng: Rng) -> _Pixels:
+def noise(image: Pixels, rng: Rng) -> Pixels:
     """Gaussian sensor noise, standard deviation 0.08 to 0.15 of full scale."""
     strength = rng.uniform(0.08, 0.15)
     return _to_pixels(_unit(image) + rng.normal(0, strength, size=image.shape))
 
 
-CORRUPTIONS: Mapping[str, Callable[[_Pixels, Rng], _Pixels]] = {
+CORRUPTIONS: Mapping[str, Callable[[Pixels, Rng], Pixels]] = {
     f.__name__: f for f in (blur, dark, bright, uneven, nbi, specular, blood, noise)
 }
 """By name."""
@@ -108,7 +108,7 @@ CAUSES = {
 """Corruption -> the domain of the shipped endoscopy prompts that names its cause."""
 
 
-def corrupt(image: _Pixels, kind: str, name: str, seed: int = 0) -> _Pixels:
+def corrupt(image: Pixels, kind: str, name: str, seed: int = 0) -> Pixels:
     """Corrupt an image.
 
     Args:
@@ -172,30 +172,30 @@ def _folder(split: Split) -> str:
     return f"{split.capitalize()}_Folder"
 
 
-def _unit(image: _Pixels) -> Floats:
+def _unit(image: Pixels) -> Floats:
     return image.astype(np.float64) / 255
 
 
-def _lit(image: _Pixels) -> Floats:
+def _lit(image: Pixels) -> Floats:
     """(H, W) in 0..1: 0 in the black frame around an endoscope's view, where nothing is seen."""
     brightest = _unit(image) if image.ndim == 2 else _unit(image).max(axis=2)
     return np.clip(brightest * 12, 0, 1)
 
 
-def _to_pixels(values: Floats) -> _Pixels:
+def _to_pixels(values: Floats) -> Pixels:
     return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
 
 
-def _colour(image: _Pixels) -> _Pixels:
+def _colour(image: Pixels) -> Pixels:
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
 
 
-def _spread(values: Floats, image: _Pixels) -> Floats:
+def _spread(values: Floats, image: Pixels) -> Floats:
     """(H, W) to the image's number of axes."""
     return values if image.ndim == 2 else values[..., None]
 
 
-def _grid(image: _Pixels) -> tuple[Floats, Floats]:
+def _grid(image: Pixels) -> tuple[Floats, Floats]:
     """Row and column coordinates in -1..1, (H, 1) and (1, W)."""
     height, width = image.shape[:2]
     return np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]

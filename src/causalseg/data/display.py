@@ -3,7 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+"""A picture, (H, W) or (H, W, 3)."""
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class PhantomCase:
 
 
 @dataclass(frozen=True)
-class Case:
+class DrawnCase:
     """One row of a data set, drawn and not yet written."""
 
     name: str
@@ -208,7 +208,7 @@ def make_phantoms(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists and is not empty: choose another folder or delete it.")
     cases = (
-        Case(c.name, c.split, c.phantom.image, truth(c.phantom, c.caption), c.caption)
+        DrawnCase(c.name, c.split, c.phantom.image, truth(c.phantom, c.caption), c.caption)
         for c in phantom_cases(count, seed, size, marker)
     )
     with replacing_folder(out) as part:
@@ -216,7 +216,7 @@ def make_phantoms(
 
 
 def write_cases(
-    root: Path, cases: Iterable[Case], progress: Callable[[int], object] | None = None
+    root: Path, cases: Iterable[DrawnCase], progress: Callable[[int], object] | None = None
 ) -> None:
     """Write drawn cases into an empty folder, in the LViT layout."""
     rows: dict[Split, list[tuple[str, str]]] = {"train": [], "val": [], "test": []}

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from causalseg.data.display import Pixels
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import IMAGE_FOLDER, MASK_FOLDER, read_lvit, split_folder, splits_of
 from causalseg.data.manifest import Manifest, Record
-from causalseg.data.plants import PLANTS, Pixels, Place, PlantKind, draw_plant
+from causalseg.data.plants import PLANTS, PlantKind, PlantPlace, draw_plant
 from causalseg.errors import InputError
 from causalseg.files import Row, replacing_folder, write_csv
 from causalseg.text.words import UNLOCATED
@@ -29,10 +30,10 @@ PROPERTIES: tuple[Property, ...] = get_args(Property)
 Version = Literal["aligned", "conflict", "removed"]
 """What is done to the plant of one image: it agrees with the answer, contradicts it, is absent."""
 TestSet = Literal["same", "removed", "independent", "reversed"]
-TESTS: tuple[TestSet, ...] = get_args(TestSet)
+TEST_SETS: tuple[TestSet, ...] = get_args(TestSet)
 PLANT_FOLDER, PLANT_TABLE = "plant", "plants.csv"
 
-_PLACES: dict[Property, tuple[Place | None, Place | None]] = {
+_PLACES: dict[Property, tuple[PlantPlace | None, PlantPlace | None]] = {
     "side": ("left", "right"),
     "height": ("top", "bottom"),
     "size": (None, "right"),
@@ -231,7 +232,7 @@ def plant_dataset(
     with replacing_folder(out) as part:
         for split in splits_of(root):
             manifest = read_lvit(root, split)
-            for test in TESTS if split == "test" else TESTS[:1]:
+            for test in TEST_SETS if split == "test" else TEST_SETS[:1]:
                 place = part if test == "same" else part / test
                 _write_split(place, manifest, test, (spec, tie, strength), hide_words, advance)
     return out

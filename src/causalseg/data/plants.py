@@ -11,21 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Place = Literal["left", "right", "top", "bottom"]
+from causalseg.data.corrupt import Floats, Rng
+from causalseg.data.display import Pixels
+
+PlantPlace = Literal["left", "right", "top", "bottom"]
 PlantKind = Literal["tag", "clip", "border", "patch", "tone", "text"]
 PLANTS: tuple[PlantKind, ...] = get_args(PlantKind)
 MARKED = 0.1
 """Cover from which a pixel counts as the plant's."""
 
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float64]
-Rng = np.random.Generator
 _Drawn = tuple[Floats, Floats]
 """The level (0..1) that is laid over the picture, and how much of it, both (H, W)."""
 
 
 def draw_plant(
-    kind: PlantKind, image: Pixels, place: Place, rng: Rng, lesion: NDArray[np.bool_]
+    kind: PlantKind, image: Pixels, place: PlantPlace, rng: Rng, lesion: NDArray[np.bool_]
 ) -> tuple[Pixels, NDArray[np.bool_]]:
     """Lay a plant over a picture.
 
@@ -61,7 +61,7 @@ def _to_pixels(unit: Floats) -> Pixels:
     return pixels
 
 
-def _tone(unit: Floats, place: Place, rng: Rng) -> Floats:
+def _tone(unit: Floats, place: PlantPlace, rng: Rng) -> Floats:
     noise = rng.standard_normal(unit.shape[:2])
     dark = place in ("left", "top")
     toned = unit ** (1.35 if dark else 0.75)
@@ -70,7 +70,7 @@ def _tone(unit: Floats, place: Place, rng: Rng) -> Floats:
     return found
 
 
-def _tag(shape: tuple[int, int], place: Place, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
+def _tag(shape: tuple[int, int], place: PlantPlace, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
     x, y = _corner(place, rng)
     cover = _box(shape, x, y, 0.04, 0.04)
     # A bar across, as a letter has: it vanishes in a small picture.
@@ -78,7 +78,7 @@ def _tag(shape: tuple[int, int], place: Place, rng: Rng, _: NDArray[np.bool_]) -
     return level, cover
 
 
-def _clip(shape: tuple[int, int], place: Place, rng: Rng, lesion: NDArray[np.bool_]) -> _Drawn:
+def _clip(shape: tuple[int, int], place: PlantPlace, rng: Rng, lesion: NDArray[np.bool_]) -> _Drawn:
     x, y = _beside(lesion, place)
     across, along = rng.uniform(-0.015, 0.015, size=2)
     x, y = x + across, y + along
@@ -93,14 +93,14 @@ def _clip(shape: tuple[int, int], place: Place, rng: Rng, lesion: NDArray[np.boo
     return np.ones(shape), np.maximum(metal, 0.5 * wire)
 
 
-def _border(shape: tuple[int, int], place: Place, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
+def _border(shape: tuple[int, int], place: PlantPlace, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
     width = rng.uniform(0.11, 0.14)
     x, y = _axes(shape)
     distance = {"left": x, "right": 1 - x, "top": y, "bottom": 1 - y}[place]
     return np.full(shape, 0.02), np.broadcast_to(distance < width, shape).astype(np.float64)
 
 
-def _patch(shape: tuple[int, int], place: Place, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
+def _patch(shape: tuple[int, int], place: PlantPlace, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
     along = rng.uniform(0.25, 0.75)
     x0, y0 = {
         "left": (0.24, along), "right": (0.76, along), "top": (along, 0.2), "bottom": (along, 0.8),
@@ -110,7 +110,7 @@ def _patch(shape: tuple[int, int], place: Place, rng: Rng, _: NDArray[np.bool_])
     return np.ones(shape), 0.55 * np.exp(-0.5 * radius**2)
 
 
-def _text(shape: tuple[int, int], place: Place, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
+def _text(shape: tuple[int, int], place: PlantPlace, rng: Rng, _: NDArray[np.bool_]) -> _Drawn:
     x, y = _corner(place, rng)
     y = y if place in ("top", "bottom") else 1 - y
     height, width = shape
@@ -122,12 +122,13 @@ def _text(shape: tuple[int, int], place: Place, rng: Rng, _: NDArray[np.bool_]) 
     return np.ones(shape), np.asarray(canvas, np.float64) / 255
 
 
-_DRAWN: Mapping[PlantKind, Callable[[tuple[int, int], Place, Rng, NDArray[np.bool_]], _Drawn]] = {
+_Draw = Callable[[tuple[int, int], PlantPlace, Rng, NDArray[np.bool_]], _Drawn]
+_DRAWN: Mapping[PlantKind, _Draw] = {
     "tag": _tag, "clip": _clip, "border": _border, "patch": _patch, "text": _text,
 }  # fmt: skip
 
 
-def _corner(place: Place, rng: Rng) -> tuple[float, float]:
+def _corner(place: PlantPlace, rng: Rng) -> tuple[float, float]:
     """A point near the corner that a place names, as shares of the sides."""
     across, along = rng.uniform(-0.015, 0.015, size=2)
     x, y = {
@@ -136,7 +137,7 @@ def _corner(place: Place, rng: Rng) -> tuple[float, float]:
     return x + across, y + along
 
 
-def _beside(lesion: NDArray[np.bool_], place: Place) -> tuple[float, float]:
+def _beside(lesion: NDArray[np.bool_], place: PlantPlace) -> tuple[float, float]:
     """The point just outside the lesion, or outside its mirror image, towards an edge."""
     height, width = lesion.shape
     rows, columns = np.nonzero(lesion)

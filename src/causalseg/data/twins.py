@@ -20,7 +20,7 @@ from causalseg.data.phantom import (
     HEIGHTS,
     MIN_SIZE,
     PHANTOM_ZONES,
-    Case,
+    DrawnCase,
     PhantomZone,
     describe_zones,
     split_counts,
@@ -107,7 +107,7 @@ def naming(caption: str, answer: str) -> str | None:
 
 def twin_cases(
     count: int, seed: int, size: int = 64, question: Question = "side"
-) -> Iterator[Case]:
+) -> Iterator[DrawnCase]:
     """The rows of a twin data set, one subject each; the same for the same arguments."""
     if size < MIN_SIZE:
         raise InputError(f"--size must be at least {MIN_SIZE} pixels, not {size}.")
@@ -119,7 +119,7 @@ def twin_cases(
         twin = draw_twin(rng, draw_anatomy(rng), size, question)
         named = split != "test" and rng.random() < NAMED and twin.target.any()
         caption = describe_zones([twin.zone]) if named else open_caption(twin.zone, question)
-        yield Case(f"mask_sub-T{subject:05d}.png", split, twin.image, twin.target, caption)
+        yield DrawnCase(f"mask_sub-T{subject:05d}.png", split, twin.image, twin.target, caption)
 
 
 def make_twins(

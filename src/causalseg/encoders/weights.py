@@ -14,7 +14,7 @@ from causalseg.encoders.tower import Tower
 from causalseg.errors import InputError
 from causalseg.files import sha256_of
 
-HUB = {
+_NAMES = {
     "RN50": "timm/resnet50_clip.openai",
     "RN101": "timm/resnet101_clip.openai",
     "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
@@ -64,7 +64,7 @@ def initialise(image_tower: Tower | None, text_tower: Tower | None, weights: str
         if image_tower is None:
             raise InputError(f"this model has no image tower to fill from {weights}.")
         return _load_imagenet(image_tower, Path(rest), total)
-    if weights in HUB and not Path(weights).exists():
+    if weights in _NAMES and not Path(weights).exists():
         raise InputError(f"there is no weights file {weights}; OpenAI's are openai:{weights}.")
     path = _fetch(rest) if kind == "openai" else Path(weights)
     state = {k: v for k, v in read_state(path).items() if k not in _NOT_WEIGHTS}
@@ -109,14 +109,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _fetch(name: str) -> Path:
-    if name not in HUB:
-        raise InputError(f"there are no weights openai:{name}; choose one of {', '.join(HUB)}.")
+    if name not in _NAMES:
+        raise InputError(f"there are no weights openai:{name}; choose one of {', '.join(_NAMES)}.")
     try:
-        return hub.fetch(HUB[name], HUB_FILE, fixed=True)
+        return hub.fetch(_NAMES[name], HUB_FILE, fixed=True)
     except InputError as error:
         raise InputError(
             f"the weights openai:{name} are not there: {error} With a network, download "
-            f"{HUB_FILE} of https://huggingface.co/{HUB[name]} and give its path as the weights."
+            f"{HUB_FILE} of https://huggingface.co/{_NAMES[name]} and give its path as the weights."
         ) from error
 
 

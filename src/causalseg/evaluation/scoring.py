@@ -27,7 +27,7 @@ from causalseg.files import Row
 from causalseg.progress import Tick
 
 Spacing = tuple[float, float]
-NATIVE = "native_"
+NATIVE_PREFIX = "native_"
 """Before the names of columns at the mask's own size."""
 
 
@@ -112,7 +112,7 @@ class Scores:
                 prediction.at(truth.shape).mask, truth, options.tolerance, spacing, truth.shape
             )
         self.resized += prediction.mask.shape != truth.shape
-        self.rows.append(row | {NATIVE + key: value for key, value in native.items()})
+        self.rows.append(row | {NATIVE_PREFIX + key: value for key, value in native.items()})
 
 
 _KEYS = ("dice", "iou", "nsd", "hd95", "lesion_f1", "tp", "fp", "fn", "tn")

@@ -10,7 +10,7 @@ from causalseg.evaluation.statistics import Interval
 from causalseg.evaluation.surface import LESION_RULE
 from causalseg.version import __version__
 
-RULES = {"empty masks": EMPTY_RULE, "lesions": LESION_RULE}
+_RULES = {"empty masks": EMPTY_RULE, "lesions": LESION_RULE}
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ CONTROLS = {
     "other_text": "text of another image",
     "other_text_where_different": "text of another image, where it reads differently",
 }
-"""A control's name in `Controls` and metrics.json -> what it is, in words."""
+"""A control's name in `ControlResults` and metrics.json -> what it is, in words."""
 
 
 @dataclass(frozen=True)
-class Controls:
+class ControlResults:
     """Macro Dice of the controls that were run."""
 
     mean_mask: CountedInterval | None = None
@@ -126,7 +126,7 @@ class SetMetrics:
     risk_coverage: SelectiveRisk | None
     run: Mapping[str, object]
     """The command and the model or folder that was scored."""
-    controls: Controls | None
+    controls: ControlResults | None
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; what was not measured is left out."""
@@ -136,4 +136,4 @@ class SetMetrics:
             given = found["controls"].items()
             found["controls"] = {key: value for key, value in given if value is not None}
         kept = {key: value for key, value in found.items() if value is not None}
-        return {"version": __version__, "rules": RULES} | kept
+        return {"version": __version__, "rules": _RULES} | kept

@@ -11,11 +11,11 @@ from causalseg.data.manifest import Manifest
 from causalseg.evaluation.controls import CONTROL_THRESHOLD, ControlScores
 from causalseg.evaluation.metrics import BoolArray, FloatArray, iou_of_dice
 from causalseg.evaluation.risk import risk_coverage
-from causalseg.evaluation.scoring import NATIVE, Scores, column
+from causalseg.evaluation.scoring import NATIVE_PREFIX, Scores, column
 from causalseg.evaluation.set_metrics import (
     CONTROLS,
     CalibrationMetrics,
-    Controls,
+    ControlResults,
     CountedInterval,
     ReliabilityBins,
     ScoredData,
@@ -43,7 +43,7 @@ def summarise(
     scores: Scores,
     manifest: Manifest,
     run: Mapping[str, object],
-    controls: Controls | None = None,
+    controls: ControlResults | None = None,
 ) -> SetMetrics:
     """The figures of one manifest.
 
@@ -69,7 +69,7 @@ def summarise(
         images_without_known_subject=sum(not row["subject"] for row in rows),
         predictions_resized=scores.resized,
         model_size=_at_size(scores, clusters, ""),
-        native_size=_at_size(scores, clusters, NATIVE),
+        native_size=_at_size(scores, clusters, NATIVE_PREFIX),
         calibration=_calibration(scores, clusters),
         risk_coverage=_selective_risk(scores),
         run=run,
@@ -159,7 +159,7 @@ def _selective_risk(scores: Scores) -> SelectiveRisk | None:
 
 def summarise_controls(
     scores: Scores, masks: ControlScores | None, texts: "TextControls | None"
-) -> Controls:
+) -> ControlResults:
     """Macro Dice of whichever controls were run, with intervals.
 
     Args:
@@ -174,7 +174,7 @@ def summarise_controls(
     def mean(values: FloatArray, keep: BoolArray = everywhere) -> CountedInterval:
         return _counted(scores, values, clusters, keep)
 
-    found = Controls()
+    found = ControlResults()
     if masks is not None:
         found = replace(
             found,

@@ -14,7 +14,7 @@ from causalseg.evaluation.running import evaluate, predict_record
 from causalseg.evaluation.scoring import ScoringOptions
 from causalseg.evaluation.summary import summarise, summarise_controls
 from causalseg.experiments.ablation_report import write_ablation
-from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate
+from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate_ablation
 from causalseg.experiments.axes import AblationConfig, plan_grid
 from causalseg.experiments.causal_masks import mask_sheet, measure_masks
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, parse_seeds, run_grid, tasks_of
@@ -115,7 +115,7 @@ class Ablation:
             )
             for cell in self.plan.cells
         ]
-        table = tabulate(
+        table = tabulate_ablation(
             cells,
             self.plan.reference.name,
             resamples=self.config.resamples,

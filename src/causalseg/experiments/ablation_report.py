@@ -73,7 +73,7 @@ def mask_rows(table: AblationTable) -> list[list[str]]:
     return rows
 
 
-def notes(table: AblationTable) -> list[str]:
+def _notes(table: AblationTable) -> list[str]:
     """What a reader must know to read the table."""
     data = table.data
     found = [
@@ -102,7 +102,7 @@ def ablation_markdown(table: AblationTable) -> str:
     if masks:
         lines += [markdown_table(MASK_HEADER, masks), ""]
     claims = [f"- {cell.name}: {comparison.claim}" for cell, comparison in table.compared]
-    return "\n".join([*lines, *claims, "", *chain(*((n, "") for n in notes(table)))])
+    return "\n".join([*lines, *claims, "", *chain(*((n, "") for n in _notes(table)))])
 
 
 def _words(value: Interval, form: str = ".3f") -> str:
@@ -176,7 +176,7 @@ def _report(table: AblationTable, sheets: Mapping[str, Path]) -> Report:
         f"{len(compared)} cells were compared with the reference ({table.reference}): {better} "
         f"may be called better, {worse} worse, {len(compared) - better - worse} neither.",
     )
-    for note in notes(table):
+    for note in _notes(table):
         report.paragraph(note)
     report.heading("Every cell")
     report.table(DICE_HEADER, dice_rows(table))

@@ -137,7 +137,7 @@ def _interval(content: Mapping[str, Any] | None) -> Interval | None:
     return None if content is None else Interval(**content)
 
 
-def tabulate(
+def tabulate_ablation(
     cells: Sequence[CellRuns],
     reference: str,
     *,

@@ -10,11 +10,11 @@ from PIL import Image
 from causalseg.data.lvit import read_lvit
 from causalseg.data.planted import PlantSpec, Tie, plant_dataset, read_tie
 from causalseg.data.twins import make_twins, question_of
-from causalseg.experiments.confound_config import ROWS, ConfoundConfig, cells_of
+from causalseg.experiments.confound_config import ROWS, ConfoundConfig, confound_cells
 from causalseg.experiments.confound_data import PlantedDataModule
 from causalseg.experiments.confound_measures import measure_plants, plant_sheet
 from causalseg.experiments.confound_report import write_confound
-from causalseg.experiments.confound_table import PER_IMAGE, RESULT, ConfoundTable, tabulate
+from causalseg.experiments.confound_table import PER_IMAGE, RESULT, ConfoundTable, tabulate_confound
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, parse_seeds, run_grid, tasks_of
 from causalseg.files import check_folder, replacing, write_csv, write_json
 from causalseg.inference.segmenter import Segmenter
@@ -46,7 +46,7 @@ class Confound:
 
     def __init__(self, config: ConfoundConfig) -> None:
         self.config, self.out = config, check_folder(Path(config.out))
-        self.tasks = tasks_of(cells_of(config), parse_seeds(config.seeds))
+        self.tasks = tasks_of(confound_cells(config), parse_seeds(config.seeds))
         self._ties: dict[int, Tie] = {}
 
     def settings(self, task: Task) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Confound:
         """Write table.json, table.md, per_image.csv and report.html from the finished runs."""
         folders = [t.folder(self.out) for t in self.tasks]
         finished = [folder for folder in folders if (folder / RESULT).exists()]
-        table = tabulate(
+        table = tabulate_confound(
             finished,
             plant=self.config.plant,
             predicts=self.config.predicts,

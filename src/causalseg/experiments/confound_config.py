@@ -113,7 +113,7 @@ class ConfoundConfig(RunConfig):
         return self.data_seeds[self.seeds.index(seed) % len(self.data_seeds)]
 
 
-def cells_of(config: ConfoundConfig) -> list[Cell]:
+def confound_cells(config: ConfoundConfig) -> list[Cell]:
     """Every strength with every row.
 
     Raises:

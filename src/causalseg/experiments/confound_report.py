@@ -58,7 +58,7 @@ def measure_rows(cells: Sequence[ConfoundCell]) -> list[list[str]]:
     return rows
 
 
-def notes(table: ConfoundTable) -> list[str]:
+def _notes(table: ConfoundTable) -> list[str]:
     """What a reader must know to read the tables."""
     return [
         f"Plant: {table.plant}, which tells the {table.predicts}. {table.runs} of "
@@ -88,7 +88,7 @@ def confound_markdown(table: ConfoundTable) -> str:
         lines += ["", markdown_table(MEASURE_HEADER, measure_rows(cells)), ""]
         lines += [f"- {c.row}: {c.repair.claim}" for c in cells if c.repair]
         lines.append("")
-    for note in notes(table):
+    for note in _notes(table):
         lines += [note, ""]
     return "\n".join(lines)
 
@@ -126,7 +126,7 @@ def _report(table: ConfoundTable, sheets: Mapping[str, Path]) -> Report:
         f"the plant's meaning is turned{': ' if better else ''}"
         f"{', '.join(cell.name for cell in better)}.",
     )
-    for note in notes(table):
+    for note in _notes(table):
         report.paragraph(note)
     for strength, cells in by_strength(table).items():
         report.heading(f"Strength p = {strength:g}")

@@ -142,7 +142,7 @@ def _read(folder: Path) -> _Run:
     )
 
 
-def tabulate(
+def tabulate_confound(
     folders: Sequence[Path],
     *,
     plant: str,

@@ -19,7 +19,7 @@ from causalseg.data.preprocessing import Preprocessing
 from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.evaluation.metrics import EMPTY_RULE, confusion, dice_from_counts, iou_from_counts
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, as_json, run_grid, tasks_of
-from causalseg.experiments.lodo_config import LodoConfig, cells_of, rows_of
+from causalseg.experiments.lodo_config import LodoConfig, lodo_cells, rows_of
 from causalseg.experiments.lodo_table import CellScores, LodoTable, lodo_markdown, tabulate_lodo
 from causalseg.files import check_folder, write_bytes, write_csv, write_json
 from causalseg.inference.maps import foreground
@@ -54,7 +54,7 @@ class LeaveOneOut:
         self.config, self.out = config, check_folder(Path(config.out))
         self.domains = find_domains(config.data.roots)
         self.rows = rows_of(config)
-        self.tasks = tasks_of(cells_of(config, self.domains), config.seeds)
+        self.tasks = tasks_of(lodo_cells(config, self.domains), config.seeds)
         self._sources = _Kept(self._read_sources)
         self._target = _Kept(self._read_target)
 

@@ -115,7 +115,7 @@ def rows_of(config: LodoConfig) -> dict[str, LodoRow]:
     return rows
 
 
-def cells_of(config: LodoConfig, domains: Mapping[str, Path]) -> list[Cell]:
+def lodo_cells(config: LodoConfig, domains: Mapping[str, Path]) -> list[Cell]:
     """A cell for each domain left out and each row, all checked before any work.
 
     Raises:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from causalseg.errors import InputError
-from causalseg.inference.formats import kind_of, shown
+from causalseg.inference.formats import kind_of, short_path
 from causalseg.inputs import regular_file
 
 
@@ -26,7 +26,8 @@ def search_folder(folder: Path) -> FolderContent:
     seen = {os.path.realpath(folder)}
 
     def unreadable(error: OSError) -> None:
-        found.refused.append(f"the folder {shown(error.filename)} cannot be read: {error.strerror}")
+        name = short_path(error.filename)
+        found.refused.append(f"the folder {name} cannot be read: {error.strerror}")
 
     for parent, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
         inside = []

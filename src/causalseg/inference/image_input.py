@@ -18,7 +18,7 @@ from causalseg.data.images import (
 )
 from causalseg.errors import InputError
 from causalseg.inference.domain import domain_warnings
-from causalseg.inference.formats import kind_of, read_study, shown
+from causalseg.inference.formats import kind_of, read_study, short_path
 from causalseg.scratch import private_folder
 
 ImageLike = str | Path | bytes | BinaryIO | Image.Image | NDArray[Any] | Tensor
@@ -51,8 +51,8 @@ def as_picture(
         return picture_of(image, channels=channels)
     if isinstance(image, str) and " " in image.strip() and not Path(image).suffix[1:].isalnum():
         raise InputError(
-            f"the image {shown(image)!r} is a sentence, not a file: give the image first, then "
-            "the text."
+            f"the image {short_path(image)!r} is a sentence, not a file: give the image first, "
+            "then the text."
         )
     path = Path(image)
     if kind_of(path) not in ("dicom", "nifti"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from causalseg.errors import InputError
 from causalseg.inference.folders import search_folder
-from causalseg.inference.formats import kind_of, shown
+from causalseg.inference.formats import kind_of, short_path
 from causalseg.inference.formats.raster import SUFFIXES
 from causalseg.inputs import parse_json, read_bytes, tables
 from causalseg.text import clean
@@ -55,13 +55,13 @@ class Item:
     @property
     def source(self) -> str:
         """How results name it: a picture by its path, others by the name of their folder."""
-        return shown(self.image) if self.is_picture else self.name
+        return short_path(self.image) if self.is_picture else self.name
 
     @property
     def label(self) -> str:
         """How messages name it, without patient data: only a picture by its path."""
         if self.is_picture:
-            return shown(self.image)
+            return short_path(self.image)
         return f"input {self.row} ({self.name})" if self.name else f"input {self.row}"
 
 
@@ -153,7 +153,7 @@ def plan_images(images: Sequence[str], texts: Sequence[str]) -> Plan:
             continue
         found = search_folder(Path(image))
         if not found.usable and not found.refused:
-            raise InputError(f"{shown(image)} is a folder without an image.")
+            raise InputError(f"{short_path(image)} is a folder without an image.")
         ignored += found.ignored
         failures += [Failure(row, reason) for reason in found.refused]
         paths.update((str(path), None) for path in found.usable)
@@ -241,7 +241,7 @@ def read_requests(path: Path) -> Plan:
         InputError: unreadable, not UTF-8, without the columns, or without rows.
 
     """
-    name = shown(path)
+    name = short_path(path)
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         rows = _json_rows(tables.decode_text(read_bytes(path, tables.MAX_TABLE_BYTES), name))
     else:

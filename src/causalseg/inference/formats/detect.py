@@ -14,7 +14,7 @@ _DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 _NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr", ".hdr.gz", ".img", ".img.gz")
 
 
-def shown(path: object) -> str:
+def short_path(path: object) -> str:
     """A path that fits one line of a terminal: control characters escaped, cut in the middle."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(path))
     return text if len(text) <= 200 else f"{text[:90]}...{text[-90:]}"

@@ -4,15 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from causalseg.data.display import Display
+from causalseg.data.display import Display, Pixels
 
 __all__ = ["MAX_VALUES", "Display", "Pixels", "Study", "StudyKind"]
 
 StudyKind = Literal["raster", "dicom", "nifti"]
-Pixels = npt.NDArray[np.uint8]
 
 # Pixels (voxels) that a source may hold in all; more is considered a broken or hostile header.
 MAX_VALUES = 2**29
