@@ -185,6 +185,8 @@ def summarise_controls(
         )
     if texts is not None:
         found = replace(found, no_text=mean(texts.without_text), other_text=mean(texts.other_text))
+        if texts.no_place is not None:
+            found = replace(found, no_place=mean(texts.no_place))
         differs = texts.other_differs
         if differs.any() and not differs.all():
             where = mean(texts.other_text, differs)
