@@ -17,27 +17,39 @@ pytest.importorskip("uvicorn")
 from causalseg.apps import jobs
 from causalseg.apps.jobs import Store
 from causalseg.cli.main import main
+from causalseg.inference.segmenter import Segmenter
+from causalseg.models.trust import Trust
 
 TEXT = "upper left lung"
+HEADERS = {"Authorization": "Bearer s3cret"}
 
 
-def submit(url, images, text=TEXT, **options):
+def submit(url, images, text=TEXT, headers=HEADERS):
     files = [("image", (name, content)) for name, content in images]
-    return httpx.post(f"{url}/jobs", files=files, data={"text": text}, timeout=60, **options)
+    data = {"text": text}
+    return httpx.post(f"{url}/jobs", files=files, data=data, timeout=60, headers=headers)
 
 
-def wait_for(url, job, condition, **options):
+def get(url):
+    return httpx.get(url, headers=HEADERS, timeout=60)
+
+
+def delete(url):
+    return httpx.delete(url, headers=HEADERS)
+
+
+def wait_for(url, job, condition):
     end = time.monotonic() + 60
     while time.monotonic() < end:
-        state = httpx.get(f"{url}/jobs/{job}", **options).raise_for_status().json()
+        state = get(f"{url}/jobs/{job}").raise_for_status().json()
         if condition(state):
             return state
         time.sleep(0.05)
     raise AssertionError(state)
 
 
-def fetch(url, job, **options):
-    answer = httpx.get(f"{url}/jobs/{job}/results", timeout=60, **options).raise_for_status()
+def fetch(url, job):
+    answer = get(f"{url}/jobs/{job}/results").raise_for_status()
     assert answer.headers["content-type"] == "application/zip"
     return zipfile.ZipFile(io.BytesIO(answer.content))
 
@@ -46,24 +58,24 @@ def done(state):
     return state["state"] == "done"
 
 
-@pytest.fixture
-def start(run_command, tiny_checkpoint, tmp_path):
-    def run(*arguments, **variables):
-        folder = str(tmp_path / "jobs")
-        model = str(tiny_checkpoint)
-        return run_command(
-            "serve", "--model", model, "--jobs", folder, "--port", "0", *arguments, **variables
-        )
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("jobs") / "jobs"
 
-    return run
+
+@pytest.fixture(scope="module")
+def url(run_command, tiny_checkpoint, folder):
+    """Of a server that asks for a token."""
+    options = ("--model", str(tiny_checkpoint), "--jobs", str(folder), "--port", "0")
+    process, address = run_command("serve", *options, CAUSALSEG_TOKEN="s3cret")
+    yield address
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
 
 
 def test_a_folder_and_a_study_are_answered_as_predict_does_and_what_is_bad_is_told(
-    start, tmp_path, png, pixels, make_dicom, to_png, tiny_checkpoint
+    url, folder, png, pixels, make_dicom, to_png, tiny_checkpoint
 ):
-    from causalseg.inference.segmenter import Segmenter
-
-    process, url = start()
     other = to_png(pixels[::-1])
     sent = [
         ("Doe/a.png", png),
@@ -98,83 +110,49 @@ def test_a_folder_and_a_study_are_answered_as_predict_does_and_what_is_bad_is_to
     everything = (
         b"".join(archive.read(name) for name in archive.namelist()) + json.dumps(state).encode()
     )
-    assert str(tmp_path).encode() not in everything
-    assert oct((tmp_path / "jobs").stat().st_mode)[-3:] == "700"
+    assert str(folder).encode() not in everything
+    assert oct(folder.stat().st_mode)[-3:] == "700"
 
-    assert httpx.delete(f"{url}/jobs/{job}").status_code == 204
-    assert httpx.get(f"{url}/jobs/{job}").status_code == 404
-    assert not list((tmp_path / "jobs").glob("[!.]*"))
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert delete(f"{url}/jobs/{job}").status_code == 204
+    assert get(f"{url}/jobs/{job}").status_code == 404
+    assert not list(folder.glob("[!.]*"))
 
 
-def test_a_killed_server_goes_on_with_the_same_job_and_keeps_what_was_whole(
-    start, tmp_path, pixels, to_png
-):
-    process, url = start()
-    images = [(f"{n}.png", to_png(np.roll(pixels, n, axis=1))) for n in range(40)]
-    job = submit(url, images).json()["id"]
-    results = tmp_path / "jobs" / job / "results"
-    end = time.monotonic() + 60
-    while len(list(results.glob("[!.]*/result.json"))) < 3 and time.monotonic() < end:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait(20)
-    before = {path: path.stat().st_mtime_ns for path in results.glob("[!.]*/result.json")}
-    assert 3 <= len(before) < 40
-
-    process, url = start()
-    state = wait_for(url, job, done)
-    assert (state["finished"], state["failed"]) == (40, 0)
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    archive = fetch(url, job)
-    assert sum(name.endswith("/result.json") for name in archive.namelist()) == 40
-    assert archive.testzip() is None
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
-
-
-def test_the_token_is_asked_for_and_other_bad_requests_are_refused(start, png):
-    process, url = start(CAUSALSEG_TOKEN="s3cret")
-    assert submit(url, [("a.png", png)]).status_code == 401
-    headers = {"Authorization": "Bearer s3cret"}
-    job = submit(url, [("a.png", png)], headers=headers).json()["id"]
+def test_the_token_is_asked_for_and_other_bad_requests_are_refused(url, png):
+    assert submit(url, [("a.png", png)], headers={}).status_code == 401
+    job = submit(url, [("a.png", png)]).json()["id"]
     for path in (f"/jobs/{job}", f"/jobs/{job}/results"):
         assert httpx.get(url + path).status_code == 401
         assert httpx.delete(f"{url}/jobs/{job}").status_code == 401
-    wait_for(url, job, done, headers=headers)
+    wait_for(url, job, done)
     for path, status in (
         ("/jobs/" + "0" * 32, 404),
         ("/jobs/..%2f..%2fetc", 404),
         ("/jobs/x", 422),
         (f"/jobs/{job}/results/report.json", 404),
     ):
-        answer = httpx.get(url + path, headers=headers)
+        answer = get(url + path)
         assert answer.status_code == status, path
         assert isinstance(answer.json()["detail"], str)
-    assert submit(url, [], headers=headers).status_code == 422
-    assert submit(url, [("a.png", png)], text="", headers=headers).status_code == 422
+    assert submit(url, []).status_code == 422
+    assert submit(url, [("a.png", png)], text="").status_code == 422
     operations = httpx.get(f"{url}/openapi.json").json()["paths"]
     assert operations["/jobs/{job_id}"]["get"]["security"] == [{"bearer": []}]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert delete(f"{url}/jobs/{job}").status_code == 204
 
 
 def test_a_job_that_is_removed_is_worked_on_no_more_and_the_next_one_is(
-    start, tmp_path, pixels, to_png, png
+    url, folder, pixels, to_png, png
 ):
-    process, url = start()
     images = [(f"{n}.png", to_png(np.roll(pixels, n, axis=1))) for n in range(200)]
     long = submit(url, images).json()["id"]
     wait_for(url, long, lambda state: state["state"] == "working")
     second = submit(url, [("a.png", png)]).json()
     assert second["state"] == "waiting"
-    assert httpx.get(f"{url}/jobs/{second['id']}/results").status_code == 409
-    assert httpx.delete(f"{url}/jobs/{long}").status_code == 204
+    assert get(f"{url}/jobs/{second['id']}/results").status_code == 409
+    assert delete(f"{url}/jobs/{long}").status_code == 204
     wait_for(url, second["id"], done)
-    assert [path.name for path in (tmp_path / "jobs").glob("[!.]*")] == [second["id"]]
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert [path.name for path in folder.glob("[!.]*")] == [second["id"]]
 
 
 def test_the_number_of_jobs_is_bounded_and_old_ones_are_removed(
@@ -201,6 +179,15 @@ def test_the_number_of_jobs_is_bounded_and_old_ones_are_removed(
         while list(tmp_path.glob("[!.]*")) and time.monotonic() < end:
             time.sleep(0.05)
         assert not list(tmp_path.glob("[!.]*"))
+
+
+def test_a_job_is_told_what_a_request_is_told(segmenter):
+    trust = Trust(place=object())
+    model, preprocessing = segmenter.model, segmenter.preprocessing
+    trusted = Segmenter(model, preprocessing, 0.5, provenance={"a": 1}, trust=trust)
+    own = jobs.Interruptible.like(trusted)
+    for name in ("model", "preprocessing", "threshold", "device", "provenance", "trust"):
+        assert getattr(own, name) == getattr(trusted, name), name
 
 
 def test_two_servers_do_not_share_a_folder(tmp_path, capsys, tiny_checkpoint):

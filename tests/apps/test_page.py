@@ -48,28 +48,38 @@ def browser():
         found.close()
 
 
-@pytest.fixture
-def visit(app, browser):
-    """Opens the page as a new user; at the end, no request of any may have left the host."""
+@pytest.fixture(scope="module")
+def visits(app, browser):
+    """Opens the page, as a user of its own; in the end, no request may have left the host."""
     asked: list[str] = []
-    contexts = []
+    context = browser.new_context(accept_downloads=True)  # Shared: it keeps the page's scripts.
+    context.set_default_timeout(30_000)
+    context.on("request", lambda request: asked.append(request.url))
 
-    def open_page():
-        context = browser.new_context(accept_downloads=True)
-        contexts.append(context)
+    def open_page(query=""):
         page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.set_default_timeout(30_000)
-        page.goto(app[1])
+        page.goto(app[1] + query)
         page.wait_for_selector("#segment")
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    context.close()
     foreign = [url for url in asked if not url.startswith(("data:", "blob:"))]
     assert asked
     assert {urlsplit(url).hostname for url in foreign} == {"127.0.0.1"}
+
+
+@pytest.fixture
+def visit(visits):
+    opened = []
+
+    def open_page(query=""):
+        opened.append(visits(query))
+        return opened[-1]
+
+    yield open_page
+    for page in opened:
+        page.close()
 
 
 def upload(page, path):
@@ -185,33 +195,31 @@ def test_dicom_shows_its_sides_and_area_and_gives_a_segmentation(
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize(("width", "height"), [(1366, 650), (390, 844)])
-def test_image_sentence_button_and_answer_share_the_first_screen(
-    visit, png, tmp_path, width, height
-):
+def test_image_sentence_button_and_answer_share_the_first_screen(visit, png, tmp_path):
     (tmp_path / "x.png").write_bytes(png)
     page = visit()
-    page.set_viewport_size({"width": width, "height": height})
+    page.set_viewport_size({"width": 1366, "height": 650})
     upload(page, tmp_path / "x.png")
     page.wait_for_selector("#figures >> text=96 × 80 pixels")
-    press_segment(page)
-    wait_for_result(page)
-    page.wait_for_timeout(300)
-    for name in (".viewer-stage", "#sentence", "#segment", "#figures .figures"):
-        box = page.locator(name).first.bounding_box()
-        assert box["y"] > -1, name
-        assert box["y"] + box["height"] < height + 1, name
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for width, height in ((1366, 650), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        press_segment(page)
+        wait_for_result(page)
+        page.wait_for_timeout(300)
+        for name in (".viewer-stage", "#sentence", "#segment", "#figures .figures"):
+            box = page.locator(name).first.bounding_box()
+            assert box["y"] > -1, (name, width)
+            assert box["y"] + box["height"] < height + 1, (name, width)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_contrast_and_names_keep_to_wcag_aa(app, browser, png, make_dicom, pixels, theme, tmp_path):
+def test_contrast_and_names_keep_to_wcag_aa(visit, make_dicom, pixels, theme, tmp_path):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     (tmp_path / "x").write_bytes(make_dicom(pixels))
-    page = browser.new_page(viewport={"width": 1366, "height": 768})
-    page.goto(f"{app[1]}/?__theme={theme}")
-    page.wait_for_selector("#segment")
+    page = visit(f"/?__theme={theme}")
+    page.set_viewport_size({"width": 1366, "height": 768})
     upload(page, tmp_path / "x")
     page.wait_for_selector("#figures >> text=96 × 80 pixels")
     press_segment(page)
@@ -220,7 +228,6 @@ def test_contrast_and_names_keep_to_wcag_aa(app, browser, png, make_dicom, pixel
     page.wait_for_timeout(700)  # Fades end.
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
     found = axe.run(page, options=rules).response["violations"]
-    page.close()
     assert not [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from causalseg.apps.sentence import MAX_COUNT, SIDES, Controls, least, read, write
+from causalseg.apps.sentence import LUNGS, MAX_COUNT, Controls, as_controls, least, write
 from causalseg.errors import InputError
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import ZONES
@@ -30,9 +30,9 @@ def test_sentences_are_worded_as_in_the_training_captions(controls, sentence):
     assert write(*controls) == sentence
 
 
-@given(st.sampled_from(SIDES), zones, zones, st.integers(1, MAX_COUNT))
+@given(st.sampled_from(LUNGS), zones, zones, st.integers(1, MAX_COUNT))
 def test_a_sentence_gives_the_controls_back(side, left, right, count):
-    found = read(write(side, left, right, count))
+    found = as_controls(write(side, left, right, count))
     assert found == Controls(
         side,
         left if side in ("left", "both") else (),
@@ -50,7 +50,7 @@ def test_the_sentence_names_the_zones_that_were_chosen(side, left, right, count)
 
 @pytest.mark.parametrize("text", ["a polyp", "", "No polyp visible.", "left lung", "[" * 500])
 def test_other_texts_leave_the_controls_alone(text):
-    assert read(text) is None
+    assert as_controls(text) is None
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,29 @@
 """`causalseg serve` as a process of its own: ended politely, killed, started again."""
 
+import io
 import signal
 import threading
 import time
+import zipfile
 
 import httpx
+import numpy as np
 import pytest
 
+from causalseg.cli import serve
 from causalseg.cli.main import main
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
+
+MANY = 30
+
+
+def until(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
 
 
 def ask(url, png, **options):
@@ -18,32 +31,61 @@ def ask(url, png, **options):
     return httpx.post(f"{url}/segment", files=files, data=data, timeout=30, **options)
 
 
-def test_a_kill_loses_nothing_and_sigterm_answers_what_is_in_work(
-    run_command, tiny_checkpoint, png
+def test_a_kill_loses_no_job_and_sigterm_answers_what_is_in_work(
+    run_command, tiny_checkpoint, tmp_path, png, pixels, to_png
 ):
     # A batch that waits a second holds the request in work while the signal comes.
-    options = ["serve", "--model", str(tiny_checkpoint), "--wait-ms", "1000"]
-    process, url = run_command(*options, "--port", "0")
+    options = ["serve", "--model", str(tiny_checkpoint), "--jobs", str(tmp_path / "jobs")]
+    options += ["--wait-ms", "1000", "--port"]
+    process, url = run_command(*options, "0")
     port = url.rsplit(":", 1)[1]
     first = ask(url, png)
     assert first.status_code == 200
+    files = [
+        ("image", (f"{n}.png", to_png(np.roll(pixels, n, axis=1)))) for n in range(MANY)
+    ]
+    job = httpx.post(f"{url}/jobs", files=files, data={"text": "left lung"}, timeout=60).json()["id"]
+    results = tmp_path / "jobs" / job / "results"
+    until(lambda: len(list(results.glob("[!.]*/result.json"))) >= 3)
     process.send_signal(signal.SIGKILL)
     process.wait(20)
+    before = {path: path.stat().st_mtime_ns for path in results.glob("[!.]*/result.json")}
+    assert 3 <= len(before) < MANY
 
-    process, url = run_command(*options, "--port", port)
+    process, url = run_command(*options, port)
     assert httpx.get(f"{url}/ready").status_code == 200
+    until(lambda: httpx.get(f"{url}/jobs/{job}").json()["state"] == "done")
+    state = httpx.get(f"{url}/jobs/{job}").json()
+    assert (state["finished"], state["failed"]) == (MANY, 0)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    archive = zipfile.ZipFile(io.BytesIO(httpx.get(f"{url}/jobs/{job}/results").content))
+    assert sum(name.endswith("/result.json") for name in archive.namelist()) == MANY
+    assert archive.testzip() is None
+
     answers = []
     asking = threading.Thread(target=lambda: answers.append(ask(url, png)))
     asking.start()
-    end = time.monotonic() + 20
-    while "in_work 1.0" not in httpx.get(f"{url}/metrics").text and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: "in_work 1.0" in httpx.get(f"{url}/metrics").text)
     process.send_signal(signal.SIGTERM)
     asking.join(20)
     assert answers[0].json() == first.json()
     assert process.wait(20) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{url}/health")
+
+
+def test_sigterm_before_the_server_runs_is_not_lost(tiny_checkpoint, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(server, _):
+        signal.raise_signal(signal.SIGTERM)
+        return int(server.should_exit) + 40
+
+    monkeypatch.setattr(serve, "_run", run)
+    try:
+        assert main(["serve", "--model", str(tiny_checkpoint)]) == 41
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,7 @@ def test_the_page_says_what_was_read_and_whose_sides_were_taken(segmenter, png):
     reads = Segmenter(segmenter.model, segmenter.preprocessing, 0.5, provenance=chest)
     state = Session().with_image(read_upload(png, Limits()))
     given = {}
-    for choice in texts.SIDES:
+    for choice in texts.WHOSE_SIDES:
         sides = texts.whose_sides(choice)
         asked = session.segment(reads, state, "RLL pneumonia", "No pneumonia.", sides)
         first, second = at(asked, 0.0).work.answers(reads)

@@ -1,8 +1,8 @@
-"""Requests that arrive together are answered together, by one thread that owns the model."""
+"""Requests that arrive together are answered together, by threads that own a model each."""
 
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -30,32 +30,47 @@ class _Job:
 
 
 class Batcher:
-    """Collects jobs for `Model.batch`: at most `size` of them, for at most `wait_s`.
+    """Shares jobs among models: batches of at most `size`, for which a job waits `wait_s` at most.
+
+    A job that is alone gets all processors. Several are shared out, so that each model has fewer
+    processors to itself: halves of a batch on one processor each wait for nobody, where the
+    threads of one operation wait for the slowest of them at every operation.
 
     The queue has no bound of its own: whoever submits must count what is under way.
 
     Args:
-        model: used from one thread only.
-        size: images that go to the model at once.
+        models: each is used from one thread only.
+        size: images that go to a model at once.
         wait_s: how long a first job waits for others to share its batch.
-        observe: is told the size of every batch and the seconds that it took.
+        observe: is told the size of every batch and the seconds that its model took.
+        share: is called by a model's thread before each batch with the number of models that
+            share the processors.
 
     """
 
     def __init__(
         self,
-        model: Model,
+        models: Sequence[Model],
         size: int,
         wait_s: float,
         observe: Callable[[int, float], None] | None = None,
+        share: Callable[[int], None] | None = None,
     ) -> None:
-        self._model, self._size, self._wait = model, size, wait_s
+        self._size, self._wait = size, wait_s
         self._observe = observe or (lambda _size, _seconds: None)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._share = share or (lambda _models: None)
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="causalseg-model", daemon=True)
-        self._thread.start()
+        self._busy = 0
+        self._threads = [
+            threading.Thread(
+                target=self._work, args=(model,), name=f"causalseg-model-{i}", daemon=True
+            )
+            for i, model in enumerate(models)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, image: NDArray[np.uint8], text: str | Sentence) -> "Future[Segmentation]":
         """Queue one image (H, W) or (H, W, 3) with its text; cancelling the future skips it.
@@ -65,61 +80,67 @@ class Batcher:
 
         """
         job = _Job(image, text)
-        with self._lock:  # Nothing may be queued behind the mark that ends the thread.
+        with self._changed:
             if self._closed:
                 raise RuntimeError("the batcher is closed")
-            self._jobs.put(job)
+            self._jobs.append(job)
+            self._changed.notify_all()
         return job.future
 
     @property
     def alive(self) -> bool:
         """Whether jobs are taken and answered."""
-        return self._thread.is_alive() and not self._closed
+        return not self._closed and all(thread.is_alive() for thread in self._threads)
 
     def close(self) -> None:
-        """Answer what is queued, then end the thread."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._jobs.put(None)
-        self._thread.join()
+        """Answer what is queued, then end the threads."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self) -> None:
-        more = True
-        while more:
-            jobs, more = self._collect()
-            running = [job for job in jobs if job.future.set_running_or_notify_cancel()]
-            if running:
-                start = time.monotonic()
-                self._answer(running)
-                self._observe(len(running), time.monotonic() - start)
+    def _work(self, model: Model) -> None:
+        while jobs := self._collect():
+            start = time.monotonic()
+            _answer(model, jobs)
+            taken = time.monotonic() - start
+            with self._changed:
+                models, self._busy = self._busy, self._busy - 1
+                self._observe(len(jobs), taken / models)
 
-    def _collect(self) -> tuple[list[_Job], bool]:
-        """The jobs of the next batch, and whether the thread goes on after it."""
-        first = self._jobs.get()
-        if first is None:
-            return [], False
-        jobs, end = [first], time.monotonic() + self._wait
-        while len(jobs) < self._size:
-            try:
-                job = self._jobs.get(timeout=max(0.0, end - time.monotonic()))
-            except queue.Empty:
-                break
-            if job is None:
-                return jobs, False
-            jobs.append(job)
-        return jobs, True
+    def _collect(self) -> list[_Job]:
+        """The jobs of a model's next batch: its share of those that wait; none at the end."""
+        with self._changed:
+            while True:
+                self._changed.wait_for(lambda: self._jobs or self._closed)
+                if self._wait:
+                    full = self._size * (len(self._threads) - self._busy)
+                    self._changed.wait_for(
+                        lambda full=full: self._closed or len(self._jobs) >= full, self._wait
+                    )
+                idle = len(self._threads) - self._busy
+                share = min(self._size, -(-len(self._jobs) // idle))
+                jobs = [self._jobs.popleft() for _ in range(share)]
+                jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+                if jobs:
+                    self._busy += 1
+                    self._share(min(len(self._threads), self._busy + len(self._jobs)))
+                    return jobs
+                if self._closed and not self._jobs:
+                    return []
 
-    def _answer(self, jobs: Sequence[_Job]) -> None:
-        try:
-            results = self._model.batch([job.image for job in jobs], [job.text for job in jobs])
-        except Exception as error:
-            if len(jobs) == 1:
-                jobs[0].future.set_exception(error)
-                return
-            # One job must not spoil the others: each gets a second try by itself.
-            for job in jobs:
-                self._answer([job])
+
+def _answer(model: Model, jobs: Sequence[_Job]) -> None:
+    try:
+        results = model.batch([job.image for job in jobs], [job.text for job in jobs])
+    except Exception as error:
+        if len(jobs) == 1:
+            jobs[0].future.set_exception(error)
             return
-        for job, result in zip(jobs, results, strict=True):
-            job.future.set_result(result)
+        # One job must not spoil the others: each gets a second try by itself.
+        for job in jobs:
+            _answer(model, [job])
+        return
+    for job, result in zip(jobs, results, strict=True):
+        job.future.set_result(result)

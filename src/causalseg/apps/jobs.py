@@ -270,6 +270,7 @@ class Interruptible(Segmenter):
             other.threshold,
             device=str(other.device),
             provenance=other.provenance,
+            trust=other.trust,
         )
 
     def prompts(self, *arguments: Any, **options: Any) -> Any:

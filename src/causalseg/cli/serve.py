@@ -124,8 +124,9 @@ def main(argv: list[str]) -> int:
         jobs=jobs,
     )
     server = uvicorn.Server(uvicorn_config(app))
-    # uvicorn raises the signal again once it has shut down; that is no reason to die of it.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # For a signal that comes before uvicorn listens for it; and uvicorn raises the one that ended
+    # it again, which is no reason to die of it.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     return _run(server, options)
 
 
