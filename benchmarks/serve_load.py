@@ -1,18 +1,22 @@
 """Load on `causalseg serve` over loopback: throughput, latency, memory, and a kill in between.
 
     python benchmarks/serve_load.py --model CHECKPOINT --seconds 20 --json load.json
+    python benchmarks/serve_load.py --against OTHER_CHECKOUT/src --rounds 3 --soak 0
 
 Clients and server share this machine's cores, so the figures are a lower bound. Every client
-sends its next request when the last is answered. The soak sends as many requests as `--soak` says
-and compares the server's resident memory of its two halves. In the last part the server is killed
-(SIGKILL) and started again while 8 clients repeat each request until it is answered: one answer
-for each, and the same for the same image.
+sends its next request when the last is answered, also where it is refused. With `--against` the
+server of another source tree runs beside this one's and both are loaded in turn, so that what else
+the machine does meets both; their ratio is what to read. The soak sends as many requests as
+`--soak` says and compares the server's resident memory of its two halves. In the last part the
+server is killed (SIGKILL) and started again while 8 clients repeat each request until it is
+answered: one answer for each, and the same for the same image.
 """
 
 import argparse
 import asyncio
 import io
 import json
+import math
 import os
 import platform
 import re
@@ -36,10 +40,14 @@ TEXT = "Unilateral pulmonary infection, one infected area, lower left lung."
 class Load:
     """What a number of clients saw."""
 
+    server: str
+    """"this" source tree's or the "other" one's."""
     clients: int
     answers: int
     errors: int
     per_second: float
+    cpu_ms: float
+    """Of the server's processor time for each answer."""
     p50_ms: float
     p99_ms: float
     mean_batch: float
@@ -49,10 +57,12 @@ class Load:
 class Server:
     """`causalseg serve` as a process of its own."""
 
-    def __init__(self, model: str, port: int = 0) -> None:
+    def __init__(self, model: str, port: int = 0, source: Path | None = None) -> None:
         command = [sys.executable, "-m", "causalseg.cli.main", "serve", "--model", model]
+        environment = dict(os.environ) | ({"PYTHONPATH": str(source)} if source else {})
+        self.name = "other" if source else "this"
         self.process = subprocess.Popen(
-            [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
+            [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True, env=environment
         )
         assert self.process.stdout is not None
         found = re.search(r"http://\S+", self.process.stdout.readline())
@@ -101,14 +111,16 @@ async def measure(server: Server, images: list[bytes], clients: int, seconds: fl
     times: list[float] = []
     errors = 0
     limits = httpx.Limits(max_connections=clients)
-    before = [server.metric(f"causalseg_batch_size_{part}") for part in ("sum", "count")]
+    names = ("causalseg_batch_size_sum", "causalseg_batch_size_count", "process_cpu_seconds_total")
+    before = [server.metric(name) for name in names]
 
     async def one(client: httpx.AsyncClient, number: int, end: float) -> None:
         nonlocal errors
         while time.perf_counter() < end:
             start = time.perf_counter()
             answer = await ask(client, images[number % len(images)])
-            times.append(time.perf_counter() - start)
+            if answer.status_code == 200:
+                times.append(time.perf_counter() - start)
             errors += answer.status_code != 200
             number += 1
 
@@ -116,13 +128,16 @@ async def measure(server: Server, images: list[bytes], clients: int, seconds: fl
         start = time.perf_counter()
         await asyncio.gather(*(one(client, n, start + seconds) for n in range(clients)))
         wall = time.perf_counter() - start
-    after = [server.metric(f"causalseg_batch_size_{part}") for part in ("sum", "count")]
-    p50, p99 = np.quantile(times, [0.5, 0.99]) * 1000
+    after = [server.metric(name) for name in names]
+    answers = len(times)
+    p50, p99 = np.quantile(times or [math.nan], [0.5, 0.99]) * 1000
     return Load(
+        server=server.name,
         clients=clients,
-        answers=len(times) - errors,
+        answers=answers,
         errors=errors,
-        per_second=round((len(times) - errors) / wall, 2),
+        per_second=round(answers / wall, 2),
+        cpu_ms=round(1000 * (after[2] - before[2]) / max(1, answers), 1),
         p50_ms=round(float(p50), 1),
         p99_ms=round(float(p99), 1),
         mean_batch=round((after[0] - before[0]) / max(1.0, after[1] - before[1]), 2),
@@ -195,24 +210,36 @@ def main() -> None:
     """Run all parts and print them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="default")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 64])
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 64, 128])
     parser.add_argument("--seconds", type=float, default=20.0, help="for each number of clients")
-    parser.add_argument("--soak", type=int, default=2000, help="requests")
+    parser.add_argument("--rounds", type=int, default=1, help="of each number of clients")
+    parser.add_argument("--against", type=Path, help="folder with another version's `causalseg`")
+    parser.add_argument("--soak", type=int, default=2000, help="requests; 0 leaves soak and kill")
     parser.add_argument("--size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     images = uploads(8, options.size)
-    server = Server(options.model)
-    asyncio.run(measure(server, images, 2, 2.0))  # Warm up.
-    loads = [asyncio.run(measure(server, images, n, options.seconds)) for n in options.clients]
-    soaked = asyncio.run(soak(server, images, options.soak))
-    killed = asyncio.run(kill_and_restart(server, images, 120))
-    server.end(signal.SIGTERM)
+    servers = [Server(options.model)]
+    if options.against:
+        servers.append(Server(options.model, source=options.against))
+    for server in servers:
+        asyncio.run(measure(server, images, 2, 2.0))  # Warm up.
+    loads = []
+    for clients in options.clients:
+        for server in servers * options.rounds:
+            loads.append(asyncio.run(measure(server, images, clients, options.seconds)))
+            print(loads[-1], flush=True)
+    last = {}
+    if options.soak:
+        last["soak"] = asyncio.run(soak(servers[0], images, options.soak))
+        last["kill"] = asyncio.run(kill_and_restart(servers[0], images, 120))
+    for server in servers:
+        server.end(signal.SIGTERM)
     table = Table(*Load.__dataclass_fields__)
     for load in loads:
         table.add_row(*(str(value) for value in asdict(load).values()))
     console = Console()
-    console.print(table, soaked, killed)
+    console.print(table, last, ratios(loads))
     console.print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} at the end")
     if options.json:
         record = {
@@ -221,10 +248,24 @@ def main() -> None:
             "cores": os.cpu_count(),
             "load_average": os.getloadavg(),
             "loads": [asdict(load) for load in loads],
-            "soak": soaked,
-            "kill": killed,
+            "ratios": ratios(loads),
+            **last,
         }
         options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def ratios(loads: list[Load]) -> dict[int, float]:
+    """Answers a second of this server to the other's, by clients: the median of the rounds."""
+    found: dict[int, float] = {}
+    for clients in dict.fromkeys(load.clients for load in loads):
+        rates = {
+            name: [x.per_second for x in loads if (x.server, x.clients) == (name, clients)]
+            for name in ("this", "other")
+        }
+        pairs = list(zip(rates["this"], rates["other"], strict=False))
+        if pairs and all(other for _, other in pairs):
+            found[clients] = round(float(np.median([this / other for this, other in pairs])), 2)
+    return found
 
 
 if __name__ == "__main__":

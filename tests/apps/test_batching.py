@@ -1,6 +1,7 @@
 """Jobs share batches, keep their order and do not spoil each other."""
 
 import threading
+import time
 from concurrent.futures import wait
 
 import numpy as np
@@ -57,3 +58,35 @@ def test_a_cancelled_job_is_skipped_and_closing_answers_the_rest():
     assert not batcher.alive
     with pytest.raises(RuntimeError, match="closed"):
         batcher.submit(IMAGE, "late")
+
+
+def test_free_workers_share_what_waits_and_are_told_how_many_they_are():
+    model, shares, seen = Echo(), [], []
+    batcher = Batcher(
+        model, 8, 0.0, lambda *done: seen.append(done), workers=2, share=shares.append
+    )
+    alone = batcher.submit(IMAGE, "alone")
+    model.busy.wait(10)
+    assert shares == [1]
+    second = batcher.submit(IMAGE, "second")  # The other worker's, while the first is held.
+    end = time.monotonic() + 10
+    while len(shares) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert shares == [1, 2]
+    rest = [batcher.submit(IMAGE, str(number)) for number in range(9)]
+    model.go.set()
+    wait([alone, second, *rest], timeout=10)
+    assert [job.result(0) for job in rest] == [str(number) for number in range(9)]
+    batcher.close()
+    assert sum(model.sizes) == sum(size for size, _ in seen) == 11
+    assert max(model.sizes) <= 8
+
+
+def test_a_batch_that_waits_is_split_among_free_workers():
+    model = Echo()
+    model.go.set()
+    batcher = Batcher(model, size=8, wait_s=0.3, workers=2)
+    wait([batcher.submit(IMAGE, str(number)) for number in range(8)], timeout=10)
+    batcher.close()
+    assert sum(model.sizes) == 8
+    assert max(model.sizes) == 4  # Half of what waited, and not all of it.

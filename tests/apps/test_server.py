@@ -416,7 +416,8 @@ class Held(Segmenter):
 
 
 @pytest.fixture
-def held(segmenter):
+def held(segmenter, monkeypatch):
+    monkeypatch.setattr("causalseg.apps.service._MOST_WORKERS", 1)
     found = Held(segmenter.model, segmenter.preprocessing, segmenter.threshold)
     found.go, found.busy = threading.Event(), threading.Event()
     return found

@@ -1,4 +1,4 @@
-"""Requests that arrive together are answered together, by threads that own a model each."""
+"""Requests that arrive together are answered together, by threads that run the model."""
 
 import threading
 import time
@@ -30,44 +30,46 @@ class _Job:
 
 
 class Batcher:
-    """Shares jobs among models: batches of at most `size`, for which a job waits `wait_s` at most.
+    """Collects jobs for `Model.batch`: at most `size` of them, for at most `wait_s`.
 
-    A job that is alone gets all processors. Several are shared out, so that each model has fewer
-    processors to itself: halves of a batch on one processor each wait for nobody, where the
-    threads of one operation wait for the slowest of them at every operation.
+    What waits is shared out among the workers that are free. On a processor that is the faster
+    way: the threads of one operation wait for each other some hundred times in a forward pass, and
+    two batches on a thread each never do. A job that is alone may use all threads.
 
     The queue has no bound of its own: whoever submits must count what is under way.
 
     Args:
-        models: each is used from one thread only.
-        size: images that go to a model at once.
+        model: `batch` is called by all workers at a time.
+        size: images that go to the model at once.
         wait_s: how long a first job waits for others to share its batch.
-        observe: is told the size of every batch and the seconds that its model took.
-        share: is called by a model's thread before each batch with the number of models that
-            share the processors.
+        observe: is told the size of every batch, and the seconds it took divided by the batches
+            that ran beside it.
+        workers: threads that run the model.
+        share: a worker calls it before each batch with the number of batches that will run at the
+            same time, as far as is known.
 
     """
 
     def __init__(
         self,
-        models: Sequence[Model],
+        model: Model,
         size: int,
         wait_s: float,
         observe: Callable[[int, float], None] | None = None,
+        *,
+        workers: int = 1,
         share: Callable[[int], None] | None = None,
     ) -> None:
-        self._size, self._wait = size, wait_s
+        self._model, self._size, self._wait = model, size, wait_s
         self._observe = observe or (lambda _size, _seconds: None)
-        self._share = share or (lambda _models: None)
+        self._share = share or (lambda _batches: None)
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._busy = 0
+        self._free = workers
         self._threads = [
-            threading.Thread(
-                target=self._work, args=(model,), name=f"causalseg-model-{i}", daemon=True
-            )
-            for i, model in enumerate(models)
+            threading.Thread(target=self._work, name=f"causalseg-model-{number}", daemon=True)
+            for number in range(workers)
         ]
         for thread in self._threads:
             thread.start()
@@ -100,47 +102,46 @@ class Batcher:
         for thread in self._threads:
             thread.join()
 
-    def _work(self, model: Model) -> None:
+    def _work(self) -> None:
         while jobs := self._collect():
             start = time.monotonic()
-            _answer(model, jobs)
-            taken = time.monotonic() - start
+            self._answer(jobs)
+            seconds = time.monotonic() - start
             with self._changed:
-                models, self._busy = self._busy, self._busy - 1
-                self._observe(len(jobs), taken / models)
+                self._observe(len(jobs), seconds / (len(self._threads) - self._free))
+                self._free += 1
 
     def _collect(self) -> list[_Job]:
-        """The jobs of a model's next batch: its share of those that wait; none at the end."""
+        """A free worker's share of the jobs that wait; none when there will be no more."""
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._jobs or self._closed)
                 if self._wait:
-                    full = self._size * (len(self._threads) - self._busy)
-                    self._changed.wait_for(
-                        lambda full=full: self._closed or len(self._jobs) >= full, self._wait
-                    )
-                idle = len(self._threads) - self._busy
-                share = min(self._size, -(-len(self._jobs) // idle))
-                jobs = [self._jobs.popleft() for _ in range(share)]
-                jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+                    self._changed.wait_for(self._filled, self._wait)
+                share = min(self._size, -(-len(self._jobs) // self._free))
+                taken = [self._jobs.popleft() for _ in range(share)]
+                jobs = [job for job in taken if job.future.set_running_or_notify_cancel()]
                 if jobs:
-                    self._busy += 1
-                    self._share(min(len(self._threads), self._busy + len(self._jobs)))
+                    self._free -= 1
+                    busy = len(self._threads) - self._free
+                    self._share(min(busy + len(self._jobs), len(self._threads)))
                     return jobs
                 if self._closed and not self._jobs:
                     return []
 
+    def _filled(self) -> bool:
+        return self._closed or len(self._jobs) >= self._size * self._free
 
-def _answer(model: Model, jobs: Sequence[_Job]) -> None:
-    try:
-        results = model.batch([job.image for job in jobs], [job.text for job in jobs])
-    except Exception as error:
-        if len(jobs) == 1:
-            jobs[0].future.set_exception(error)
+    def _answer(self, jobs: Sequence[_Job]) -> None:
+        try:
+            results = self._model.batch([job.image for job in jobs], [job.text for job in jobs])
+        except Exception as error:
+            if len(jobs) == 1:
+                jobs[0].future.set_exception(error)
+                return
+            # One job must not spoil the others: each gets a second try by itself.
+            for job in jobs:
+                self._answer([job])
             return
-        # One job must not spoil the others: each gets a second try by itself.
-        for job in jobs:
-            _answer(model, [job])
-        return
-    for job, result in zip(jobs, results, strict=True):
-        job.future.set_result(result)
+        for job, result in zip(jobs, results, strict=True):
+            job.future.set_result(result)

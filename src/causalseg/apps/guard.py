@@ -17,6 +17,9 @@ from causalseg.apps.admission import Visit
 OPEN = frozenset({"/health", "/ready", "/openapi.json"})
 """Paths that need no token."""
 
+PAUSE_S = 1.0
+"""How long who finds no place waits for the answer that says so."""
+
 
 class Guard:
     """ASGI middleware that rejects what must not reach the application.
@@ -72,6 +75,8 @@ class Guard:
                         most = self.most_bytes(scope["path"])
                         receive = _bounded(receive, visit, most, digest.update)
                     except HTTPException as error:
+                        # Who asks again at once would take the time of those who are within.
+                        await asyncio.sleep(PAUSE_S)
                         refusal = JSONResponse(
                             {"detail": error.detail}, error.status_code, error.headers
                         )

@@ -34,8 +34,9 @@ class Limits:
     """Requests that may be in progress or waiting; the next one is answered 429."""
     batch: int = 8
     """Images that the model takes at once."""
-    wait_ms: float = 4.0
-    """How long the first request of a batch waits for others."""
+    wait_ms: float = 0.0
+    """How long the first request of a batch waits for others; those that come while the model is
+    busy share the next batch in any case."""
     timeout_s: float = 30.0
     """For a body to arrive, and again for its answer to be made. A request that would have to wait
     longer is answered 503 at once."""

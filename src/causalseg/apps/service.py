@@ -1,4 +1,4 @@
-"""What answers one request: threads that read and draw, and one that runs the model."""
+"""What answers one request: threads that read and draw, and threads that run the model."""
 
 import asyncio
 import time
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import torch
 from fastapi import HTTPException, Request, Response
 
 from causalseg.apps.admission import BODIES, Admission, Visit
@@ -17,6 +18,7 @@ from causalseg.apps.jobs import MOST_JOBS, Store
 from causalseg.apps.limits import Limits, check_upload, read_upload
 from causalseg.apps.metrics import Metrics
 from causalseg.apps.worker import Worker
+from causalseg.inference.backends import ExportedModel
 from causalseg.inference.formats import Study
 from causalseg.inference.requests import clean_prompt
 from causalseg.inference.segmentation import Segmentation
@@ -26,6 +28,10 @@ from causalseg.text.reading import Sides
 
 # Decoding holds several copies of a picture, so only a few are decoded at once.
 _DECODERS = 2
+# Each holds the activations of a batch.
+_MOST_WORKERS = 4
+# As the process started: a worker changes what later threads would be told.
+_THREADS = torch.get_num_threads()
 JOBS = "/jobs"
 _T = TypeVar("_T")
 
@@ -60,7 +66,14 @@ class Service:
         self.metrics = Metrics(limits.queue)
         self.admission = Admission(limits)
         self.metrics.waiting.set_function(lambda: self.admission.in_work)
-        self.batcher = Batcher(segmenter, limits.batch, limits.wait_ms / 1000, self._batch_done)
+        self.batcher = Batcher(
+            segmenter,
+            limits.batch,
+            limits.wait_ms / 1000,
+            self._batch_done,
+            workers=_workers(segmenter),
+            share=_share_processors,
+        )
         self.decoders = ThreadPoolExecutor(_DECODERS, "causalseg-decoder")
         self.jobs = Worker(jobs, segmenter, limits, model.sha256) if jobs else None
         # One job is received at a time, with at most as many bytes as requests may hold together.
@@ -112,8 +125,9 @@ class Service:
             HTTPException: there is no room for a picture of that size in time.
 
         """
-        sentences = await self._in_thread(self._read_texts, ask)
-        pixels = await self._in_thread(check_upload, content, self.limits)
+        sentences, pixels = await self._in_thread(
+            lambda: (self._read_texts(ask), check_upload(content, self.limits))
+        )
         async with self.admission.pixels(visit, pixels, len(sentences)):
             study, reading_s = await self._in_thread(_timed, read_upload, content, self.limits)
             results = await asyncio.gather(
@@ -149,6 +163,18 @@ class Service:
             self.jobs.close()
         self.batcher.close()
         self.decoders.shutdown()
+
+
+def _workers(segmenter: Segmenter) -> int:
+    """Threads that run the model: one where it has a GPU or a runtime with threads of its own."""
+    if torch.device(segmenter.device).type != "cpu" or isinstance(segmenter.model, ExportedModel):
+        return 1
+    return min(_THREADS, _MOST_WORKERS)
+
+
+def _share_processors(batches: int) -> None:
+    """Give the calling thread its part of PyTorch's threads."""
+    torch.set_num_threads(max(1, _THREADS // batches))
 
 
 def _timed(work: Callable[..., _T], *arguments: Any) -> tuple[_T, float]:

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     limits.add_argument("--max-pixels", type=int, help="of an image (default: 40000000)")
     limits.add_argument("--queue", type=int, help="requests in work before 429 (default: 256)")
     limits.add_argument("--batch", type=int, help="images per batch (default: 8)")
-    limits.add_argument("--wait-ms", type=float, help="wait for a batch to fill (default: 4)")
+    limits.add_argument("--wait-ms", type=float, help="wait for a batch to fill (default: 0)")
     limits.add_argument("--timeout-s", type=float, help="for a body, and an answer (default: 30)")
     return parser
 
@@ -86,6 +86,9 @@ def _token(path: str | None) -> str | None:
 def main(argv: list[str]) -> int:
     """Run the server until SIGTERM or Ctrl-C; requests in work are answered first."""
     options = _parser().parse_args(argv)
+    # Threads that wait for the next operation must not keep a processor busy: read at the import
+    # of PyTorch.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     limits, token = _limits(options), _token(options.token_file)
     try:
         import numpy as np

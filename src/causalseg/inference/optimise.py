@@ -1,5 +1,6 @@
 """What may be done to a trained model, exactly, before it is only used."""
 
+import threading
 from collections import OrderedDict
 from typing import Literal
 
@@ -134,7 +135,7 @@ class TextCache:
     """Encoded texts by content, computed once for each distinct text.
 
     Entries are keyed by the token ids and by the state of the weights, so that changed weights
-    never meet old features; the oldest entries make room.
+    never meet old features; the oldest entries make room. Several threads may ask.
 
     Args:
         model: whose `encode_text` is asked.
@@ -147,9 +148,14 @@ class TextCache:
         self.most_bytes = most_bytes
         self.bytes = 0
         self._encoded: OrderedDict[_Key, tuple[Tensor, ...]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(self, tokens: Tensor) -> Text:
         """(B, L) token ids -> what `encode_text` makes of them, B in the first dimension."""
+        with self._lock:
+            return self._encode(tokens)
+
+    def _encode(self, tokens: Tensor) -> Text:
         state = self._weights()
         keys: list[_Key] = [(state, row.tobytes()) for row in tokens.cpu().numpy()]
         missing = {key: i for i, key in enumerate(keys) if key not in self._encoded}
