@@ -41,10 +41,10 @@ def test_a_kill_loses_no_job_and_sigterm_answers_what_is_in_work(
     port = url.rsplit(":", 1)[1]
     first = ask(url, png)
     assert first.status_code == 200
-    files = [
-        ("image", (f"{n}.png", to_png(np.roll(pixels, n, axis=1)))) for n in range(MANY)
+    files = [("image", (f"{n}.png", to_png(np.roll(pixels, n, axis=1)))) for n in range(MANY)]
+    job = httpx.post(f"{url}/jobs", files=files, data={"text": "left lung"}, timeout=60).json()[
+        "id"
     ]
-    job = httpx.post(f"{url}/jobs", files=files, data={"text": "left lung"}, timeout=60).json()["id"]
     results = tmp_path / "jobs" / job / "results"
     until(lambda: len(list(results.glob("[!.]*/result.json"))) >= 3)
     process.send_signal(signal.SIGKILL)

@@ -225,6 +225,7 @@ def test_the_page_says_what_was_read_and_whose_sides_were_taken(segmenter, png):
         given[choice] = first.read_as
         assert "read as: “unilateral pulmonary infection" in texts.figures(first)
         assert not second.mask.any()  # at any threshold: the text says that there is nothing
+        assert "because of what the sentence says" in texts.figures(second)
     assert "lower left lung" in given["as the wording says"]
     assert given["the patient's"] == given["as the wording says"]
     assert "lower right lung" in given["the viewer's"]

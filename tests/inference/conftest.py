@@ -159,6 +159,11 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read())
 
+    def empty(self) -> None:
+        for name in self.ask("/patients"):
+            address = f"http://127.0.0.1:{self.http}/patients/{name}"
+            urllib.request.urlopen(urllib.request.Request(address, method="DELETE"), timeout=20)
+
     def upload(self, path: Path) -> str:
         return str(self.ask("/instances", path.read_bytes())["ID"])
 
@@ -174,13 +179,21 @@ class Orthanc:
 
 
 @pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
+def orthanc(running_orthanc: Orthanc) -> Iterator[Orthanc]:
     """Orthanc with its DICOMweb plug-in, running and empty."""
+    yield running_orthanc
+    if running_orthanc.process is None:
+        running_orthanc.start()
+    running_orthanc.empty()
+
+
+@pytest.fixture(scope="session")
+def running_orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """Started once for all tests, for it takes seconds."""
     plugin = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
     if shutil.which("Orthanc") is None or not plugin.exists():
         pytest.skip("Orthanc is absent: install the packages orthanc and orthanc-dicomweb")
-    folder = tmp_path / "orthanc"
-    folder.mkdir()
+    folder = tmp_path_factory.mktemp("orthanc")
     server = Orthanc(folder, free_port(), free_port(), free_port())
     settings = {
         "StorageDirectory": str(folder),

@@ -75,6 +75,8 @@ class Answer:
     """Dice to be expected of the mask at the model's own threshold; None where it is not known."""
     corrected: bool = False
     """Whether a person has painted on the mask."""
+    empty_by_text: bool = False
+    """Whether the mask is empty for what the text says, whatever the image shows."""
 
     def to_dict(self, model: Identity) -> dict[str, Any]:
         """As JSON: the mask as COCO's run lengths."""
@@ -128,6 +130,7 @@ def answer(
         meant=result.meant,
         expected=result.expected if painted is None and line == result.threshold else None,
         corrected=painted is not None,
+        empty_by_text=result.sentence is not None and result.sentence.empty,
     )
 
 

@@ -107,6 +107,11 @@ def _read_as(answer: Answer) -> str:
 def _empty(answer: Answer) -> str:
     if answer.corrected:
         return "<b>Nothing is marked.</b>"
+    if answer.empty_by_text:
+        return (
+            "<b>Nothing is marked</b> because of what the sentence says, whatever the image shows: "
+            "see the note."
+        )
     return (
         f"<b>Nothing is marked.</b> No pixel reaches the probability {answer.threshold:.2f}; the "
         f"highest is {answer.highest:.2f}. This is no finding that there is nothing: the model "
