@@ -229,3 +229,17 @@ def test_the_page_says_what_was_read_and_whose_sides_were_taken(segmenter, png):
     assert "lower left lung" in given["as the wording says"]
     assert given["the patient's"] == given["as the wording says"]
     assert "lower right lung" in given["the viewer's"]
+
+
+def test_gradio_is_kept_from_writing_stubs_and_nobody_else_is_touched():
+    import inspect
+
+    from causalseg.apps.quick_gradio import without_stubs
+
+    component = type("Textbox", (), {"__module__": "gradio.components.textbox"})
+    before = inspect.getfile
+    with without_stubs():
+        with pytest.raises(OSError, match="no stubs"):
+            inspect.getfile(component)
+        assert inspect.getfile(Session) == session.__file__
+    assert inspect.getfile is before

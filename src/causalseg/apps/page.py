@@ -18,6 +18,7 @@ from causalseg.apps import downloads, layout, sentence, session, texts, viewer
 from causalseg.apps.answers import Identity
 from causalseg.apps.hosts import SameHost
 from causalseg.apps.limits import Limits, read_file
+from causalseg.apps.quick_gradio import import_gradio
 from causalseg.apps.session import Session
 from causalseg.apps.theme import theme
 from causalseg.errors import InputError
@@ -52,7 +53,7 @@ class Page:
     """
 
     def __init__(self, segmenter: Segmenter, folder: Path, limits: Limits, model: Identity) -> None:
-        import gradio as gr
+        gr = import_gradio()
 
         self.gr: Any = gr
         self.segmenter, self.folder, self.limits, self.model = segmenter, folder, limits, model

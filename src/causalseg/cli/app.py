@@ -1,6 +1,7 @@
 """`causalseg app`: the web page."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -38,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     """Serve the page until SIGTERM or Ctrl-C, then remove what was uploaded."""
     options = _parser().parse_args(argv)
+    # Threads that wait for the next operation must not keep a processor busy: read at the import
+    # of PyTorch.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Looked for, not imported: gradio settles on its folder for uploads when it is imported.
     if find_spec("gradio") is None:
         raise InputError("the page needs an extra: pip install 'causalseg[app]'.")
