@@ -22,10 +22,10 @@ def without_stubs() -> Iterator[None]:
     """
     file_of = inspect.getfile
 
-    def getfile(thing: Any) -> str:
-        if inspect.isclass(thing) and thing.__module__.startswith("gradio."):
+    def getfile(object: Any) -> str:
+        if inspect.isclass(object) and object.__module__.startswith("gradio."):
             raise OSError("no stubs are wanted")
-        return file_of(thing)
+        return file_of(object)
 
     inspect.getfile = getfile
     try:
