@@ -28,6 +28,7 @@ def _clipseg() -> nn.Module:
 
 
 def _swin_unetr() -> nn.Module:
+    import einops  # noqa: F401  (MONAI asks for it in the forward pass only)
     from monai.networks.nets import SwinUNETR
 
     return SwinUNETR(in_channels=3, out_channels=1, spatial_dims=2, feature_size=24)
