@@ -186,11 +186,11 @@ def tabulate_confound(
         runs=len(folders),
         runs_planned=len(folders) if runs_planned is None else runs_planned,
         resamples=resamples,
-        cells=[_cell(key, runs, repairs.get(key)) for key, runs in sorted_groups(groups)],
+        cells=[_cell(key, runs, repairs.get(key)) for key, runs in _by_strength(groups)],
     )
 
 
-def sorted_groups(
+def _by_strength(
     groups: Mapping[tuple[float, str], list[_Run]],
 ) -> list[tuple[tuple[float, str], list[_Run]]]:
     """Strength by strength, rows in the order in which they came."""
