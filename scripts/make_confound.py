@@ -44,7 +44,9 @@ def collect(name: str, runs: Path) -> None:
     for folder in folders:
         run = read_result(folder / RESULT)
         head = {key: run[key] for key in ("strength", "row", "seed", "data_seed")}
-        for image in read_result_rows(folder / PER_IMAGE, ("name", "aligned", "conflict")):
+        for image in read_result_rows(
+            folder / PER_IMAGE, ("name", "aligned", "conflict", "removed")
+        ):
             dice = {k: f"{float(image[k]):.4f}" for k in ("aligned", "conflict", "removed")}
             rows.append(head | {"name": image["name"]} | dice)
     write_csv(DATA / f"{name}.csv", rows)

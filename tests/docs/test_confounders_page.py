@@ -37,6 +37,8 @@ def test_the_tables_follow_from_the_dice_of_every_image(path) -> None:
             assert len(dice) == table.images
             aligned, conflict, removed = dice.mean(0)
             p = cell.strength
-            assert cell.tests["same"][i] == pytest.approx(p * aligned + (1 - p) * conflict, abs=1e-4)
+            assert cell.tests["same"][i] == pytest.approx(
+                p * aligned + (1 - p) * conflict, abs=1e-4
+            )
             assert cell.tests["removed"][i] == pytest.approx(removed, abs=1e-4)
             assert cell.drop[i] == pytest.approx((2 * p - 1) * (aligned - conflict), abs=2e-4)

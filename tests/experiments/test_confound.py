@@ -190,5 +190,5 @@ def test_the_command_runs_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixt
         same, turned = cell["tests"]["same"][0], cell["tests"]["reversed"][0]
         assert cell["drop"] == [pytest.approx(same - turned)]
     assert "data:image/png" in (tmp_path / "report.html").read_text()
-    assert main([*words, "[plain]", "--plant", "clip"]) == 2
+    assert main([*words, "[plain]", "--plant", "tag"]) == 2
     assert "other options (plant)" in capsys.readouterr().err
