@@ -37,7 +37,10 @@ CONFIGS = (
     ),
     ("optimizer", "causalseg.training.config", "OptimizerConfig", "optimizer."),
     ("trainer", "causalseg.training.config", "TrainerConfig", "trainer."),
+    ("Pre-training (`pretrain`)", "causalseg.training.pretrain", "PretrainConfig", ""),
     ("A grid (`ablate`), beside a run's", "causalseg.experiments.axes", "AblationConfig", ""),
+    ("A leaderboard, beside a run's", "causalseg.experiments.leaderboard_config",
+     "LeaderboardConfig", ""),
     ("Leave one domain out (`lodo`)", "causalseg.experiments.lodo_config", "LodoConfig", ""),
     ("data of `lodo`", "causalseg.experiments.lodo_config", "DomainsConfig", "data."),
 )  # fmt: skip
@@ -58,6 +61,7 @@ PYTHON = {
         "causalseg.models.checkpoint:load_checkpoint",
         "causalseg.models.checkpoint:Checkpoint",
         "causalseg.training.fit:fit",
+        "causalseg.training.pretrain:pretrain",
     ),
     "Data": (
         "causalseg.data.lvit:read_lvit",

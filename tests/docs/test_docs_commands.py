@@ -38,7 +38,7 @@ SHORT = shlex.split(
 
 
 # Never run here: they serve until they are stopped, or take minutes. Their own tests run them.
-LONG = {"app", "serve", "demo", "ablate", "confound", "lodo", "export", "ray"}
+LONG = {"app", "serve", "demo", "ablate", "confound", "leaderboard", "lodo", "export", "ray"}
 
 
 @dataclass(frozen=True)

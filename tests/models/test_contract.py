@@ -15,7 +15,7 @@ from torch import nn
 from causalseg import build_model
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.inference.optimise import fold_batch_norms
+from causalseg.inference.optimise import TextCache, fold_batch_norms
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.base import ImageOnlyModel, ModelConfig, SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint, save_checkpoint
@@ -146,6 +146,17 @@ def test_images_of_a_batch_do_not_meet(name):
     model, pixels = built(name), pair(name)
     alone = torch.cat([logits(model, pixels[i : i + 1], TEXTS[i : i + 1]) for i in range(2)])
     torch.testing.assert_close(reference(name), alone, atol=1e-4, rtol=1e-4)
+
+
+def test_sentences_read_at_different_times_stand_in_one_batch(name):
+    model, pixels = built(name), pair(name)
+    texts = ["lower left lung.", TEXTS[1] + " Two infected areas."]
+    cache = TextCache(model)
+    with torch.no_grad():
+        for text in texts:
+            cache(tokens(model, [text]))
+        found = model.segment(model.encode_image(pixels), cache(tokens(model, texts))).logits
+    torch.testing.assert_close(found, logits(model, pixels, texts), atol=1e-4, rtol=1e-4)
 
 
 def test_evaluation_gives_the_same_twice(name):

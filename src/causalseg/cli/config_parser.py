@@ -32,7 +32,7 @@ class ConfigParser(ArgumentParser):
             if parsed.get(name, {}) is None:  # `model: null` in YAML
                 raise InputError(f"{name} has no value: give its options, or leave {name} out.")
         fields: dict[str, Any] = self.instantiate(parsed).as_dict()
-        return fields | {"model": asdict(fields["model"])}
+        return fields | ({"model": asdict(fields["model"])} if "model" in fields else {})
 
     def format_help(self, formatter: Any = None) -> str:
         """As the parent's, with dashes in the names of options."""

@@ -37,6 +37,8 @@ class ViTConfig:
     """Attention heads."""
     resolution: int = 224
     """Image side, in pixels, at which the positions were learned."""
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    """`quick_gelu`: OpenAI's. `gelu`: that of most later weights, such as LAION's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,8 @@ class TextConfig:
     """Rows of the token embedding (CLIP's; the paper's 49 152 leaves out bytes and specials)."""
     attention_gain: float = 1.0
     """Factor of the queries' and keys' initial weights: 1 is CLIP's, less attends more evenly."""
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    """As of the image tower."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +77,12 @@ ENCODERS: dict[str, CLIPConfig] = {
     "ViT-B-16": CLIPConfig(
         image=ViTConfig(patch=16, width=768, layers=12, heads=12),
         text=TextConfig(),
+        embedding=512,
+    ),
+    # For weights of open_clip and transformers that were trained with the exact GELU.
+    "ViT-B-16-gelu": CLIPConfig(
+        image=ViTConfig(patch=16, width=768, layers=12, heads=12, activation="gelu"),
+        text=TextConfig(activation="gelu"),
         embedding=512,
     ),
     "ViT-L-14": CLIPConfig(

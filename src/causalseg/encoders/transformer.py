@@ -24,7 +24,7 @@ class ResidualAttentionBlock(nn.Module):
     `scaled_dot_product_attention`, which exports and fuses.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, activation: str = "quick_gelu") -> None:
         super().__init__()
         self.heads = heads
         self.attn = nn.MultiheadAttention(width, heads)
@@ -33,7 +33,7 @@ class ResidualAttentionBlock(nn.Module):
             OrderedDict(
                 [
                     ("c_fc", nn.Linear(width, 4 * width)),
-                    ("gelu", QuickGELU()),
+                    ("gelu", QuickGELU() if activation == "quick_gelu" else nn.GELU()),
                     ("c_proj", nn.Linear(4 * width, width)),
                 ]
             )
@@ -60,9 +60,11 @@ class ResidualAttentionBlock(nn.Module):
 class Transformer(nn.Module):
     """A stack of residual attention blocks."""
 
-    def __init__(self, width: int, layers: int, heads: int) -> None:
+    def __init__(self, width: int, layers: int, heads: int, activation: str = "quick_gelu") -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(ResidualAttentionBlock(width, heads) for _ in range(layers))
+        self.resblocks = nn.ModuleList(
+            ResidualAttentionBlock(width, heads, activation) for _ in range(layers)
+        )
 
     def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
         for block in self.resblocks:
@@ -82,7 +84,7 @@ class TextTower(Tower):
         self.config = config
         self.token_embedding = nn.Embedding(config.vocabulary, config.width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
-        self.transformer = Transformer(config.width, config.layers, config.heads)
+        self.transformer = Transformer(config.width, config.layers, config.heads, config.activation)
         self.ln_final = nn.LayerNorm(config.width)
         self.text_projection = nn.Parameter(torch.empty(config.width, embedding))
         self.reset_parameters()
@@ -137,8 +139,11 @@ class TextTower(Tower):
             InputError: L exceeds the positions there are.
 
         """
-        x = self.hidden(tokens)
-        at_eos = x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
+        return self.sentence(self.hidden(tokens), tokens)
+
+    def sentence(self, words: Tensor, tokens: Tensor) -> Tensor:
+        """tau (B, embedding) from `hidden`'s words (B, L, width) and their tokens (B, L)."""
+        at_eos = words[torch.arange(len(words), device=words.device), tokens.argmax(dim=1)]
         tau: Tensor = at_eos @ self.text_projection
         return tau
 

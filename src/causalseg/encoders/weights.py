@@ -1,14 +1,24 @@
 """Initial weights of the towers: from OpenAI's release, from ImageNet, or random."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import safe_open
 from torch import Tensor
 
 from causalseg import hub
+from causalseg.encoders.foreign import (
+    OPEN_CLIP,
+    TRANSFORMERS,
+    Get,
+    find_foreign,
+    in_folder,
+    openai_names,
+)
 from causalseg.encoders.torchscript import read_torchscript
 from causalseg.encoders.tower import Tower
 from causalseg.errors import InputError
@@ -20,9 +30,12 @@ _NAMES = {
     "ViT-B-16": "timm/vit_base_patch16_clip_224.openai",
     "ViT-L-14": "timm/vit_large_patch14_clip_224.openai",
 }
+PRETRAINED = "causalseg.pretrain"
+"""Key of a safetensors header under which `causalseg pretrain` says what its weights are."""
 HUB_FILE = "open_clip_model.safetensors"
 # Entries of OpenAI's archive that describe it or serve only the contrastive loss.
-_NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size", "logit_scale"}
+_DENSE = "v_proj.weight"
+_NOT_WEIGHTS = {"input_resolution", "context_length", "vocab_size", "logit_scale", "logit_bias"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,9 @@ def initialise(image_tower: Tower | None, text_tower: Tower | None, weights: str
         text_tower: with OpenAI's parameter names, or None.
         weights: `random`; `openai:NAME`, fetched from the hub on first use; `imagenet:FILE`, a
             ResNet's state dict whose tensors are taken where name and shape match; or a local
-            file: OpenAI's TorchScript archive, a state dict, or safetensors.
+            file: of `causalseg pretrain`, OpenAI's TorchScript archive, a state dict, or
+            safetensors. Or a CLIP model of open_clip or transformers: its folder, or
+            `hf:ORG/NAME` or `open_clip:ORG/NAME`, fetched from the hub on first use.
 
     Raises:
         InputError: the file is absent or unreadable, does not fit, or the hub is out of reach.
@@ -66,10 +81,92 @@ def initialise(image_tower: Tower | None, text_tower: Tower | None, weights: str
         return _load_imagenet(image_tower, Path(rest), total)
     if weights in _NAMES and not Path(weights).exists():
         raise InputError(f"there is no weights file {weights}; OpenAI's are openai:{weights}.")
+    if kind in ("hf", "open_clip") or Path(weights).is_dir():
+        return _load_foreign(image_tower, text_tower, weights, total)
     path = _fetch(rest) if kind == "openai" else Path(weights)
     state = {k: v for k, v in read_state(path).items() if k not in _NOT_WEIGHTS}
+    made = pretrained_as(path)
+    if made is not None and f"visual.attnpool.{_DENSE}" not in state and needs_dense(image_tower):
+        raise InputError(
+            f"{path} was pre-trained by the {made.get('objective')} objective, which has no dense "
+            "joint space of images and texts; this model needs that of 'clip'."
+        )
     loaded = _load_clip(image_tower, text_tower, state, path)
-    return WeightsReport(weights, sha256_of(path), loaded, total)
+    source = weights if made is None else f"{path.name}: pre-trained on the pairs of {made['data']}"
+    return WeightsReport(source, sha256_of(path), loaded, total)
+
+
+def _load_foreign(
+    image_tower: Tower | None, text_tower: Tower | None, weights: str, total: int
+) -> WeightsReport:
+    """A CLIP model of open_clip or transformers, once it is known to compute what we do."""
+    folder = Path(weights) if Path(weights).is_dir() else None
+    found = find_foreign(in_folder(folder) if folder else _on_hub(weights), weights)
+    for tower in (image_tower, text_tower):
+        used = getattr(getattr(tower, "config", None), "activation", None)
+        if used not in (None, found.activation):
+            raise InputError(
+                f"{weights} was trained with {found.activation} and this encoder computes {used}; "
+                f"choose an encoder with {found.activation}, such as "
+                f"{'ViT-B-16-gelu' if found.activation == 'gelu' else 'ViT-B-16'}."
+            )
+    state = openai_names(read_state(found.weights), found.names)
+    kept = {k: v for k, v in state.items() if k not in _NOT_WEIGHTS}
+    loaded = _load_clip(image_tower, text_tower, kept, found.weights)
+    source = f"{folder.name} ({found.names})" if folder else weights
+    return WeightsReport(source, sha256_of(found.weights), loaded, total)
+
+
+def _on_hub(weights: str) -> Get:
+    """The files of a repository on the hub, cached ones first."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+
+    repository = weights.partition(":")[2]
+
+    def cached(name: str) -> Path | None:
+        try:
+            return Path(hf_hub_download(repository, name, local_files_only=True))
+        except Exception:  # not there, or no name of a repository
+            return None
+
+    def get(name: str) -> Path | None:
+        if (path := cached(name)) is not None:
+            return path
+        try:
+            return Path(hf_hub_download(repository, name, etag_timeout=5))
+        except EntryNotFoundError as error:
+            if not isinstance(error, LocalEntryNotFoundError):
+                return None
+        except Exception:  # no network, or no such repository
+            pass
+        if any(cached(known) for known in (OPEN_CLIP, TRANSFORMERS)):
+            return None  # what was fetched before is all there is
+        raise InputError(
+            f"{weights} is not cached and cannot be fetched; on a machine with network download "
+            f"configuration and weights of https://huggingface.co/{repository} into a folder, and "
+            "give that folder as the weights instead."
+        )
+
+    return get
+
+
+def needs_dense(image_tower: Tower | None) -> bool:
+    """Whether a tower projects its positions to a joint space."""
+    return image_tower is not None and f"attnpool.{_DENSE}" in image_tower.state_dict()
+
+
+def pretrained_as(path: Path) -> dict[str, Any] | None:
+    """What `causalseg pretrain` says of its weights; None of any other file."""
+    if path.suffix != ".safetensors":
+        return None
+    with safe_open(path, framework="pt") as file:
+        content = (file.metadata() or {}).get(PRETRAINED)
+    try:
+        found = json.loads(content or "null")
+    except ValueError:
+        found = None
+    return found if isinstance(found, dict) and "data" in found else None
 
 
 def read_state(path: Path) -> dict[str, Tensor]:

@@ -85,7 +85,7 @@ class Ablation:
         controls = None
         if text_controls is not None:
             controls = summarise_controls(scores, None, text_controls)
-        run = _run_record(task, folder, segmenter)
+        run = run_record("ablate", task, folder, segmenter)
         metrics = summarise(scores, self.test, run, controls)
         masks = measure_masks(
             segmenter, self.test, batch_size=batch_size, resamples=self.config.resamples
@@ -127,10 +127,11 @@ class Ablation:
         return table
 
 
-def _run_record(task: Task, folder: Path, segmenter: Segmenter) -> dict[str, object]:
+def run_record(command: str, task: Task, folder: Path, segmenter: Segmenter) -> dict[str, object]:
+    """What metrics.json says of a cell's run."""
     model = load_checkpoint(folder / CHECKPOINT).model
     return {
-        "command": "ablate",
+        "command": command,
         "cell": task.cell.name,
         "seed": task.seed,
         "threshold": segmenter.threshold,

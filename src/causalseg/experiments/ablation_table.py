@@ -122,18 +122,24 @@ class AblationTable:
 def _cell_from_dict(content: Mapping[str, Any]) -> CellRow:
     found = dict(content)
     for key in ("dice", "iou"):
-        found[key] = _interval(found.get(key))
+        found[key] = interval_from_dict(found.get(key))
     if masks := found.get("masks"):
         stages = {name: StageMasks(**stage) for name, stage in masks["stages"].items()}
         found["masks"] = CellMasks(**(masks | {"stages": stages}))
     if compared := found.get("comparison"):
-        intervals = {k: _interval(compared[k]) for k in ("difference", "over_seeds")}
-        by_seed = {"difference_by_seed": tuple(compared["difference_by_seed"])}
-        found["comparison"] = Comparison(**(compared | intervals | by_seed))
+        found["comparison"] = comparison_from_dict(compared)
     return CellRow(**found)
 
 
-def _interval(content: Mapping[str, Any] | None) -> Interval | None:
+def comparison_from_dict(content: Mapping[str, Any]) -> Comparison:
+    """A comparison that was written as plain data."""
+    intervals = {key: interval_from_dict(content[key]) for key in ("difference", "over_seeds")}
+    by_seed = {"difference_by_seed": tuple(content["difference_by_seed"])}
+    return Comparison(**({**content} | intervals | by_seed))
+
+
+def interval_from_dict(content: Mapping[str, Any] | None) -> Interval | None:
+    """An interval that was written as plain data."""
     return None if content is None else Interval(**content)
 
 
@@ -216,13 +222,14 @@ def _cell(
         micro_dice=_mean([m["native_size"]["micro"]["dice"]["estimate"] for m in metrics]),
         dice_by_seed=dict(zip(map(str, cell.folders), method.means(MEASURE), strict=True)),
         seed_standard_deviation=seed_spread(method, MEASURE),
-        dice_with_other_text=_mean([_other_text(m) for m in metrics]),
+        dice_with_other_text=_mean([other_text(m) for m in metrics]),
         masks=_masks([f / "masks.json" for f in cell.folders.values()]),
         comparison=compared,
     )
 
 
-def _other_text(metrics: Mapping[str, Any]) -> float | None:
+def other_text(metrics: Mapping[str, Any]) -> float | None:
+    """Macro Dice under another image's text, where that reads differently."""
     controls = dict(control_rows(metrics))
     for key in ("other_text_where_different", "other_text"):
         if CONTROLS[key] in controls:

@@ -135,7 +135,7 @@ def _train(task: Task, folder: Path, study: Experiment) -> None:
     work = folder / "fit"
     _write_stamp(folder, study.settings(task))
     best = fit(task.run(work), study.training(task))
-    for name in ("run.json", "metrics.csv"):
+    for name in ("run.json", "metrics.csv", "times.csv"):
         write_bytes(folder / name, (work / name).read_bytes())
     os.replace(best.with_name(f"{task.cell.epoch}.safetensors"), folder / CHECKPOINT)
 

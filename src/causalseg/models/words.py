@@ -1,11 +1,11 @@
 """What models that read a sentence word by word have in common."""
 
-import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from causalseg.encoders.transformer import WordTower
 from causalseg.models.base import SegmentationModel, Text
-from causalseg.text.batch import cut_at_eos, encode_distinct, up_to_eos
+from causalseg.text.batch import encode_distinct, up_to_eos
 
 
 class WordModel(SegmentationModel):
@@ -19,12 +19,14 @@ class WordModel(SegmentationModel):
     text_tower: WordTower
 
     def encode_text(self, tokens: Tensor) -> Text:
-        """CLIP token ids (T, L) -> words (T, L', C), and valid (T, L'), bool; L' at most L."""
-        # A traced graph must not depend on its example's captions, and meta tensors have none.
-        if torch.compiler.is_compiling() or tokens.is_meta:
-            return self.text_tower(tokens), up_to_eos(tokens)
-        tokens = cut_at_eos(tokens)
-        return encode_distinct(self.text_tower, tokens), up_to_eos(tokens)
+        """CLIP token ids (T, L) -> words (T, L, C), and valid (T, L), bool.
+
+        What follows a sentence's end is no word; L is the reader's, so that sentences of any
+        length, encoded at different times, stand in one batch.
+        """
+        words = encode_distinct(self.text_tower, tokens)
+        beyond = tokens.shape[1] - words.shape[1]  # the text tower stops at the longest end
+        return F.pad(words, (0, 0, 0, beyond)), up_to_eos(tokens)
 
     def export_refusal(self) -> str:
         """An exported graph would hold for one number of texts only."""

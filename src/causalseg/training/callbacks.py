@@ -1,6 +1,7 @@
 """What a run leaves in its folder while it trains."""
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +19,54 @@ from causalseg.training.module import SegmentationModule
 
 
 class EpochTable(L.Callback):
-    """Writes `metrics.csv`, one row per epoch; a resumed run extends the table it finds."""
+    """Writes `metrics.csv` and `times.csv`, one row per epoch; a resumed run extends both.
+
+    Times stand apart because they differ from run to run: `seconds` by the clock, validation
+    included, and `cpu_seconds` that this process computed, which a busy machine does not lengthen.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "metrics.csv"
+        self.path, self.times = folder / "metrics.csv", folder / "times.csv"
+        self._began = (0.0, 0.0)
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        """Look at the clocks."""
+        self._began = (time.perf_counter(), time.process_time())
 
     def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:
         """Add this epoch's row, replacing any row of the same or a later epoch."""
         if not trainer.is_global_zero:
             return
         row = {"epoch": str(trainer.current_epoch), "step": str(trainer.global_step)}
+        clock, cpu = self._began
+        took = {
+            "seconds": f"{time.perf_counter() - clock:.2f}",
+            "cpu_seconds": f"{time.process_time() - cpu:.2f}",
+        }
+        extend(self.times, row | took)
         row |= {k: f"{float(v):.6g}" for k, v in sorted(trainer.callback_metrics.items())}
-        old: list[dict[str, str]] = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                try:
-                    old = [
-                        r for r in csv.DictReader(file) if int(r["epoch"]) < trainer.current_epoch
-                    ]
-                except (ValueError, TypeError, LookupError, csv.Error) as error:
-                    raise InputError(
-                        f"{self.path} is damaged: mend it, or remove it to start a new table."
-                    ) from error
-        rows = [*old, row]
-        write_csv(self.path, rows)
+        extend(self.path, row)
         if not trainer.progress_bar_callback:
             print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+
+
+def extend(path: Path, row: dict[str, str]) -> None:
+    """Add an epoch's row to a table, in place of any row of the same or a later epoch.
+
+    Raises:
+        InputError: the table is damaged.
+
+    """
+    old: list[dict[str, str]] = []
+    if path.exists():
+        with path.open(newline="") as file:
+            try:
+                old = [r for r in csv.DictReader(file) if int(r["epoch"]) < int(row["epoch"])]
+            except (ValueError, TypeError, LookupError, csv.Error) as error:
+                raise InputError(
+                    f"{path} is damaged: mend it, or remove it to start a new table."
+                ) from error
+    write_csv(path, [*old, row])
 
 
 class Export(L.Callback):

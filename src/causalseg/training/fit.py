@@ -38,7 +38,7 @@ from causalseg.models.checkpoint import check_loadable, load_checkpoint
 from causalseg.models.registry import build_model
 from causalseg.training.callbacks import EpochTable, Export, SamplePictures
 from causalseg.training.checkpoint_io import PREVIOUS, WholeCheckpoints
-from causalseg.training.config import RunConfig
+from causalseg.training.config import RunConfig, TrainerConfig
 from causalseg.training.module import SegmentationModule
 
 _PACKAGES = ("causalseg", "torch", "lightning", "monai", "numpy", "pillow")
@@ -101,9 +101,9 @@ def preprocessing_for(model: SegmentationModel, data: DataConfig) -> Preprocessi
 def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     """Train.
 
-    The run's folder then holds `run.json` (config, versions, data fingerprint), `metrics.csv`,
-    `best.safetensors` and `last.safetensors` for use, `last.ckpt` to continue from, `samples/` and
-    TensorBoard's files. Interrupting with Ctrl-C keeps them all.
+    The run's folder then holds `run.json` (config, versions, data fingerprint), `metrics.csv` and
+    `times.csv`, `best.safetensors` and `last.safetensors` for use, `last.ckpt` to continue from,
+    `samples/` and TensorBoard's files. Interrupting with Ctrl-C keeps them all.
 
     Args:
         config: the run's; with `ckpt_path="last"` a run continues from the end of its last epoch.
@@ -116,7 +116,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
         InputError: data, weights, model options or checkpoint cannot be used.
 
     """
-    _quiet()
+    quiet()
     L.seed_everything(config.seed, verbose=False)
     folder = Path(config.out)
     check_folder(folder)
@@ -140,7 +140,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(record, indent=2, default=str)  # paths as text
     # The first processes of several machines each count as the first, on one shared folder.
-    with _alone_in(folder) if config.trainer.num_nodes == 1 else nullcontext():
+    with alone_in(folder) if config.trainer.num_nodes == 1 else nullcontext():
         write_bytes(folder / "run.json", text.encode())
         trainer = _trainer(config, folder, json.loads(text))
         try:
@@ -151,7 +151,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
     """Refuse a second run in a folder while one is going on.
 
     The lock ends with the process, however that ends. On several devices, the first process holds
@@ -177,7 +177,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silence Lightning's advertisements, and warnings that tell nobody anything here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
@@ -236,45 +236,45 @@ def _trainer(config: RunConfig, folder: Path, record: dict[str, Any]) -> L.Train
     ]
     if config.optimizer.ema_decay:
         callbacks.append(EMAWeightAveraging(decay=config.optimizer.ema_decay))
+    return make_trainer(settings, folder, callbacks)
+
+
+def make_trainer(settings: TrainerConfig, folder: Path, callbacks: list[Callback]) -> L.Trainer:
+    """Lightning's trainer, which keeps `last.ckpt` in the run's folder after each epoch.
+
+    Raises:
+        InputError: there is no such device here.
+
+    """
     interactive = sys.stderr.isatty()
-    if interactive:
-        callbacks.append(RichProgressBar())
-    callbacks.append(
-        ModelCheckpoint(
-            folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
-        )
+    last = ModelCheckpoint(
+        folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
+    bar = [RichProgressBar()] if interactive else []
     try:
-        return _made(config, folder, callbacks, interactive)
+        return L.Trainer(
+            max_epochs=settings.max_epochs,
+            accelerator=settings.accelerator,
+            devices=settings.devices,
+            num_nodes=settings.num_nodes,
+            strategy="ddp" if settings.devices * settings.num_nodes > 1 else "auto",
+            sync_batchnorm=settings.accelerator == "gpu" and settings.devices > 1,
+            precision=settings.precision,
+            accumulate_grad_batches=settings.accumulate_grad_batches,
+            gradient_clip_val=settings.gradient_clip_val,
+            check_val_every_n_epoch=settings.check_val_every_n_epoch,
+            callbacks=[*callbacks, *bar, last],
+            plugins=[WholeCheckpoints()],
+            logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+            enable_progress_bar=interactive,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            # Ours is an order of its own, which survives a resume (see EpochSampler).
+            use_distributed_sampler=False,
+            log_every_n_steps=10,
+        )
     except (MisconfigurationException, ValueError, RuntimeError) as error:
         raise InputError(
             f"trainer.accelerator {settings.accelerator} with trainer.devices {settings.devices} "
             f"cannot be used here: {one_line(error)}"
         ) from error
-
-
-def _made(
-    config: RunConfig, folder: Path, callbacks: list[Callback], interactive: bool
-) -> L.Trainer:
-    settings = config.trainer
-    return L.Trainer(
-        max_epochs=settings.max_epochs,
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy="ddp" if settings.devices * settings.num_nodes > 1 else "auto",
-        sync_batchnorm=settings.accelerator == "gpu" and settings.devices > 1,
-        precision=settings.precision,
-        accumulate_grad_batches=settings.accumulate_grad_batches,
-        gradient_clip_val=settings.gradient_clip_val,
-        check_val_every_n_epoch=settings.check_val_every_n_epoch,
-        callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
-        enable_progress_bar=interactive,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        # The order is EpochSampler's, which survives a resume; Lightning must not replace it.
-        use_distributed_sampler=False,
-        log_every_n_steps=10,
-    )

@@ -1,6 +1,6 @@
 """Run the probes over a set of images and sum up the answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,15 +146,21 @@ def probes_for(case: Case, others: Others, seed: int) -> list[Probe]:
 
 
 def run_suite(
-    model: TextSegmenter, cases: Cases, *, seed: int = 0, tick: Callable[[], None] = lambda: None
+    model: TextSegmenter,
+    cases: Cases,
+    *,
+    seed: int = 0,
+    tests: Collection[str] = tuple(TESTS),
+    tick: Callable[[], None] = lambda: None,
 ) -> list[Row]:
-    """One row per probe, with the measures that are defined for it."""
+    """One row per probe of the given tests, with the measures that are defined for it."""
     if len(cases) < 2:
         raise InputError("the suite needs at least two images, to exchange their captions.")
     rows = []
     for i, others in enumerate(others_of(cases.captions, seed)):
         case = cases.load(i)
-        for answer in ask(model, case, probes_for(case, others, seed)):
+        probes = [probe for probe in probes_for(case, others, seed) if probe.test in tests]
+        for answer in ask(model, case, probes):
             rows.append(
                 {
                     "image": i,

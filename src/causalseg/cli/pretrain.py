@@ -1,0 +1,48 @@
+"""`causalseg pretrain`: contrastive pre-training of towers on image-sentence pairs."""
+
+from typing import Any
+
+
+def main(argv: list[str]) -> int:
+    """Train, measure, and write the weights."""
+    options = _parse(argv)
+
+    from causalseg.evaluation.files import read_result
+    from causalseg.evaluation.summary import interval_text
+    from causalseg.training.pretrain import REPORT, PretrainConfig, pretrain
+
+    config = PretrainConfig(**options)
+    file = pretrain(config)
+    found = read_result(file.with_name(REPORT))["validation"]
+    right = found["retrieval"]
+    print(
+        f"own caption among {right['captions']} first: {interval_text(right['recall_at_1'])} of "
+        f"{right['images']} validation images (always the commonest: "
+        f"{right['commonest_caption']:.3f})"
+    )
+    if "side_swap" in found:
+        swap = found["side_swap"]
+        print(
+            f"nearer to its caption than to that with left and right exchanged: "
+            f"{interval_text(swap)} of {swap['images']} (chance: 0.5)"
+        )
+    print(f"weights: {file} (for --model.weights of models with encoder {config.encoder})")
+    return 0
+
+
+def _parse(argv: list[str]) -> dict[str, Any]:
+    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
+
+    from causalseg.cli.config_parser import ConfigParser
+    from causalseg.training.pretrain import PretrainConfig
+
+    parser = ConfigParser(
+        prog="causalseg pretrain",
+        description="Bring the towers of an encoder together on image-sentence pairs, so that "
+        "models can start from them. Equal captions are positives. Only training images are used, "
+        "and no masks; retrieval and left against right are measured on validation. If it is "
+        "stopped, the same command continues it.",
+    )
+    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
+    parser.add_class_arguments(PretrainConfig, None)
+    return parser.read(argv)

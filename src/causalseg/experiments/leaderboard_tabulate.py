@@ -1,0 +1,199 @@
+"""Put the finished runs of a leaderboard, and entries of other people's masks, side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from causalseg.data.manifest import Manifest
+from causalseg.errors import InputError
+from causalseg.evaluation.comparison import (
+    Comparison,
+    Method,
+    ScoredRun,
+    align,
+    compare_pairs,
+    read_run,
+    seed_spread,
+)
+from causalseg.evaluation.files import read_result, read_result_rows
+from causalseg.evaluation.statistics import (
+    Interval,
+    cluster_bootstrap,
+    cluster_codes,
+    micro_dice,
+    micro_iou,
+)
+from causalseg.experiments.ablation_table import other_text
+from causalseg.experiments.leaderboard_table import (
+    COST,
+    COUNTS,
+    DICE,
+    IOU,
+    MEASURES,
+    PROBED,
+    Budget,
+    Cost,
+    LeaderboardTable,
+    Row,
+    RowRuns,
+)
+
+
+def entry_runs(name: str, folder: Path, whole: Manifest, scored: Manifest) -> RowRuns:
+    """A row of masks that were made elsewhere and scored by `score` or `evaluate`.
+
+    Args:
+        name: of the row.
+        folder: the score folder.
+        whole: the split it must have been scored on.
+        scored: the part of it that the table is about; the rest of the entry is left out.
+
+    Raises:
+        InputError: the folder holds no scores, or those of other images or of changed data.
+
+    """
+    run = read_run(folder, (DICE, IOU, *COUNTS))
+    known = {manifest.fingerprint() for manifest in (whole, scored)}
+    if run.fingerprint not in known:
+        raise InputError(
+            f"{folder} was scored on other data than {whole.root.name}'s {whole.split} split: "
+            f"score the masks with 'causalseg score --data {whole.root} --split {whole.split}'."
+        )
+    place = {image: i for i, image in enumerate(run.names)}
+    missing = [record.name for record in scored.records if record.name not in place]
+    if missing:
+        raise InputError(f"{folder} has no score of {missing[0]}: score the whole split.")
+    order = [place[record.name] for record in scored.records]
+    run = replace(
+        run,
+        names=tuple(run.names[i] for i in order),
+        subjects=tuple(run.subjects[i] for i in order),
+        columns={key: values[order] for key, values in run.columns.items()},
+        fingerprint=scored.fingerprint(),
+    )
+    return RowRuns(name, {0: folder}, reads_text=None, entry=run)
+
+
+def tabulate_leaderboard(
+    rows: Sequence[RowRuns],
+    references: Sequence[str],
+    scored: Manifest,
+    budget: Budget,
+    *,
+    machine: Mapping[str, Any],
+    resamples: int = 10_000,
+    runs_planned: int | None = None,
+) -> LeaderboardTable:
+    """Put finished runs side by side.
+
+    Args:
+        rows: in any order; those without a finished run are listed as such.
+        references: names of rows that the others are compared with.
+        scored: the images that all runs were scored on.
+        budget: what the rows share.
+        machine: what times were measured on.
+        resamples: of bootstrap and test.
+        runs_planned: how many runs there will be; by default as many as are finished.
+
+    Raises:
+        InputError: the runs were scored on other images or data, or none is finished.
+
+    """
+    keys = [(row.name, seed) for row in rows for seed in row.folders]
+    if not keys:
+        raise InputError("no run of the leaderboard is finished, so there is nothing to tabulate.")
+    found = [
+        row.entry or read_run(folder, (DICE, IOU, *COUNTS))
+        for row in rows
+        for folder in row.folders.values()
+    ]
+    runs = dict(zip(keys, align(found), strict=True))
+    methods = {
+        row.name: Method(row.name, tuple(runs[row.name, seed] for seed in row.folders))
+        for row in rows
+        if row.folders
+    }
+    compared = _compare(rows, references, runs, resamples)
+    trained = sum(len(row.folders) for row in rows if row.entry is None)
+    subjects = cluster_codes(found[0].subjects)
+    return LeaderboardTable(
+        data={
+            "root": scored.root.name,
+            "split": scored.split,
+            "fingerprint": scored.fingerprint(),
+            "images": len(scored),
+            "subjects": len(np.unique(subjects)),
+        },
+        budget=budget,
+        machine=dict(machine),
+        references=[name for name in references if name in methods],
+        resamples=resamples,
+        runs=trained,
+        runs_planned=trained if runs_planned is None else runs_planned,
+        rows=[_row(row, methods.get(row.name), compared, resamples) for row in rows],
+    )
+
+
+def _compare(
+    rows: Sequence[RowRuns],
+    references: Sequence[str],
+    runs: Mapping[tuple[str, int], ScoredRun],
+    resamples: int,
+) -> list[Comparison]:
+    """Each row against each reference once; a pair of references is one comparison."""
+    folders = {row.name: row.folders for row in rows}
+    pairs = []
+    for i, base in enumerate(references):
+        for row in rows:
+            seeds = [seed for seed in row.folders if seed in folders.get(base, {})]
+            if seeds and row.name != base and row.name not in references[:i]:
+                ours, theirs = (
+                    Method(name, tuple(runs[name, seed] for seed in seeds))
+                    for name in (row.name, base)
+                )
+                pairs.append((ours, theirs))
+    return compare_pairs(pairs, (DICE,), same_seeds=True, resamples=resamples)
+
+
+def _row(
+    row: RowRuns, method: Method | None, compared: Sequence[Comparison], resamples: int
+) -> Row:
+    if method is None:
+        return Row(row.name, row.reads_text)
+    clusters = cluster_codes(method.runs[0].subjects)
+    counts = np.column_stack([method.mean(key) for key in COUNTS])
+    folders = list(row.folders.values())
+    trained = row.entry is None
+    others = [other_text(read_result(f / "metrics.json")) for f in folders] if trained else []
+    known = [value for value in others if value is not None]
+    return Row(
+        name=row.name,
+        reads_text=row.reads_text,
+        seeds=list(row.folders) if trained else [],
+        entry=not trained,
+        cost=Cost(**read_result(folders[0] / COST)) if trained else None,
+        dice=cluster_bootstrap(method.mean(DICE), clusters, resamples=resamples),
+        iou=cluster_bootstrap(method.mean(IOU), clusters, resamples=resamples),
+        micro_dice=cluster_bootstrap(counts, clusters, micro_dice, resamples=resamples),
+        micro_iou=cluster_bootstrap(counts, clusters, micro_iou, resamples=resamples),
+        seed_standard_deviation=seed_spread(method, DICE),
+        dice_with_other_text=float(np.mean(known)) if known else None,
+        probes=_probes([f / PROBED for f in folders if (f / PROBED).exists()], resamples),
+        against={c.b: c for c in compared if c.a == row.name},
+    )
+
+
+def _probes(paths: Sequence[Path], resamples: int) -> dict[str, Interval]:
+    """Mean answer to each test over images, wordings and seeds, subjects resampled."""
+    rows = [row for path in paths for row in read_result_rows(path)]
+    found = {}
+    for test, measure in MEASURES.items():
+        kept = [row for row in rows if row["test"] == test and row[measure] != ""]
+        if kept:
+            clusters = cluster_codes([row["subject"] or row["name"] for row in kept])
+            values = [float(row[measure]) for row in kept]
+            found[test] = cluster_bootstrap(values, clusters, resamples=resamples)
+    return found

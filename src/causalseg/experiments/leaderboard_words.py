@@ -1,0 +1,203 @@
+"""A leaderboard in words: the rows of its tables, its notes, and the whole in Markdown."""
+
+from itertools import chain
+
+from causalseg.evaluation.comparison import LEVEL, few_subjects
+from causalseg.evaluation.statistics import Interval
+from causalseg.experiments.leaderboard_table import MEASURES, LeaderboardTable, Row
+from causalseg.experiments.published import LEADERBOARD
+from causalseg.markdown import markdown_table
+
+ACCURACY = ("system", "reads the text", "seeds", "macro Dice [95 %]", "macro IoU [95 %]",
+            "micro Dice [95 %]", "micro IoU [95 %]")  # fmt: skip
+TEXT = ("system", "Dice", "Dice, another image's text", "side swap [95 %]",
+        "absent finding [95 %]")  # fmt: skip
+COSTS = ("system", "parameters", "GFLOP", "images/s", "training, s", "of CPU, s", "steps",
+         "initial weights")  # fmt: skip
+CLAIMED = ("system", "Dice", "mIoU", "")
+TITLES = {
+    "accuracy": "Masks",
+    "pairs": "Against the references",
+    "text": "Does the mask follow the text?",
+    "costs": "Cost",
+    "claimed": "What papers claim",
+}
+
+
+def accuracy_rows(table: LeaderboardTable) -> list[list[str]]:
+    """Rows of text under `ACCURACY`, best macro Dice first; unfinished rows last."""
+    rows = [
+        [row.name, _reads(row), _seeds(row)]
+        + [_words(value) for value in (row.dice, row.iou, row.micro_dice, row.micro_iou)]
+        for row in table.finished
+    ]
+    empty = [""] * (len(ACCURACY) - 2)
+    return rows + [[row.name, _reads(row), *empty] for row in table.rows if row.dice is None]
+
+
+def pair_header(table: LeaderboardTable) -> tuple[str, ...]:
+    """Names of the columns of `pair_rows`."""
+    named = ((f"Dice minus {name}'s [95 %]", "p (Holm)") for name in table.references)
+    return ("system", *chain(*named))
+
+
+def pair_rows(table: LeaderboardTable) -> list[list[str]]:
+    """Rows of text under `pair_header`."""
+    rows = []
+    for row in table.finished:
+        words = [row.name]
+        for name in table.references:
+            compared = _against(table, row, name)
+            if compared is None:
+                words += ["-", "-"]
+            else:
+                difference, p = compared
+                words += [_words(difference, "+.3f"), f"{p:.4f}"]
+        rows.append(words)
+    return rows
+
+
+def _against(table: LeaderboardTable, row: Row, reference: str) -> tuple[Interval, float] | None:
+    """Row minus reference; two references are compared once, and read from either side."""
+    if (found := row.against.get(reference)) is not None:
+        return found.difference, found.p_holm
+    other = next((r for r in table.rows if r.name == reference), None)
+    if other is None or (turned := other.against.get(row.name)) is None:
+        return None
+    d = turned.difference
+    return Interval(-d.estimate, -d.high, -d.low, d.level, d.clusters), turned.p_holm
+
+
+def text_rows(table: LeaderboardTable) -> list[list[str]]:
+    """Rows of text under `TEXT`."""
+    return [
+        [row.name, f"{row.dice.estimate:.3f}" if row.dice else "-", _number(row)]
+        + [_words(row.probes.get(test)) for test in MEASURES]
+        for row in table.finished
+        if not row.entry
+    ]
+
+
+def cost_rows(table: LeaderboardTable) -> list[list[str]]:
+    """Rows of text under `COSTS`."""
+    return [
+        [
+            row.name,
+            f"{row.cost.parameters:,}",
+            f"{row.cost.gflop:.2f}",
+            f"{row.cost.images_per_second:.1f}",
+            f"{row.cost.training_seconds:.0f}",
+            f"{row.cost.training_cpu_seconds:.0f}",
+            str(row.cost.steps),
+            row.cost.weights,
+        ]
+        for row in table.finished
+        if row.cost is not None
+    ]
+
+
+def claimed_rows(table: LeaderboardTable) -> list[list[str]]:
+    """Rows of text under `CLAIMED` for the table's data set, in percent."""
+    root = str(table.data["root"]).lower()
+    return [
+        [p.method, f"{p.dice:.2f}", f"{p.iou:.2f}", p.note]
+        for p in LEADERBOARD
+        if p.data.lower() == root
+    ]
+
+
+def lead(table: LeaderboardTable) -> str:
+    """The whole table in two sentences."""
+    best = next((row for row in table.finished if not row.entry), table.finished[0])
+    text = (
+        f"Of {len(table.finished)} systems {best.name} has the highest macro Dice "
+        f"({_words(best.dice)})"
+    )
+    texts = [row for row in table.finished if row.reads_text]
+    if not table.references or not texts:
+        return text + "."
+    base = table.references[0]
+    found = [(row, _against(table, row, base)) for row in texts if row.name != base]
+    known = [(row, pair) for row, pair in found if pair is not None]
+    surely = [(row, *pair) for row, pair in known if pair[1] < LEVEL]
+    better = sum(d.estimate > 0 for _, d, _ in surely)
+    worse = len(surely) - better
+    return (
+        f"{text}. Of {len(known)} that read the text, {better} are better than {base} on these "
+        f"runs, {worse} worse, and {len(known) - better - worse} cannot be told from it."
+    )
+
+
+def notes(table: LeaderboardTable) -> list[str]:
+    """What a reader must know to read the table."""
+    data, budget = table.data, table.budget
+    limit = "all images" if budget.train_limit is None else f"{budget.train_limit} images"
+    steps = sorted({row.cost.steps for row in table.rows if row.cost})
+    versions = table.machine.get("versions", {})
+    one_seed = all(len(row.seeds) < 2 for row in table.rows)
+    found = [
+        f"{data['root']}, {data['split']} split: {data['images']} images of {data['subjects']} "
+        f"subjects, fingerprint {data['fingerprint'][:16]}. {table.runs} of {table.runs_planned} "
+        "runs are finished.",
+        f"Every system: size '{budget.model_size}' at {budget.size} px, trained on {limit} in "
+        f"batches of {budget.batch_size}, {budget.epochs} epochs ({_list(steps)} optimiser steps), "
+        f"{'with' if budget.augment else 'without'} augmentation that swaps the words when it "
+        f"flips, learning rate {budget.learning_rate:g}, epoch and threshold chosen on validation. "
+        "It says what each architecture makes of this budget, and not what its authors' recipe, "
+        "weights and training time make of it.",
+        "All scores are of the masks' native size. Macro is the mean over images, micro sums "
+        f"pixels first. Brackets: subjects drawn with replacement, {table.resamples} times. Pairs "
+        "are compared image by image (sign flips by subject); Holm's correction runs over all "
+        "pairs of the table." + few_subjects(data["subjects"]),
+        "Side swap: the share of the area that left the lung that is no longer named (1 follows "
+        "the text, 0 ignores it). Absent finding: the share of empty masks where the text says "
+        "that there is nothing. A system that reads no text ignores both.",
+        f"Times are of {table.machine.get('cores')} cores"
+        + (f" and {table.machine['gpu']}" if table.machine.get("gpu") else " without a GPU")
+        + f", torch {versions.get('torch', 'unknown')}; by the clock they grow when the machine "
+        "has other work, of the CPU they do not.",
+    ]
+    if one_seed:
+        found.insert(
+            2,
+            "There is one training run for each row: the intervals say how a score would vary "
+            "with other patients, and nothing about another training run. Differences hold of "
+            "these runs only.",
+        )
+    return found
+
+
+def leaderboard_markdown(table: LeaderboardTable) -> str:
+    """All tables and the notes."""
+    parts = [lead(table), markdown_table(ACCURACY, accuracy_rows(table))]
+    if table.references:
+        parts += [f"**{TITLES['pairs']}**", markdown_table(pair_header(table), pair_rows(table))]
+    parts += [f"**{TITLES['text']}**", markdown_table(TEXT, text_rows(table))]
+    parts += [f"**{TITLES['costs']}**", markdown_table(COSTS, cost_rows(table)), *notes(table)]
+    if claimed := claimed_rows(table):
+        words = f"**{TITLES['claimed']}**, in percent, not measured here"
+        parts += [words, markdown_table(CLAIMED, claimed)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _reads(row: Row) -> str:
+    return "not known" if row.reads_text is None else "yes" if row.reads_text else "no"
+
+
+def _seeds(row: Row) -> str:
+    return "entry" if row.entry else str(len(row.seeds))
+
+
+def _number(row: Row) -> str:
+    value = row.dice_with_other_text
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _words(value: Interval | None, form: str = ".3f") -> str:
+    if value is None:
+        return "-"
+    return f"{value.estimate:{form}} [{value.low:{form}}, {value.high:{form}}]"
+
+
+def _list(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers)) or "no"
