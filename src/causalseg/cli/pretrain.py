@@ -8,15 +8,20 @@ def main(argv: list[str]) -> int:
     options = _parse(argv)
 
     from causalseg.evaluation.files import read_result
-    from causalseg.evaluation.summary import interval_text
+    from causalseg.evaluation.statistics import Interval
     from causalseg.training.pretrain import REPORT, PretrainConfig, pretrain
 
     config = PretrainConfig(**options)
     file = pretrain(config)
     found = read_result(file.with_name(REPORT))["validation"]
     right = found["retrieval"]
+    fields = Interval.__dataclass_fields__
+
+    def words(value: dict[str, Any]) -> str:
+        return str(Interval(**{key: value[key] for key in fields}))
+
     print(
-        f"own caption among {right['captions']} first: {interval_text(right['recall_at_1'])} of "
+        f"own caption among {right['captions']} first: {words(right['recall_at_1'])} of "
         f"{right['images']} validation images (always the commonest: "
         f"{right['commonest_caption']:.3f})"
     )
@@ -24,7 +29,7 @@ def main(argv: list[str]) -> int:
         swap = found["side_swap"]
         print(
             f"nearer to its caption than to that with left and right exchanged: "
-            f"{interval_text(swap)} of {swap['images']} (chance: 0.5)"
+            f"{words(swap)} of {swap['images']} (chance: 0.5)"
         )
     print(f"weights: {file} (for --model.weights of models with encoder {config.encoder})")
     return 0

@@ -8,8 +8,7 @@ from matplotlib.ticker import LogFormatter
 
 from causalseg.evaluation.report import Report
 from causalseg.evaluation.statistics import Interval
-from causalseg.experiments.leaderboard_table import MEASURES, LeaderboardTable
-from causalseg.experiments.leaderboard_table import Row as LeaderboardRow
+from causalseg.experiments.leaderboard_table import MEASURES, LeaderboardRow, LeaderboardTable
 from causalseg.experiments.leaderboard_words import (
     ACCURACY,
     CLAIMED,
@@ -22,8 +21,8 @@ from causalseg.experiments.leaderboard_words import (
     lead,
     leaderboard_markdown,
     notes,
-    pair_header,
     pair_rows,
+    pairs_header,
     text_rows,
 )
 from causalseg.files import Row, write_bytes, write_csv, write_json
@@ -83,7 +82,7 @@ def _report(table: LeaderboardTable) -> Report:
     report.table(ACCURACY, accuracy_rows(table))
     if table.references:
         report.heading(TITLES["pairs"])
-        report.table(pair_header(table), pair_rows(table))
+        report.table(pairs_header(table), pair_rows(table))
     report.heading(TITLES["text"])
     report.table(TEXT, text_rows(table))
     report.heading(TITLES["costs"])

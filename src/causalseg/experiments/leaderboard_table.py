@@ -16,7 +16,7 @@ from causalseg.experiments.ablation_table import comparison_from_dict, interval_
 
 COST, PROBED = "cost.json", "probes.csv"
 DICE, IOU = "native_dice", "native_iou"
-COUNTS = ("native_tp", "native_fp", "native_fn")
+NATIVE_COUNTS = ("native_tp", "native_fp", "native_fn")
 MEASURES = {"side swap": "gone", "absent finding": "empty"}
 """Test of the faithfulness suite -> the measure that the table shows."""
 PROBES = tuple(MEASURES)
@@ -70,7 +70,7 @@ class RowRuns:
 
 
 @dataclass(frozen=True)
-class Row:
+class LeaderboardRow:
     """One row of the table; all but the name only where a run is finished."""
 
     name: str
@@ -101,10 +101,10 @@ class LeaderboardTable:
     resamples: int
     runs: int
     runs_planned: int
-    rows: list[Row]
+    rows: list[LeaderboardRow]
 
     @property
-    def finished(self) -> list[Row]:
+    def finished(self) -> list[LeaderboardRow]:
         """Rows with scores, best macro Dice first."""
         shown = [row for row in self.rows if row.dice is not None]
         return sorted(shown, key=lambda row: -(row.dice.estimate if row.dice else 0))
@@ -120,11 +120,11 @@ class LeaderboardTable:
         return cls(**{**content, "budget": Budget(**content["budget"]), "rows": rows})
 
 
-def _row_from_dict(content: Mapping[str, Any]) -> Row:
+def _row_from_dict(content: Mapping[str, Any]) -> LeaderboardRow:
     found = dict(content)
     for key in ("dice", "iou", "micro_dice", "micro_iou"):
         found[key] = interval_from_dict(found[key])
     found["cost"] = None if found["cost"] is None else Cost(**found["cost"])
     found["probes"] = {name: Interval(**value) for name, value in found["probes"].items()}
     found["against"] = {k: comparison_from_dict(v) for k, v in found["against"].items()}
-    return Row(**found)
+    return LeaderboardRow(**found)

@@ -29,15 +29,15 @@ from causalseg.evaluation.statistics import (
 from causalseg.experiments.ablation_table import other_text
 from causalseg.experiments.leaderboard_table import (
     COST,
-    COUNTS,
     DICE,
     IOU,
     MEASURES,
+    NATIVE_COUNTS,
     PROBED,
     Budget,
     Cost,
+    LeaderboardRow,
     LeaderboardTable,
-    Row,
     RowRuns,
 )
 
@@ -55,7 +55,7 @@ def entry_runs(name: str, folder: Path, whole: Manifest, scored: Manifest) -> Ro
         InputError: the folder holds no scores, or those of other images or of changed data.
 
     """
-    run = read_run(folder, (DICE, IOU, *COUNTS))
+    run = read_run(folder, (DICE, IOU, *NATIVE_COUNTS))
     known = {manifest.fingerprint() for manifest in (whole, scored)}
     if run.fingerprint not in known:
         raise InputError(
@@ -106,7 +106,7 @@ def tabulate_leaderboard(
     if not keys:
         raise InputError("no run of the leaderboard is finished, so there is nothing to tabulate.")
     found = [
-        row.entry or read_run(folder, (DICE, IOU, *COUNTS))
+        row.entry or read_run(folder, (DICE, IOU, *NATIVE_COUNTS))
         for row in rows
         for folder in row.folders.values()
     ]
@@ -160,16 +160,16 @@ def _compare(
 
 def _row(
     row: RowRuns, method: Method | None, compared: Sequence[Comparison], resamples: int
-) -> Row:
+) -> LeaderboardRow:
     if method is None:
-        return Row(row.name, row.reads_text)
+        return LeaderboardRow(row.name, row.reads_text)
     clusters = cluster_codes(method.runs[0].subjects)
-    counts = np.column_stack([method.mean(key) for key in COUNTS])
+    counts = np.column_stack([method.mean(key) for key in NATIVE_COUNTS])
     folders = list(row.folders.values())
     trained = row.entry is None
     others = [other_text(read_result(f / "metrics.json")) for f in folders] if trained else []
     known = [value for value in others if value is not None]
-    return Row(
+    return LeaderboardRow(
         name=row.name,
         reads_text=row.reads_text,
         seeds=list(row.folders) if trained else [],

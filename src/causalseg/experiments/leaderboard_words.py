@@ -4,7 +4,7 @@ from itertools import chain
 
 from causalseg.evaluation.comparison import LEVEL, few_subjects
 from causalseg.evaluation.statistics import Interval
-from causalseg.experiments.leaderboard_table import MEASURES, LeaderboardTable, Row
+from causalseg.experiments.leaderboard_table import MEASURES, LeaderboardRow, LeaderboardTable
 from causalseg.experiments.published import LEADERBOARD
 from causalseg.markdown import markdown_table
 
@@ -35,14 +35,14 @@ def accuracy_rows(table: LeaderboardTable) -> list[list[str]]:
     return rows + [[row.name, _reads(row), *empty] for row in table.rows if row.dice is None]
 
 
-def pair_header(table: LeaderboardTable) -> tuple[str, ...]:
+def pairs_header(table: LeaderboardTable) -> tuple[str, ...]:
     """Names of the columns of `pair_rows`."""
     named = ((f"Dice minus {name}'s [95 %]", "p (Holm)") for name in table.references)
     return ("system", *chain(*named))
 
 
 def pair_rows(table: LeaderboardTable) -> list[list[str]]:
-    """Rows of text under `pair_header`."""
+    """Rows of text under `pairs_header`."""
     rows = []
     for row in table.finished:
         words = [row.name]
@@ -57,7 +57,9 @@ def pair_rows(table: LeaderboardTable) -> list[list[str]]:
     return rows
 
 
-def _against(table: LeaderboardTable, row: Row, reference: str) -> tuple[Interval, float] | None:
+def _against(
+    table: LeaderboardTable, row: LeaderboardRow, reference: str
+) -> tuple[Interval, float] | None:
     """Row minus reference; two references are compared once, and read from either side."""
     if (found := row.against.get(reference)) is not None:
         return found.difference, found.p_holm
@@ -171,7 +173,7 @@ def leaderboard_markdown(table: LeaderboardTable) -> str:
     """All tables and the notes."""
     parts = [lead(table), markdown_table(ACCURACY, accuracy_rows(table))]
     if table.references:
-        parts += [f"**{TITLES['pairs']}**", markdown_table(pair_header(table), pair_rows(table))]
+        parts += [f"**{TITLES['pairs']}**", markdown_table(pairs_header(table), pair_rows(table))]
     parts += [f"**{TITLES['text']}**", markdown_table(TEXT, text_rows(table))]
     parts += [f"**{TITLES['costs']}**", markdown_table(COSTS, cost_rows(table)), *notes(table)]
     if claimed := claimed_rows(table):
@@ -180,15 +182,15 @@ def leaderboard_markdown(table: LeaderboardTable) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _reads(row: Row) -> str:
+def _reads(row: LeaderboardRow) -> str:
     return "not known" if row.reads_text is None else "yes" if row.reads_text else "no"
 
 
-def _seeds(row: Row) -> str:
+def _seeds(row: LeaderboardRow) -> str:
     return "entry" if row.entry else str(len(row.seeds))
 
 
-def _number(row: Row) -> str:
+def _number(row: LeaderboardRow) -> str:
     value = row.dice_with_other_text
     return "-" if value is None else f"{value:.3f}"
 

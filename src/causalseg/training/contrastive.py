@@ -29,7 +29,7 @@ CONVIRT_SCALE, CONVIRT_IMAGE_SHARE = 1 / 0.1, 0.75
 """ConVIRT's inverse temperature, and the weight lambda of its image-to-text term."""
 GLORIA_ATTENTION, GLORIA_WORDS, GLORIA_SCALE = 4.0, 5.0, 10.0
 """GLoRIA's temperatures: of the attention over regions, of the words, of both losses."""
-LOCAL_STAGE = 3
+GLORIA_STAGE = 3
 """Stage whose positions GLoRIA compares with words."""
 
 
@@ -131,7 +131,7 @@ class ImageTextPair(nn.Module):
             self.text_head: nn.Module = _head(width, width)
         else:
             self.image_head, self.text_head = nn.Linear(channels[-1], width), nn.Identity()
-            self.local = nn.Conv2d(channels[LOCAL_STAGE], config.text.width, 1, bias=False)
+            self.local = nn.Conv2d(channels[GLORIA_STAGE], config.text.width, 1, bias=False)
 
     def encode_images(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Unit vectors (B, E) of images (B, 3, H, W), and GLoRIA's regions (B, C, h, w)."""
@@ -140,7 +140,7 @@ class ImageTextPair(nn.Module):
         assert isinstance(self.image_tower, ResNetTower)
         maps = self.image_tower.pyramid(images)
         pooled = self.image_head(maps[-1].mean((2, 3)))
-        regions = self.local(maps[LOCAL_STAGE]) if self.objective == "gloria" else None
+        regions = self.local(maps[GLORIA_STAGE]) if self.objective == "gloria" else None
         return _unit(pooled), regions
 
     def encode_texts(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -116,7 +116,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
         InputError: data, weights, model options or checkpoint cannot be used.
 
     """
-    quiet()
+    quiet_lightning()
     L.seed_everything(config.seed, verbose=False)
     folder = Path(config.out)
     check_folder(folder)
@@ -177,7 +177,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def quiet() -> None:
+def quiet_lightning() -> None:
     """Silence Lightning's advertisements, and warnings that tell nobody anything here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (

@@ -23,7 +23,7 @@ from causalseg.text.captions import mirror_caption
 from causalseg.training.callbacks import EpochTable
 from causalseg.training.config import OptimizerConfig, TrainerConfig
 from causalseg.training.contrastive import ImageTextPair, Name
-from causalseg.training.fit import alone_in, environment, make_trainer, quiet
+from causalseg.training.fit import alone_in, environment, make_trainer, quiet_lightning
 from causalseg.training.module import cosine_factor
 
 CONFIG, REPORT = "run.json", "pretrain.json"
@@ -125,7 +125,7 @@ def pretrain(config: PretrainConfig) -> Path:
             options.
 
     """
-    quiet()
+    quiet_lightning()
     L.seed_everything(config.seed, verbose=False)
     folder = check_folder(Path(config.out))
     _check_same(folder, config)
@@ -158,7 +158,7 @@ def pretrain(config: PretrainConfig) -> Path:
             "size": config.data.size,
             "seed": config.seed,
             "started_from": start.source,
-            "validation": measure(pair.cpu().eval(), data),
+            "validation": measure_alignment(pair.cpu().eval(), data),
         }
         content = save(
             {name: value.contiguous().cpu() for name, value in pair.tensors().items()},
@@ -187,7 +187,7 @@ def _check_same(folder: Path, config: PretrainConfig) -> None:
 
 
 @torch.inference_mode()
-def measure(pair: ImageTextPair, data: LViTDataModule) -> dict[str, Any]:
+def measure_alignment(pair: ImageTextPair, data: LViTDataModule) -> dict[str, Any]:
     """Retrieval and left against right on the validation split.
 
     Args:
