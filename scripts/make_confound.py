@@ -22,7 +22,7 @@ from causalseg.data.twins import twin_cases
 from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.evaluation.plots import PREDICTION_COLOUR
 from causalseg.experiments.confound_report import confound_markdown
-from causalseg.experiments.confound_table import PER_IMAGE, RESULT, ConfoundTable, tabulate
+from causalseg.experiments.confound_table import PER_IMAGE, RESULT, ConfoundTable, tabulate_confound
 from causalseg.files import write_bytes, write_csv, write_json
 from causalseg.inference.pictures import overlay
 
@@ -38,7 +38,7 @@ def collect(name: str, runs: Path) -> None:
     settings = read_result(folders[0] / "cell.json")["settings"]
     order = {row: i for i, row in enumerate(_rows())}
     folders.sort(key=lambda f: (order[read_result(f / RESULT)["row"]], str(f)))
-    table = tabulate(folders, plant=settings["plant"], predicts=settings["predicts"])
+    table = tabulate_confound(folders, plant=settings["plant"], predicts=settings["predicts"])
     write_json(DATA / f"{name}.json", table.to_dict(), indent=1)
     rows = []
     for folder in folders:

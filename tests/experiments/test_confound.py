@@ -149,7 +149,7 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     assert swap.repair.difference.clusters == 80  # two data seeds, of other subjects
     assert masker.repair is not None
     assert not masker.repair.holds
-    with pytest.raises(InputError, match="nothing to tabulate_confound"):
+    with pytest.raises(InputError, match="nothing to tabulate"):
         tabulate_confound([], plant="tag", predicts="side")
 
 
