@@ -12,7 +12,7 @@ from causalseg.experiments.confound_table import ConfoundCell, ConfoundTable
 from causalseg.files import write_bytes, write_json
 from causalseg.markdown import markdown_table
 
-DICE_HEADER = (
+CONFOUND_HEADER = (
     "row", "seeds", "same", "removed", "independent", "reversed", "drop [95 %]",
     "reversed minus plain [95 %]", "p (Holm)", "same minus plain",
 )  # fmt: skip
@@ -23,8 +23,8 @@ MEASURE_HEADER = (
 )  # fmt: skip
 
 
-def dice_rows(cells: Sequence[ConfoundCell]) -> list[list[str]]:
-    """Rows of text under `DICE_HEADER`: means over seeds, t intervals over seeds."""
+def confound_rows(cells: Sequence[ConfoundCell]) -> list[list[str]]:
+    """Rows of text under `CONFOUND_HEADER`: means over seeds, t intervals over seeds."""
     rows = []
     for cell in cells:
         tests = [_mean(cell.tests[t]) for t in ("same", "removed", "independent", "reversed")]
@@ -83,7 +83,7 @@ def confound_markdown(table: ConfoundTable) -> str:
         lines += [
             f"**Strength p = {strength:g}**",
             "",
-            markdown_table(DICE_HEADER, dice_rows(cells)),
+            markdown_table(CONFOUND_HEADER, confound_rows(cells)),
         ]
         lines += ["", markdown_table(MEASURE_HEADER, measure_rows(cells)), ""]
         lines += [f"- {c.row}: {c.repair.claim}" for c in cells if c.repair]
@@ -130,7 +130,7 @@ def _report(table: ConfoundTable, sheets: Mapping[str, Path]) -> Report:
         report.paragraph(note)
     for strength, cells in by_strength(table).items():
         report.heading(f"Strength p = {strength:g}")
-        report.table(DICE_HEADER, dice_rows(cells))
+        report.table(CONFOUND_HEADER, confound_rows(cells))
         report.table(MEASURE_HEADER, measure_rows(cells))
         claims = [(c.row, c.repair.claim) for c in cells if c.repair]
         if claims:
