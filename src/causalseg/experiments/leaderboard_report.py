@@ -104,6 +104,7 @@ def _flat(table: LeaderboardTable, row: LeaderboardRow) -> Row:
         "entry": row.entry,
         "seeds": " ".join(map(str, row.seeds)),
         "seed_standard_deviation": row.seed_standard_deviation,
+        "dice_at_model_size": row.dice_at_model_size,
         "dice_with_other_text": row.dice_with_other_text,
     }
     intervals: dict[str, Interval | None] = {

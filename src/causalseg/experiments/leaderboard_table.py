@@ -83,7 +83,9 @@ class LeaderboardRow:
     micro_dice: Interval | None = None
     micro_iou: Interval | None = None
     seed_standard_deviation: float | None = None
+    dice_at_model_size: float | None = None
     dice_with_other_text: float | None = None
+    """At the model's size, on all images: equal to the one above where no text is read."""
     probes: dict[str, Interval] = field(default_factory=dict)
     """Test -> mean of its measure."""
     against: dict[str, Comparison] = field(default_factory=dict)

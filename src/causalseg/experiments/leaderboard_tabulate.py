@@ -26,7 +26,6 @@ from causalseg.evaluation.statistics import (
     micro_dice,
     micro_iou,
 )
-from causalseg.experiments.ablation_table import other_text
 from causalseg.experiments.leaderboard_table import (
     COST,
     DICE,
@@ -167,8 +166,7 @@ def _row(
     counts = np.column_stack([method.mean(key) for key in NATIVE_COUNTS])
     folders = list(row.folders.values())
     trained = row.entry is None
-    others = [other_text(read_result(f / "metrics.json")) for f in folders] if trained else []
-    known = [value for value in others if value is not None]
+    metrics = [read_result(f / "metrics.json") for f in folders] if trained else []
     return LeaderboardRow(
         name=row.name,
         reads_text=row.reads_text,
@@ -180,10 +178,23 @@ def _row(
         micro_dice=cluster_bootstrap(counts, clusters, micro_dice, resamples=resamples),
         micro_iou=cluster_bootstrap(counts, clusters, micro_iou, resamples=resamples),
         seed_standard_deviation=seed_spread(method, DICE),
-        dice_with_other_text=float(np.mean(known)) if known else None,
+        dice_at_model_size=_mean_of(metrics, "model_size", "macro", "dice"),
+        dice_with_other_text=_mean_of(metrics, "controls", "other_text"),
         probes=_probes([f / PROBED for f in folders if (f / PROBED).exists()], resamples),
         against={c.b: c for c in compared if c.a == row.name},
     )
+
+
+def _mean_of(metrics: Sequence[Mapping[str, Any]], *path: str) -> float | None:
+    """Mean over seeds of an estimate in metrics.json; None where it is in none."""
+    values = []
+    for found in metrics:
+        value: Any = found
+        for key in path:
+            value = (value or {}).get(key)
+        if value is not None:
+            values.append(float(value["estimate"]))
+    return float(np.mean(values)) if values else None
 
 
 def _probes(paths: Sequence[Path], resamples: int) -> dict[str, Interval]:
