@@ -4,7 +4,7 @@ import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from causalseg.evaluation.report import Report
 from causalseg.evaluation.statistics import Interval
@@ -56,9 +56,10 @@ def cost_picture(table: LeaderboardTable) -> Figure:
         axes.plot([], [], "o", color=colour, label=words)
     axes.set(xscale="log", xlabel="GFLOP of one image", ylabel="macro Dice")
     for write in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        write(LogFormatter(minor_thresholds=(2, 0.5)))
+        write(StrMethodFormatter("{x:g}"))
     axes.margins(x=0.15)
-    axes.legend(frameon=False)
+    axes.tick_params(axis="x", which="both", labelsize=8)
+    axes.legend(frameon=False, loc="lower right")
     return figure
 
 
