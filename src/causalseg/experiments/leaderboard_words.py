@@ -154,8 +154,8 @@ def notes(table: LeaderboardTable) -> list[str]:
         "Own text and another image's: macro Dice at the model's size; a system that reads no "
         "text has the same twice. Side swap: the share of the area that left the lung that is no "
         "longer named (1 follows the text, 0 ignores it). Absent finding: the share of empty masks "
-        "where the text says that there is nothing; a system that reads no text has some only where it finds nothing "
-        "anyway.",
+        "where the text says that there is nothing; a system that reads no text has some only "
+        "where it finds nothing anyway.",
         f"Times are of {table.machine.get('cores')} cores"
         + (f" and {table.machine['gpu']}" if table.machine.get("gpu") else " without a GPU")
         + f", torch {versions.get('torch', 'unknown')}; by the clock they grow when the machine "
