@@ -17,11 +17,11 @@ from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, generate_uid  # 
 from causalseg.errors import InputError  # noqa: E402
 from causalseg.inference.domain import domain_warnings  # noqa: E402
 from causalseg.inference.formats import read_study  # noqa: E402
+from causalseg.inference.formats.codes import parse_concept  # noqa: E402
 from causalseg.inference.formats.seg import (  # noqa: E402
     ANATOMY,
     Concept,
     can_write,
-    parse_concept,
     write_seg,
 )
 from causalseg.inference.formats.seg_source import (  # noqa: E402
