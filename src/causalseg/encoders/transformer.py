@@ -143,7 +143,8 @@ class TextTower(Tower):
 
     def sentence(self, words: Tensor, tokens: Tensor) -> Tensor:
         """tau (B, embedding) from `hidden`'s words (B, L, width) and their tokens (B, L)."""
-        rows = torch.arange(words.shape[0], device=words.device)  # `len` would fix the batch in a trace
+        # `len` would fix the batch in a trace.
+        rows = torch.arange(words.shape[0], device=words.device)
         at_eos = words[rows, tokens.argmax(dim=1)]
         tau: Tensor = at_eos @ self.text_projection
         return tau
