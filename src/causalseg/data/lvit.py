@@ -263,3 +263,7 @@ def read_captions(path: Path) -> list[tuple[int, str, str]]:
         if row.problem is not None:
             raise InputError(f"{path} row {row.number}: {row.problem}.")
     return [(row.number, row.fields["Image"], row.fields["Description"]) for row in rows]
+
+
+read_table = read_captions
+"""The name before, which programs outside this repository import."""

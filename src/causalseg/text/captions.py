@@ -115,6 +115,10 @@ def mirror_caption(text: str) -> str | None:
     return _SIDE.sub(lambda match: _swap_word(match[0]), text)
 
 
+swap_sides = mirror_caption
+"""The name before, which programs outside this repository import."""
+
+
 def _follows(text: str, match: re.Match[str]) -> bool:
     """Whether only white space stands between the side and the word before it."""
     place = match.start()

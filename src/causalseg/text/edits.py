@@ -79,7 +79,7 @@ class Edit:
         return _zones(one) - _zones(other)
 
 
-def swap_sides(text: str) -> Edit | None:
+def exchange_sides(text: str) -> Edit | None:
     """Left for right; None where no side is named, both say the same, or it is not safe."""
     swapped = captions.mirror_caption(text)
     if swapped is None or swapped == text:
@@ -258,7 +258,12 @@ def edits_of(text: str, seed: int = 0) -> list[Edit]:
     """Every edit that needs nothing but the caption and applies to it."""
     seeded: tuple[Callable[[str, int], Edit | None], ...]
     seeded = (drop_clause, move_zone, change_count, paraphrase, gibberish)
-    found = [swap_sides(text), negate(text), empty(text), *(make(text, seed) for make in seeded)]
+    found = [
+        exchange_sides(text),
+        negate(text),
+        empty(text),
+        *(make(text, seed) for make in seeded),
+    ]
     return [edit for edit in found if edit is not None]
 
 
