@@ -112,3 +112,9 @@ def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_an_interval_in_words_takes_the_form_of_its_numbers():
+    interval = Interval(0.12345, -0.5, 1.0, 0.95, 7)
+    assert f"{interval}" == str(interval) == "0.1235 [-0.5000, 1.0000]"
+    assert f"{interval:+.3f}" == "+0.123 [-0.500, +1.000]"

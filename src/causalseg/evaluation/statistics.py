@@ -32,7 +32,12 @@ class Interval:
     clusters: int
 
     def __str__(self) -> str:
-        return f"{self.estimate:.4f} [{self.low:.4f}, {self.high:.4f}]"
+        return format(self)
+
+    def __format__(self, form: str) -> str:
+        """`estimate [low, high]`, each number in the given form, or with four decimals."""
+        form = form or ".4f"
+        return f"{self.estimate:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
 
 @dataclass(frozen=True)

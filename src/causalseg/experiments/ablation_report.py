@@ -10,7 +10,6 @@ from PIL import Image
 from causalseg.evaluation.comparison import few_subjects
 from causalseg.evaluation.plots import forest
 from causalseg.evaluation.report import Report
-from causalseg.evaluation.statistics import Interval
 from causalseg.experiments.ablation_table import AblationTable, CellRow
 from causalseg.files import Row, write_bytes, write_csv, write_json
 from causalseg.markdown import markdown_table
@@ -33,7 +32,7 @@ def dice_rows(table: AblationTable) -> list[list[str]]:
             rows.append([cell.name, *[""] * (len(DICE_HEADER) - 1)])
             continue
         words = [cell.name, f"{cell.parameters_at_inference:,}", str(len(cell.seeds))]
-        words += [_words(cell.dice), _number(cell.seed_standard_deviation)]
+        words += [f"{cell.dice:.3f}", _number(cell.seed_standard_deviation)]
         words += [_number(cell.micro_dice), _number(cell.dice_with_other_text)]
         rows.append([*words, *_compared_words(cell, table.reference)])
     return rows
@@ -46,7 +45,7 @@ def _compared_words(cell: CellRow, reference: str) -> list[str]:
     seeds = " ".join(f"{d:+.3f}" for d in compared.difference_by_seed)
     if compared.over_seeds:
         seeds += f" [{compared.over_seeds.low:+.3f}, {compared.over_seeds.high:+.3f}]"
-    return [_words(compared.difference, "+.3f"), f"{compared.p_holm:.4f}", seeds]
+    return [f"{compared.difference:+.3f}", f"{compared.p_holm:.4f}", seeds]
 
 
 def mask_rows(table: AblationTable) -> list[list[str]]:
@@ -103,10 +102,6 @@ def ablation_markdown(table: AblationTable) -> str:
         lines += [markdown_table(MASK_HEADER, masks), ""]
     claims = [f"- {cell.name}: {comparison.claim}" for cell, comparison in table.compared]
     return "\n".join([*lines, *claims, "", *chain(*((n, "") for n in _notes(table)))])
-
-
-def _words(value: Interval, form: str = ".3f") -> str:
-    return f"{value.estimate:{form}} [{value.low:{form}}, {value.high:{form}}]"
 
 
 def _number(value: float | None) -> str:

@@ -153,6 +153,4 @@ def _mean(values: Sequence[float], form: str = ".3f") -> str:
 
 def _over_seeds(values: Sequence[float], form: str) -> str:
     interval = seed_interval(list(values))
-    if interval is None:
-        return _mean(values, form)
-    return f"{interval.estimate:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+    return _mean(values, form) if interval is None else f"{interval:{form}}"

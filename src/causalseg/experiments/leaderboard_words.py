@@ -52,7 +52,7 @@ def pair_rows(table: LeaderboardTable) -> list[list[str]]:
                 words += ["-", "-"]
             else:
                 difference, p = compared
-                words += [_words(difference, "+.3f"), f"{p:.4f}"]
+                words += [f"{difference:+.3f}", f"{p:.4f}"]
         rows.append(words)
     return rows
 
@@ -196,10 +196,8 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _words(value: Interval | None, form: str = ".3f") -> str:
-    if value is None:
-        return "-"
-    return f"{value.estimate:{form}} [{value.low:{form}}, {value.high:{form}}]"
+def _words(value: Interval | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _list(numbers: list[int]) -> str:

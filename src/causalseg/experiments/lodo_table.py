@@ -261,8 +261,8 @@ def lodo_markdown(table: LodoTable) -> str:
     folds = list(dict.fromkeys(fold for row in table.rows.values() for fold in row.folds))
     rows = []
     for name, row in table.rows.items():
-        cells = [_words(row.folds[fold].dice) if fold in row.folds else "" for fold in folds]
-        mean = _words(row.mean["dice"]) if row.mean else ""
+        cells = [f"{row.folds[fold].dice:.3f}" if fold in row.folds else "" for fold in folds]
+        mean = f"{row.mean['dice']:.3f}" if row.mean else ""
         worst = f"{row.folds[row.worst_fold].dice.estimate:.3f}" if row.worst_fold else ""
         known = [f.null_accuracy for f in row.folds.values() if f.null_accuracy is not None]
         null = f"{np.mean(known):.3f}" if known else ""
@@ -273,10 +273,10 @@ def lodo_markdown(table: LodoTable) -> str:
         compared = [
             (
                 f"{c.row} - {c.against}",
-                _words(c.difference, "+.3f"),
+                f"{c.difference:+.3f}",
                 f"{c.p:.4f}",
                 f"{c.p_holm:.4f}",
-                _words(c.over_seeds, "+.3f") if c.over_seeds else "one seed",
+                f"{c.over_seeds:+.3f}" if c.over_seeds else "one seed",
                 c.claim,
             )
             for c in table.comparisons
@@ -286,7 +286,3 @@ def lodo_markdown(table: LodoTable) -> str:
         few = few_subjects(min(c.difference.clusters for c in table.comparisons)).strip()
         lines += [few, ""] if few else []
     return "\n".join([*lines, table.rule, ""])
-
-
-def _words(value: Interval, form: str = ".3f") -> str:
-    return f"{value.estimate:{form}} [{value.low:{form}}, {value.high:{form}}]"
