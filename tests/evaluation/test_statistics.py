@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from causalseg.evaluation.statistics import (
+    Interval,
     cluster_bootstrap,
     cluster_codes,
     holm,

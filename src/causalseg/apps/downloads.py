@@ -9,18 +9,13 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from causalseg.apps import report, session
 from causalseg.apps.answers import NOTE, Answer, Identity, seg_bytes
 from causalseg.apps.session import Session, Work
 from causalseg.data.lvit import IMAGE_FOLDER, MASK_FOLDER, TABLE_COLUMNS
 from causalseg.errors import InputError
-from causalseg.inference.outputs import mask_pixels
+from causalseg.inference.outputs import mask_pixels, png_bytes
 from causalseg.inference.segmenter import Segmenter
 from causalseg.version import __version__
 
@@ -63,8 +58,8 @@ def make(name: str, state: Session, segmenter: Segmenter, model: Identity, folde
         raise InputError("there is no answer to download: press Segment first.")
     answers = work.answers(segmenter)
     makers: dict[str, Callable[[], bytes]] = {
-        "png": lambda: _png(mask_pixels(answers[0].mask)),
-        "edited": lambda: _png(mask_pixels(answers[1].mask)),
+        "png": lambda: png_bytes(mask_pixels(answers[0].mask)),
+        "edited": lambda: png_bytes(mask_pixels(answers[1].mask)),
         "dicom": lambda: seg_bytes(work.study, answers, model),
         "json": lambda: _json(work, answers, model),
         "pair": lambda: _pairs(state),
@@ -74,12 +69,6 @@ def make(name: str, state: Session, segmenter: Segmenter, model: Identity, folde
     path = folder / FILES[name]
     path.write_bytes(makers[name]())
     return path
-
-
-def _png(pixels: NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG")
-    return buffer.getvalue()
 
 
 def _json(work: Work, answers: tuple[Answer, ...], model: Identity) -> bytes:
@@ -110,6 +99,6 @@ def _pairs(state: Session) -> bytes:
                 (IMAGE_FOLDER, work.study.frames[0]),
                 (MASK_FOLDER, mask_pixels(work.mask(0))),
             ):
-                archive.writestr(f"Train_Folder/{part}/{name}", _png(pixels))
+                archive.writestr(f"Train_Folder/{part}/{name}", png_bytes(pixels))
         archive.writestr("Train_Folder/Train_text.csv", table.getvalue())
     return buffer.getvalue()

@@ -1,13 +1,11 @@
 """The HTTP server: an image and a sentence in, a mask out."""
 
 import asyncio
-import io
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import uvicorn
 from fastapi import FastAPI, File, Form, HTTPException, Request, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
@@ -26,7 +24,7 @@ from causalseg.apps.limits import Limits, TooLargeError
 from causalseg.apps.schema import DESCRIPTION, PROBLEMS, SEGMENT, MaskAnswer, State, describe
 from causalseg.apps.service import Asked, Found, Service, unless_gone
 from causalseg.errors import InputError
-from causalseg.inference.outputs import mask_pixels, probability_pixels
+from causalseg.inference.outputs import mask_pixels, png_bytes, probability_pixels
 from causalseg.inference.requests import MAX_TEXT
 from causalseg.inference.segmenter import Segmenter
 from causalseg.text.reading import Sides
@@ -211,15 +209,11 @@ def _render(found: Found, output: str, model: Identity) -> Response:
             media_type="application/dicom",
             headers=headers,
         )
-    from PIL import Image
-
     if output == "png":
         pixels: Any = mask_pixels(found.answers[0].mask)
     else:
         pixels = found.study.display.undo(probability_pixels(found.results[0].probability))
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=1)
-    return Response(buffer.getvalue(), media_type="image/png", headers=headers)
+    return Response(png_bytes(pixels, quick=True), media_type="image/png", headers=headers)
 
 
 async def _invalid(_: Request, error: Any) -> JSONResponse:

@@ -6,7 +6,6 @@ zoomed, windowed and painted on without asking the server.
 
 import base64
 import binascii
-import io
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -18,6 +17,7 @@ from PIL import Image
 from causalseg.data.images import decode_image
 from causalseg.errors import InputError
 from causalseg.inference.formats.study import Pixels
+from causalseg.inference.outputs import png_bytes
 from causalseg.inference.pictures import as_rgb, attention_map
 
 VIEW = 1024
@@ -115,9 +115,8 @@ def painted(data: object, shape: tuple[int, int]) -> Pixels:
 
 def data_url(pixels: Pixels) -> str:
     """uint8 (h, w) or (h, w, 3) as a PNG within a URL."""
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, format="PNG", compress_level=1)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    content = base64.b64encode(png_bytes(pixels, quick=True))
+    return "data:image/png;base64," + content.decode("ascii")
 
 
 def shrink(image: Pixels, side: int = VIEW) -> Pixels:

@@ -87,6 +87,10 @@ class Report:
         """Add one uint8 picture (H, W[, 3]) as wide as the page allows."""
         self._parts.append(_image(_png(array), caption))
 
+    def picture_file(self, path: Path, caption: str) -> None:
+        """Add a PNG file below everything so far."""
+        self._parts.append(_image(path.read_bytes(), caption))
+
     def html(self) -> str:
         """The whole page."""
         return (

@@ -1,10 +1,9 @@
 """An ablation: the cells of a grid on one data set, each scored, inspected and compared."""
 
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from causalseg.data.datamodule import LViTDataModule
 from causalseg.data.lvit import read_lvit
@@ -18,8 +17,10 @@ from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabula
 from causalseg.experiments.axes import AblationConfig, plan_grid
 from causalseg.experiments.causal_masks import mask_sheet, measure_masks
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, parse_seeds, run_grid, tasks_of
-from causalseg.files import check_folder, replacing, write_json
+from causalseg.files import check_folder, write_bytes, write_json
+from causalseg.inference.outputs import png_bytes
 from causalseg.inference.segmenter import Segmenter
+from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 
 SHEET, DONE = "masks.png", "report.html"
@@ -53,7 +54,6 @@ class Ablation:
         self.config, self.plan, self.out = config, plan_grid(config), check_folder(Path(config.out))
         self.tasks = tasks_of(self.plan.cells, parse_seeds(config.seeds))
         self._training: LViTDataModule | None = None
-        self._test: Manifest | None = None
 
     def settings(self, task: Task) -> dict[str, Any]:
         """The run's config and what scoring depends on."""
@@ -67,40 +67,72 @@ class Ablation:
             self._training = LViTDataModule(wanted)
         return self._training
 
-    @property
+    @cached_property
+    def whole(self) -> Manifest:
+        """The split of which a slice is scored."""
+        data = self.config.data
+        return read_lvit(data.root, "test", allow_problems=data.allow_problems)
+
+    @cached_property
     def test(self) -> Manifest:
-        """The test split, or the slice of it that is scored."""
-        if self._test is None:
-            data = self.config.data
-            whole = read_lvit(data.root, "test", allow_problems=data.allow_problems)
-            self._test = whole.limit(self.config.test_limit)
-        return self._test
+        """What is scored: all of it, or a slice."""
+        return self.whole.limit(self.config.test_limit)
 
     def score(self, task: Task, folder: Path) -> None:
         """Scores, text controls, causal masks where the model has any, and a report."""
-        batch_size = task.cell.run.data.batch_size
         segmenter = Segmenter.load(folder / CHECKPOINT, device=self.config.device)
-        options = ScoringOptions(size=segmenter.preprocessing.size, resamples=self.config.resamples)
-        scores, text_controls = evaluate(segmenter, self.test, options, batch_size=batch_size)
-        controls = None
-        if text_controls is not None:
-            controls = summarise_controls(scores, None, text_controls)
-        run = run_record("ablate", task, folder, segmenter)
-        metrics = summarise(scores, self.test, run, controls)
         masks = measure_masks(
-            segmenter, self.test, batch_size=batch_size, resamples=self.config.resamples
+            segmenter,
+            self.test,
+            batch_size=task.cell.run.data.batch_size,
+            resamples=self.config.resamples,
         )
         if masks is not None:
             write_json(folder / "masks.json", asdict(masks))
-            with replacing(folder / SHEET) as part:
-                sheet = mask_sheet(segmenter, self.test, PICTURES)
-                Image.fromarray(sheet).save(part, format="PNG", optimize=True)
+            write_bytes(folder / SHEET, png_bytes(mask_sheet(segmenter, self.test, PICTURES)))
+        model = load_checkpoint(folder / CHECKPOINT).model
+        self.write_scores("ablate", task, folder, segmenter, model)
+
+    def write_scores(
+        self,
+        command: str,
+        task: Task,
+        folder: Path,
+        segmenter: Segmenter,
+        model: SegmentationModel,
+    ) -> None:
+        """Score the run on `test` and write its results, `done` last.
+
+        Args:
+            command: that made the run.
+            task: the run.
+            folder: of the run.
+            segmenter: of its checkpoint.
+            model: the same as it was trained, whose parameters are counted.
+
+        """
+        options = ScoringOptions(size=segmenter.preprocessing.size, resamples=self.config.resamples)
+        scores, text_controls = evaluate(
+            segmenter, self.test, options, batch_size=task.cell.run.data.batch_size
+        )
+        controls = None
+        if text_controls is not None:
+            controls = summarise_controls(scores, None, text_controls)
+        run = {
+            "command": command,
+            "cell": task.cell.name,
+            "seed": task.seed,
+            "threshold": segmenter.threshold,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "parameters_at_inference": model.inference_parameters(),
+            "provenance": segmenter.provenance,
+        }
         write_results(
             folder,
             f"{task.cell.name}, seed {task.seed}",
             self.test,
             scores,
-            metrics,
+            summarise(scores, self.test, run, controls),
             lambda record: predict_record(segmenter, record),
         )
 
@@ -125,17 +157,3 @@ class Ablation:
         sheets = {c.name: f / SHEET for c in cells for f in list(c.folders.values())[:1]}
         write_ablation(self.out, table, {name: f for name, f in sheets.items() if f.exists()})
         return table
-
-
-def run_record(command: str, task: Task, folder: Path, segmenter: Segmenter) -> dict[str, object]:
-    """What metrics.json says of a cell's run."""
-    model = load_checkpoint(folder / CHECKPOINT).model
-    return {
-        "command": command,
-        "cell": task.cell.name,
-        "seed": task.seed,
-        "threshold": segmenter.threshold,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "parameters_at_inference": model.inference_parameters(),
-        "provenance": segmenter.provenance,
-    }

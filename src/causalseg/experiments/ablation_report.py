@@ -5,7 +5,6 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from causalseg.evaluation.comparison import few_subjects
 from causalseg.evaluation.plots import forest
@@ -196,6 +195,5 @@ def _report(table: AblationTable, sheets: Mapping[str, Path]) -> Report:
             "prediction with all masks forced to 1."
         )
         for name, path in sheets.items():
-            with Image.open(path) as picture:
-                report.picture(np.asarray(picture.convert("RGB")), name)
+            report.picture_file(path, name)
     return report

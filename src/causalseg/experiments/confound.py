@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from causalseg.data.lvit import read_lvit
 from causalseg.data.planted import PlantSpec, Tie, plant_dataset, read_tie
@@ -16,7 +15,8 @@ from causalseg.experiments.confound_measures import measure_plants, plant_sheet
 from causalseg.experiments.confound_report import write_confound
 from causalseg.experiments.confound_table import PER_IMAGE, RESULT, ConfoundTable, tabulate_confound
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, parse_seeds, run_grid, tasks_of
-from causalseg.files import check_folder, replacing, write_csv, write_json
+from causalseg.files import check_folder, write_bytes, write_csv, write_json
+from causalseg.inference.outputs import png_bytes
 from causalseg.inference.segmenter import Segmenter
 
 SHEET = "plants.png"
@@ -75,8 +75,7 @@ class Confound:
         what = (segmenter, manifest, spec, self._tie(seed))
         rows = measure_plants(*what, hide_words=self.config.hide_words)
         write_csv(folder / PER_IMAGE, rows)
-        with replacing(folder / SHEET) as part:
-            Image.fromarray(plant_sheet(*what)).save(part, format="PNG", optimize=True)
+        write_bytes(folder / SHEET, png_bytes(plant_sheet(*what)))
         columns = [name for name in rows[0] if name not in ("name", "subject")]
         values = {c: [row[c] for row in rows if row.get(c, "") != ""] for c in columns}
         write_json(

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from causalseg.evaluation.report import Report
 from causalseg.evaluation.statistics import seed_interval
@@ -142,8 +141,7 @@ def _report(table: ConfoundTable, sheets: Mapping[str, Path]) -> Report:
         "each stage, orange where features are let through."
     )
     for name, path in sheets.items():
-        with Image.open(path) as picture:
-            report.picture(np.asarray(picture.convert("RGB")), name)
+        report.picture_file(path, name)
     return report
 
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,7 @@ from causalseg.data.manifest import Manifest
 from causalseg.evaluation.faithfulness.adapter import SegmenterAdapter
 from causalseg.evaluation.faithfulness.suite import real_cases, run_suite
 from causalseg.evaluation.files import read_result_rows
-from causalseg.evaluation.results import write_results
-from causalseg.evaluation.running import evaluate, predict_record
-from causalseg.evaluation.scoring import ScoringOptions
-from causalseg.evaluation.summary import summarise, summarise_controls
-from causalseg.experiments.ablation import Ablation, run_record
+from causalseg.experiments.ablation import Ablation
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, run_grid
 from causalseg.experiments.leaderboard_config import LeaderboardConfig
 from causalseg.experiments.leaderboard_report import write_leaderboard
@@ -34,6 +31,7 @@ from causalseg.experiments.leaderboard_table import (
 from causalseg.experiments.leaderboard_tabulate import entry_runs, tabulate_leaderboard
 from causalseg.files import write_csv, write_json
 from causalseg.inference.segmenter import Segmenter
+from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.cost import gflop
 from causalseg.models.registry import model_class
@@ -66,35 +64,22 @@ class Leaderboard(Ablation):
 
     config: LeaderboardConfig
 
-    def __init__(self, config: LeaderboardConfig) -> None:
-        super().__init__(config)
-        self._whole: Manifest | None = None
-
     def settings(self, task: Task) -> dict[str, Any]:
         """The run's config and what scoring depends on."""
         own = {"split": self.config.split, "probe_limit": self.config.probe_limit}
         return super().settings(task) | own
 
-    @property
+    @cached_property
     def whole(self) -> Manifest:
         """The split of which a slice is scored."""
-        if self._whole is None:
-            data = self.config.data
-            self._whole = read_lvit(
-                data.root,
-                self.config.split,
-                allow_problems=data.allow_problems,
-                leaks=data.leaks,
-                subject_pattern=data.subject_pattern,
-            )
-        return self._whole
-
-    @property
-    def test(self) -> Manifest:
-        """What is scored."""
-        if self._test is None:
-            self._test = self.whole.limit(self.config.test_limit)
-        return self._test
+        data = self.config.data
+        return read_lvit(
+            data.root,
+            self.config.split,
+            allow_problems=data.allow_problems,
+            leaks=data.leaks,
+            subject_pattern=data.subject_pattern,
+        )
 
     def entries(self) -> list[RowRuns]:
         """Rows of other people's masks."""
@@ -106,29 +91,15 @@ class Leaderboard(Ablation):
     def score(self, task: Task, folder: Path) -> None:
         """Scores, controls, answers to edited captions, costs, and a report."""
         segmenter = Segmenter.load(folder / CHECKPOINT, device=self.config.device)
-        options = ScoringOptions(size=segmenter.preprocessing.size, resamples=self.config.resamples)
-        scores, text_controls = evaluate(
-            segmenter, self.test, options, batch_size=task.cell.run.data.batch_size
-        )
-        controls = summarise_controls(scores, None, text_controls)
-        run = run_record("leaderboard", task, folder, segmenter)
-        metrics = summarise(scores, self.test, run, controls)
         asked = real_cases(self.test.limit(self.config.probe_limit))
         answers = run_suite(SegmenterAdapter(segmenter), asked, tests=PROBES)
         if answers:
             write_csv(folder / PROBED, answers)
-        write_json(folder / COST, asdict(self._cost(segmenter, folder)))
-        write_results(
-            folder,
-            f"{task.cell.name}, seed {task.seed}",
-            self.test,
-            scores,
-            metrics,
-            lambda record: predict_record(segmenter, record),
-        )
-
-    def _cost(self, segmenter: Segmenter, folder: Path) -> Cost:
         model = load_checkpoint(folder / CHECKPOINT).model
+        write_json(folder / COST, asdict(self._cost(segmenter, model, folder)))
+        self.write_scores("leaderboard", task, folder, segmenter, model)
+
+    def _cost(self, segmenter: Segmenter, model: SegmentationModel, folder: Path) -> Cost:
         size, caption = segmenter.preprocessing.size, self.test.records[0].caption
         epochs = read_result_rows(folder / "times.csv", ("step", "seconds", "cpu_seconds"))
         return Cost(

@@ -60,10 +60,17 @@ def write_png(pixels: npt.NDArray[Any], path: Path, orientation: int = 1) -> Pat
     return path
 
 
-def png_bytes(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """uint8 (H, W) or (H, W, 3) as the bytes of a PNG."""
+def png_bytes(pixels: npt.NDArray[Any], *, quick: bool = False) -> bytes:
+    """uint8 (H, W) or (H, W, 3), or uint16 (H, W), as the bytes of a PNG.
+
+    Args:
+        pixels: as they should be stored.
+        quick: compress little, for what somebody waits for.
+
+    """
     file = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG")
+    options = {"compress_level": 1} if quick else {}
+    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG", **options)
     return file.getvalue()
 
 
