@@ -8,6 +8,20 @@ _SECONDS = 5
 """How long the hub may take to answer that it has a file."""
 
 
+class NoSuchFileError(InputError):
+    """The hub has the repository, but not the file."""
+
+
+def cached(repository: str, file: str) -> Path | None:
+    """A file that was fetched before; None where it was not, or the name is of no repository."""
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(repository, file, local_files_only=True))
+    except Exception:  # the library's own errors, of which there are many kinds
+        return None
+
+
 def fetch(repository: str, file: str, *, fixed: bool = False) -> Path:
     """A file of a model repository, from the hub's cache on this machine where it is there.
 
@@ -17,30 +31,30 @@ def fetch(repository: str, file: str, *, fixed: bool = False) -> Path:
         fixed: the file never changes, so that a cached one is taken without asking for a newer.
 
     Raises:
-        InputError: the hub does not have it, or cannot be reached and nothing is cached.
+        InputError: the hub does not have it (`NoSuchFileError` where it has the repository), or
+            cannot be reached and nothing is cached.
 
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import (
+        EntryNotFoundError,
         HfHubHTTPError,
         HFValidationError,
-        LocalEntryNotFoundError,
     )
 
+    known = cached(repository, file)
+    if known is not None and fixed:
+        return known
     try:
-        try:
-            cached = hf_hub_download(repository, file, local_files_only=True)
-        except LocalEntryNotFoundError:
+        if known is None:
             # This asks once; hf_hub_download asks again for most of a minute where it has nothing.
             get_hf_file_metadata(hf_hub_url(repository, file), timeout=_SECONDS)
-        else:
-            if fixed:
-                return Path(cached)
         return Path(hf_hub_download(repository, file, etag_timeout=_SECONDS))
     except HFValidationError:
         raise InputError(f"{repository!r} is no name of a repository: OWNER/NAME.") from None
     except HfHubHTTPError as error:
-        raise InputError(
+        kind = NoSuchFileError if isinstance(error, EntryNotFoundError) else InputError
+        raise kind(
             f"the hub does not give {file} of {repository} ({error.response.status_code}): check "
             "the name, or log in with 'hf auth login' where the repository is private."
         ) from None

@@ -119,34 +119,21 @@ def _load_foreign(
 
 def _on_hub(weights: str) -> Get:
     """The files of a repository on the hub, cached ones first."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-
     repository = weights.partition(":")[2]
 
-    def cached(name: str) -> Path | None:
-        try:
-            return Path(hf_hub_download(repository, name, local_files_only=True))
-        except Exception:  # not there, or no name of a repository
-            return None
-
     def get(name: str) -> Path | None:
-        if (path := cached(name)) is not None:
-            return path
         try:
-            return Path(hf_hub_download(repository, name, etag_timeout=5))
-        except EntryNotFoundError as error:
-            if not isinstance(error, LocalEntryNotFoundError):
-                return None
-        except Exception:  # no network, or no such repository
-            pass
-        if any(cached(known) for known in (OPEN_CLIP, TRANSFORMERS)):
-            return None  # what was fetched before is all there is
-        raise InputError(
-            f"{weights} is not cached and cannot be fetched; on a machine with network download "
-            f"configuration and weights of https://huggingface.co/{repository} into a folder, and "
-            "give that folder as the weights instead."
-        )
+            return hub.fetch(repository, name, fixed=True)
+        except hub.NoSuchFileError:
+            return None
+        except InputError:  # no network, or no such repository
+            if any(hub.cached(repository, known) for known in (OPEN_CLIP, TRANSFORMERS)):
+                return None  # what was fetched before is all there is
+            raise InputError(
+                f"{weights} is not cached and cannot be fetched; on a machine with network "
+                f"download configuration and weights of https://huggingface.co/{repository} into "
+                "a folder, and give that folder as the weights instead."
+            ) from None
 
     return get
 

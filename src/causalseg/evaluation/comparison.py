@@ -6,7 +6,7 @@ be called different. So a difference is claimed of the methods only where an int
 training runs leaves out 0 too; otherwise it is one of these runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -142,6 +142,24 @@ def compare_methods(
     """Test all pairs of methods on all measures; the methods' runs must be aligned."""
     pairs = list(combinations(methods, 2))
     return compare_pairs(pairs, measures, resamples=resamples, seed=seed)
+
+
+def on_shared_seeds(
+    runs: Mapping[tuple[str, int], ScoredRun], a: str, b: str
+) -> tuple[Method, Method] | None:
+    """Two methods with the runs whose seeds both have; None where they share none.
+
+    Args:
+        runs: by name of the method and seed, aligned.
+        a: name of one side.
+        b: name of the other.
+
+    """
+    seeds = [seed for name, seed in runs if name == a and (b, seed) in runs]
+    if not seeds:
+        return None
+    ours, theirs = (Method(name, tuple(runs[name, seed] for seed in seeds)) for name in (a, b))
+    return ours, theirs
 
 
 def compare_pairs(

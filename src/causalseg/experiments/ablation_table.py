@@ -19,6 +19,7 @@ from causalseg.evaluation.comparison import (
     align,
     compare_pairs,
     method_interval,
+    on_shared_seeds,
     read_run,
     seed_spread,
 )
@@ -169,8 +170,9 @@ def tabulate_ablation(
         raise InputError("no run of the grid is finished, so there is nothing to tabulate.")
     folders = [cell.folders[seed] for cell in cells for seed in cell.folders]
     runs = dict(zip(keys, align([read_run(f, (MEASURE, ALSO)) for f in folders]), strict=True))
-    pairs = _pairs(cells, reference, runs)
-    found = compare_pairs(pairs, (MEASURE,), same_seeds=True, resamples=resamples)
+    pairs = [on_shared_seeds(runs, c.name, reference) for c in cells if c.name != reference]
+    known = [pair for pair in pairs if pair is not None]
+    found = compare_pairs(known, (MEASURE,), same_seeds=True, resamples=resamples)
     compared = {comparison.a: comparison for comparison in found}
     first = read_result(folders[0] / "metrics.json")
     return AblationTable(
@@ -183,22 +185,6 @@ def tabulate_ablation(
         cells=[_cell(cell, runs, compared.get(cell.name), resamples) for cell in cells],
         left_out=dict(left_out or {}),
     )
-
-
-def _pairs(
-    cells: Sequence[CellRuns], reference: str, runs: Mapping[tuple[str, int], ScoredRun]
-) -> list[tuple[Method, Method]]:
-    base = next(cell for cell in cells if cell.name == reference)
-    pairs = []
-    for cell in cells:
-        seeds = [seed for seed in cell.folders if seed in base.folders]
-        if seeds and cell.name != reference:
-            ours, theirs = (
-                Method(name, tuple(runs[name, seed] for seed in seeds))
-                for name in (cell.name, reference)
-            )
-            pairs.append((ours, theirs))
-    return pairs
 
 
 def _cell(

@@ -15,6 +15,7 @@ from causalseg.evaluation.comparison import (
     ScoredRun,
     align,
     compare_pairs,
+    on_shared_seeds,
     read_run,
     seed_spread,
 )
@@ -143,18 +144,14 @@ def _compare(
     resamples: int,
 ) -> list[Comparison]:
     """Each row against each reference once; a pair of references is one comparison."""
-    folders = {row.name: row.folders for row in rows}
-    pairs = []
-    for i, base in enumerate(references):
-        for row in rows:
-            seeds = [seed for seed in row.folders if seed in folders.get(base, {})]
-            if seeds and row.name != base and row.name not in references[:i]:
-                ours, theirs = (
-                    Method(name, tuple(runs[name, seed] for seed in seeds))
-                    for name in (row.name, base)
-                )
-                pairs.append((ours, theirs))
-    return compare_pairs(pairs, (DICE,), same_seeds=True, resamples=resamples)
+    pairs = [
+        on_shared_seeds(runs, row.name, base)
+        for i, base in enumerate(references)
+        for row in rows
+        if row.name not in references[: i + 1]
+    ]
+    known = [pair for pair in pairs if pair is not None]
+    return compare_pairs(known, (DICE,), same_seeds=True, resamples=resamples)
 
 
 def _row(
