@@ -121,14 +121,16 @@ class SegmentationModule(L.LightningModule):
             # Fused is several times faster on a CPU. None, not False, leaves a GPU its own default.
             fused=True if self.device.type == "cpu" else None,
         )
-        schedule = LambdaLR(
-            optimizer,
-            cosine_factor(self.config.warmup_steps, int(self.trainer.estimated_stepping_batches)),
-        )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return scheduled(optimizer, self.config.warmup_steps, self.trainer)
+
+
+def scheduled(
+    optimizer: torch.optim.Optimizer, warmup_steps: int, trainer: L.Trainer
+) -> dict[str, Any]:
+    """An optimiser with its rate after `cosine_factor`, as Lightning wants both."""
+    total = int(trainer.estimated_stepping_batches)
+    schedule = LambdaLR(optimizer, cosine_factor(warmup_steps, total))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class cosine_factor:  # noqa: N801  (a function with parameters, picklable for DDP's processes)

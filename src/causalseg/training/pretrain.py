@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.manifest import Manifest
@@ -24,7 +23,7 @@ from causalseg.training.callbacks import EpochTable
 from causalseg.training.config import OptimizerConfig, TrainerConfig
 from causalseg.training.contrastive import ImageTextPair, Name
 from causalseg.training.fit import alone_in, environment, make_trainer, quiet_lightning
-from causalseg.training.module import cosine_factor
+from causalseg.training.module import scheduled
 
 CONFIG, REPORT = "run.json", "pretrain.json"
 
@@ -99,12 +98,7 @@ class PretrainModule(L.LightningModule):
         rest = [p for p in self.pair.parameters() if id(p) not in known]
         groups.append({"params": rest, "lr": config.lr})
         optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-        total = int(self.trainer.estimated_stepping_batches)
-        schedule = LambdaLR(optimizer, cosine_factor(config.warmup_steps, total))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return scheduled(optimizer, config.warmup_steps, self.trainer)
 
 
 def pretrain(config: PretrainConfig) -> Path:
