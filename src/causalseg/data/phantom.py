@@ -164,10 +164,7 @@ def phantom_cases(
     Subjects have one to three images each and stay within a split: about 70 % training, 10 %
     validation, 20 % test, and at least one image in each.
     """
-    if size < MIN_SIZE:
-        raise InputError(f"--size must be at least {MIN_SIZE} pixels, not {size}.")
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed}.")
+    check_drawing(size, seed)
     subject = 0
     for split, left in split_counts(count):
         while left > 0:
@@ -204,21 +201,34 @@ def make_phantoms(
         InputError: `out` holds something, or the count is too small.
 
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty: choose another folder or delete it.")
     cases = (
         DrawnCase(c.name, c.split, c.phantom.image, truth(c.phantom, c.caption), c.caption)
         for c in phantom_cases(count, seed, size, marker)
     )
-    with replacing_folder(out) as part:
-        write_cases(part, cases, progress)
+    write_cases(Path(out), cases, progress)
+
+
+def check_drawing(size: int, seed: int) -> None:
+    """Refuse a size or seed that no phantom can be drawn with."""
+    if size < MIN_SIZE:
+        raise InputError(f"--size must be at least {MIN_SIZE} pixels, not {size}.")
+    if seed < 0:
+        raise InputError(f"--seed must not be negative: {seed}.")
 
 
 def write_cases(
-    root: Path, cases: Iterable[DrawnCase], progress: Callable[[int], object] | None = None
+    out: Path, cases: Iterable[DrawnCase], progress: Callable[[int], object] | None = None
 ) -> None:
-    """Write drawn cases into an empty folder, in the LViT layout."""
+    """Write drawn cases into an absent or empty folder, in the LViT layout, whole or not at all."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out} exists and is not empty: choose another folder or delete it.")
+    with replacing_folder(out) as part:
+        _write_cases(part, cases, progress)
+
+
+def _write_cases(
+    root: Path, cases: Iterable[DrawnCase], progress: Callable[[int], object] | None
+) -> None:
     rows: dict[Split, list[tuple[str, str]]] = {"train": [], "val": [], "test": []}
     for split in rows:
         for kind in ("img", "labelcol"):

@@ -18,17 +18,15 @@ from numpy.typing import NDArray
 from causalseg.data.manifest import Split
 from causalseg.data.phantom import (
     HEIGHTS,
-    MIN_SIZE,
     PHANTOM_ZONES,
     DrawnCase,
     PhantomZone,
+    check_drawing,
     describe_zones,
     split_counts,
     write_cases,
 )
 from causalseg.data.phantom_drawing import Anatomy, draw_anatomy, draw_image, draw_opacity
-from causalseg.errors import InputError
-from causalseg.files import replacing_folder
 from causalseg.text.words import SIDES
 
 Question = Literal["side", "height", "presence"]
@@ -109,10 +107,7 @@ def twin_cases(
     count: int, seed: int, size: int = 64, question: Question = "side"
 ) -> Iterator[DrawnCase]:
     """The rows of a twin data set, one subject each; the same for the same arguments."""
-    if size < MIN_SIZE:
-        raise InputError(f"--size must be at least {MIN_SIZE} pixels, not {size}.")
-    if seed < 0:
-        raise InputError(f"--seed must not be negative: {seed}.")
+    check_drawing(size, seed)
     splits: list[Split] = [split for split, n in split_counts(count) for _ in range(n)]
     for subject, split in enumerate(splits, 1):
         rng = np.random.default_rng((seed, subject))
@@ -136,7 +131,4 @@ def make_twins(
         InputError: `out` holds something, or the count is too small.
 
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out} exists and is not empty: choose another folder or delete it.")
-    with replacing_folder(out) as part:
-        write_cases(part, twin_cases(count, seed, size, question), progress)
+    write_cases(out, twin_cases(count, seed, size, question), progress)
