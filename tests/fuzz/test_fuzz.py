@@ -48,7 +48,8 @@ def test_the_suite_sees_what_it_is_for(monkeypatch, tmp_path, reader, problem) -
     import signal
 
     before = signal.signal(signal.SIGALRM, worker._stop)
-    monkeypatch.setattr(worker, "SECONDS", 1)
+    # Only one is about time; on a busy machine the others need more than a second.
+    monkeypatch.setattr(worker, "SECONDS", 1 if reader is slow else 60)
     monkeypatch.setitem(READERS, "false", Reader(reader, dict))
     try:
         assert problem in (worker.drive("false", tmp_path) or "")
