@@ -16,6 +16,8 @@ from causalseg.errors import InputError
 MAX_BYTES = 1 << 30
 MAX_JSON = 64 << 20
 MAX_YAML = 1 << 20
+MAX_DEPTH = 100
+"""Collections within collections in a YAML file."""
 
 
 def printable(path: object) -> str:
@@ -138,7 +140,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping, without aliases (a few of them can stand for terabytes).
 
     Raises:
-        InputError: no regular file, over 1 MB, no YAML, or no mapping.
+        InputError: no regular file, over 1 MB, no YAML, nested too deep, or no mapping.
 
     """
     import yaml
@@ -146,8 +148,14 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     data = read_bytes(path, MAX_YAML)
     try:
         events: Iterator[Any] = yaml.parse(data, Loader=yaml.SafeLoader)
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise InputError(f"{path} uses YAML aliases (*name): write the values out.")
+        depth = 0
+        for event in events:
+            if isinstance(event, yaml.AliasEvent):
+                raise InputError(f"{path} uses YAML aliases (*name): write the values out.")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:  # PyYAML's time grows with the square of the depth
+                raise InputError(f"{path} is nested over {MAX_DEPTH} deep: make it flatter.")
         content = yaml.safe_load(data)
     except InputError:
         raise
