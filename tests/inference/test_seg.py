@@ -285,6 +285,27 @@ def test_the_label_says_what_was_asked_and_the_algorithm_which_model(make_dicom,
     assert "sha256:abc" in str(algorithm.AlgorithmParameters)
 
 
+def test_notes_that_a_description_cannot_hold_stand_in_the_comments(make_dicom, tmp_path):
+    study = read_study(make_dicom(np.zeros((8, 9), np.uint8)))
+    mask, path = np.ones((1, 8, 9), np.uint8), tmp_path / "seg.dcm"
+    notes = [["a short note."], [f"note {i}: {'word ' * 30}".strip() for i in range(10)]]
+    write_seg(study, ["left", "p" * 700], [mask] * 2, path, notes=notes)
+    seg = highdicom.seg.segread(path)
+    short, long = (str(one.SegmentDescription) for one in seg.SegmentSequence)
+    assert short == "left | a short note."
+    assert len(long) <= 1024
+    assert long.startswith("p" * 700 + " | note 0")
+    assert long.endswith("| more: see Image Comments")
+    comments = str(seg.ImageComments)
+    assert "segment 1: a short note." in comments
+    assert all(f"segment 2: {note}" in comments for note in notes[1])
+
+    write_seg(study, ["x" * 1024], [mask], path, notes=[["y" * 20_000]])
+    seg = highdicom.seg.segread(path)
+    assert str(seg.SegmentSequence[0].SegmentDescription) == "x" * 1024
+    assert len(str(seg.ImageComments)) == 10240
+
+
 @pytest.mark.parametrize("part", ["LUNG", "THORAX", "CHEST"])
 def test_three_words_for_the_chest_are_one(make_dicom, part):
     study = read_study(make_dicom(np.zeros((8, 9), np.uint8), BodyPartExamined=part))

@@ -222,10 +222,18 @@ def test_a_dicom_seg_says_what_was_read(chest_model: Path, make_dicom: Any, tmp_
 
     source = make_dicom(np.full((40, 56), 900, np.uint16), ImageLaterality="")
     out = tmp_path / "out"
-    arguments = ["predict", str(source), "--text", "RLL pneumonia", "--text", "No pneumonia."]
+    texts = ["RLL pneumonia", "No pneumonia.", "Is there pneumonia?", "Opacity, lft base of qwert."]
+    arguments = ["predict", str(source), *(part for text in texts for part in ("--text", text))]
     assert main([*arguments, "--model", str(chest_model), "--out", str(out)]) == 0
     (path,) = out.glob("*/segmentation.dcm")
-    first, second = (str(one.SegmentDescription) for one in dcmread(path).SegmentSequence)
+    told = [str(one.SegmentDescription) for one in dcmread(path).SegmentSequence]
+    masks = json.loads((path.parent / "result.json").read_text())["masks"]
+    for said, mask in zip(told, masks, strict=True):
+        assert all(note in said for note in mask["warnings"])
+    first, second, third, fourth = told
+    assert "the text is a question" in third
+    assert "'lft' was read as 'left'" in fourth
+    assert "not understood: qwert" in fourth
     assert first.startswith(f"RLL pneumonia | read as: {LEFT_IN_PICTURE}")
     assert "the patient's right" in first
     assert NOTHING_SAID in second

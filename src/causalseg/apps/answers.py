@@ -167,7 +167,7 @@ def seg_bytes(study: Study, answers: Sequence[Answer], model: Identity) -> bytes
         InputError: the source is not DICOM, or its header lacks what the object must refer to.
 
     """
-    from causalseg.inference.formats.seg import described, write_seg
+    from causalseg.inference.formats.seg import write_seg
 
     notes = [
         segment_notes(one.read_as, one.meant, one.warnings)
@@ -178,9 +178,10 @@ def seg_bytes(study: Study, answers: Sequence[Answer], model: Identity) -> bytes
         path = folder / "segmentation.dcm"
         write_seg(
             study,
-            [described(one.text, said) for one, said in zip(answers, notes, strict=True)],
+            [one.text for one in answers],
             [study.display.apply(one.mask)[None] for one in answers],
             path,
+            notes=notes,
             model=model.sha256,
         )
         return path.read_bytes()

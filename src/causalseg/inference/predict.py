@@ -155,7 +155,7 @@ def _predict(
     _check_quality(answers, options.min_quality)
     general = [*study.warnings, *domain_warnings(study, segmenter.provenance)]
     with replacing_folder(folder) as part:
-        written = write_answers(segmenter, study, answers, part, options)
+        written = write_answers(segmenter, study, answers, part, options, general)
         general += written.pop("warnings")
         record = {
             "note": "Research software, not a medical device.",

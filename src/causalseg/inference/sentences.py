@@ -76,13 +76,16 @@ class Sentence:
 
 
 def segment_notes(read_as: str, meant: str, warnings: Sequence[str]) -> list[str]:
-    """What a DICOM segment's description says about its sentence: how it was read, why it is
-    empty.
+    """What a DICOM segment says about its answer: how the sentence was read, and all warnings.
+
+    What decides whether the mask may be believed at all stands first, since a viewer may cut a
+    description.
     """
-    empty = [
+    first = [
         note for note in warnings if note in (NOTHING_SAID, NOTHING_FOUND) or NOT_SEGMENTED in note
     ]
-    return [note for note in (f"read as: {read_as}" if read_as else "", meant, *empty) if note]
+    told = [f"read as: {read_as}" if read_as else "", meant, *first, *warnings]
+    return [note for note in dict.fromkeys(told) if note]
 
 
 def caption_kind(provenance: Mapping[str, Any]) -> CaptionKind | None:

@@ -10,7 +10,7 @@ import numpy as np
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
 from causalseg.inference.formats.codes import LESION, parse_concept
-from causalseg.inference.formats.seg import described, write_seg
+from causalseg.inference.formats.seg import write_seg
 from causalseg.inference.formats.seg_source import UnfitSourceError
 from causalseg.inference.outputs import (
     mask_pixels,
@@ -53,8 +53,9 @@ def write_answers(
     answers: Sequence[TrackAnswer],
     folder: Path,
     options: PredictOptions,
+    general: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Write masks, probabilities and pictures into `folder`.
+    """Write masks, probabilities and pictures into `folder`; `general` warns of the whole image.
 
     Returns:
         The part of `result.json` about them: geometry, and for each mask its text, its size in
@@ -65,11 +66,14 @@ def write_answers(
 
     """
     form = chosen_format(study, options.format)
+    told = [_warnings(segmenter, study, answer) for answer in answers]
     shared: list[str] = []
     notes: list[str] = []
     if form == "seg":
         try:
-            notes = _write_seg(study, answers, folder, options)
+            notes = _write_seg(
+                study, answers, [[*general, *about] for about in told], folder, options
+            )
             shared = [_SEG]
         except UnfitSourceError as error:
             if options.format == "seg":
@@ -78,7 +82,7 @@ def write_answers(
             form = "png"
             notes = [f"PNG was written in place of DICOM SEG: {error}"]
     masks = []
-    for number, answer in enumerate(answers, start=1):
+    for number, (answer, about) in enumerate(zip(answers, told, strict=True), start=1):
         files = list(shared)
         if form == "nifti":
             files += _write_volume(study, answer, folder, number)
@@ -86,10 +90,6 @@ def write_answers(
             files += _write_pictures(study, answer, folder, number, plain=form == "png")
         elif form == "png":
             files += _write_frames(study, answer, folder, number)
-        about = [
-            *answer.warnings(),
-            *sentence_warnings(segmenter, study, list(answer.sentences.values())),
-        ]
         masks.append(
             {**_measures(study, answer), **answer.told(), "warnings": about, "files": files}
         )
@@ -130,6 +130,12 @@ def _measures(study: Study, answer: TrackAnswer) -> dict[str, Any]:
     return found
 
 
+def _warnings(segmenter: "Segmenter", study: Study, answer: TrackAnswer) -> list[str]:
+    """All warnings of one answer."""
+    sentences = list(answer.sentences.values())
+    return [*answer.warnings(), *sentence_warnings(segmenter, study, sentences)]
+
+
 def sentence_warnings(
     segmenter: "Segmenter", study: Study, sentences: Sequence[Sentence]
 ) -> list[str]:
@@ -150,26 +156,28 @@ def sentence_warnings(
 
 
 def _write_seg(
-    study: Study, answers: Sequence[TrackAnswer], folder: Path, options: PredictOptions
+    study: Study,
+    answers: Sequence[TrackAnswer],
+    warnings: Sequence[Sequence[str]],
+    folder: Path,
+    options: PredictOptions,
 ) -> list[str]:
     binary = options.seg_type == "binary"
+    told = [answer.told() for answer in answers]
     return write_seg(
         study,
-        [_described(answer) for answer in answers],
+        [answer.track.description for answer in answers],
         [answer.mask if binary else answer.probability for answer in answers],
         folder / _SEG,
+        notes=[
+            segment_notes(one["read_as"], one["meant"], about)
+            for one, about in zip(told, warnings, strict=True)
+        ],
         seg_type=options.seg_type,
         finding=parse_concept(options.finding, "--finding") if options.finding else LESION,
         anatomy=parse_concept(options.anatomy, "--anatomy") if options.anatomy else None,
         model=options.model,
     )
-
-
-def _described(answer: TrackAnswer) -> str:
-    """The description of a segment: its text, what it was read as, and whether nothing is there."""
-    told = answer.told()
-    notes = segment_notes(told["read_as"], told["meant"], answer.warnings())
-    return described(answer.track.description, notes)
 
 
 def _write_volume(study: Study, answer: TrackAnswer, folder: Path, number: int) -> list[str]:

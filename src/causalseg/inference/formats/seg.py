@@ -25,21 +25,29 @@ from causalseg.version import __version__
 
 SegType = Literal["binary", "fractional"]
 _SERIES_NUMBER = 9000
-MAX_DESCRIPTION = 1024
-"""Characters of a segment's description (DICOM's short text)."""
+MAX_DESCRIPTION, MAX_COMMENTS = 1024, 10240
+"""Characters of a segment's description (DICOM's short text) and of the image's comments (long
+text)."""
+_MORE = " | more: see Image Comments"
 
 
 def described(text: str, notes: Sequence[str]) -> str:
-    """A segment's description: the prompt and its notes. The attribute holds 1024 characters; notes
-    are kept whole, and the last words say if some did not fit.
+    """A segment's description: the prompt and its notes, as many as fit whole; the last words say
+    where the others are.
     """
-    more = " | more: see result.json"
-    found = text
-    for note in notes:
-        if len(found) + len(note) + 3 + len(more) > MAX_DESCRIPTION:
-            return found + more if len(found) + len(more) <= MAX_DESCRIPTION else found
-        found += f" | {note}"
-    return found
+    found = " | ".join([text, *notes])
+    if len(found) <= MAX_DESCRIPTION:
+        return found
+    while notes and len(" | ".join([text, *notes])) + len(_MORE) > MAX_DESCRIPTION:
+        notes = notes[:-1]
+    return (" | ".join([text, *notes]) + _MORE)[:MAX_DESCRIPTION]
+
+
+def commented(notes: Sequence[Sequence[str]]) -> str:
+    """All notes of all segments, for the image's comments: a line each, cut where no more fit."""
+    lines = [f"segment {i}: {note}" for i, told in enumerate(notes, 1) for note in told]
+    text = "\n".join(lines)
+    return text if len(text) <= MAX_COMMENTS else text[: MAX_COMMENTS - 4] + " ..."
 
 
 def can_write(study: Study) -> bool:
@@ -56,7 +64,11 @@ def can_write(study: Study) -> bool:
 
 
 def _segments(
-    prompts: Sequence[str], finding: Concept, anatomy: Concept | None, model: str
+    prompts: Sequence[str],
+    descriptions: Sequence[str],
+    finding: Concept,
+    anatomy: Concept | None,
+    model: str,
 ) -> list[Any]:
     import highdicom
     from pydicom.sr.coding import Code
@@ -71,7 +83,7 @@ def _segments(
         parameters={"model": model} if model else None,
     )
     segments = []
-    for number, prompt in enumerate(prompts, start=1):
+    for number, (prompt, text) in enumerate(zip(prompts, descriptions, strict=True), start=1):
         segment = highdicom.seg.SegmentDescription(
             segment_number=number,
             segment_label=_label(prompt),
@@ -81,7 +93,7 @@ def _segments(
             algorithm_identification=algorithm,
             anatomic_regions=[code(anatomy)] if anatomy else None,
         )
-        segment.SegmentDescription = prompt
+        segment.SegmentDescription = text
         segments.append(segment)
     return segments
 
@@ -107,6 +119,7 @@ def write_seg(
     arrays: Sequence[npt.NDArray[Any]],
     path: Path,
     *,
+    notes: Sequence[Sequence[str]] = (),
     seg_type: SegType = "binary",
     finding: Concept = LESION,
     anatomy: Concept | None = None,
@@ -116,10 +129,12 @@ def write_seg(
 
     Args:
         study: what `read_dicom` returned.
-        prompts: up to 1024 characters each (the segment's description).
+        prompts: up to 1024 characters each.
         arrays: one (n, H, W) stack per prompt in the standard display: uint8 masks of 0 and 1 for
             "binary", float probabilities in [0, 1] for "fractional" (stored in steps of 1/255).
         path: where to write; the caller renames it when this returns.
+        notes: for each prompt, what must be known of its answer. Prompt and notes are the segment's
+            description; where they do not fit, all notes stand in the image's comments.
         seg_type: "binary" or "fractional".
         finding: coded property type of the segments.
         anatomy: coded anatomic region; by default the one of the header's body part, if known.
@@ -150,11 +165,15 @@ def write_seg(
         # Quantised here, so that what is stored is known exactly: highdicom keeps multiples.
         stack = np.rint(np.asarray(stack, dtype=np.float64) * 255.0) / 255.0
     region = anatomy or ANATOMY.get(study.body_part or "")
+    told = list(notes) or [()] * len(prompts)
+    descriptions = [described(one, about) for one, about in zip(prompts, told, strict=True)]
+    whole = [" | ".join([one, *about]) for one, about in zip(prompts, told, strict=True)]
+    comments = commented(told) if descriptions != whole else ""
     with quiet():
-        segments = _segments(prompts, finding, region, model)
+        segments = _segments(prompts, descriptions, finding, region, model)
         fitted = [fit_source(source) for source in study.sources]
         try:
-            _save([source for source, _ in fitted], stack, segments, seg_type, path)
+            _save([source for source, _ in fitted], stack, segments, seg_type, path, comments)
         except Exception as error:
             # highdicom's own checks raise several kinds, whose messages quote the header.
             names = named_attributes(str(error), study.source)
@@ -163,12 +182,17 @@ def write_seg(
                 "a DICOM SEG cannot be made for this source, whose header lacks or contradicts "
                 f"what the standard asks for: {about}; or use --format png."
             ) from None
-        _verify(path, study, stack, seg_type, prompts)
-    return list(dict.fromkeys(note for _, notes in fitted for note in notes))
+        _verify(path, study, stack, seg_type, descriptions)
+    return list(dict.fromkeys(note for _, mended in fitted for note in mended))
 
 
 def _save(
-    sources: list[Any], stack: npt.NDArray[Any], segments: list[Any], seg_type: SegType, path: Path
+    sources: list[Any],
+    stack: npt.NDArray[Any],
+    segments: list[Any],
+    seg_type: SegType,
+    path: Path,
+    comments: str,
 ) -> None:
     import highdicom
     from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
@@ -195,6 +219,8 @@ def _save(
     segmentation.decode()
     segmentation.SpecificCharacterSet = "ISO_IR 192"
     segmentation.SeriesDescription = "causalseg (research only)"
+    if comments:
+        segmentation.ImageComments = comments
     if not sources[0].get("ImageOrientationPatient"):
         segmentation.PatientOrientation = sources[0].get("PatientOrientation") or ""
     segmentation.save_as(path)
@@ -247,7 +273,7 @@ def _verify(
     study: Study,
     stack: npt.NDArray[Any],
     seg_type: SegType,
-    prompts: Sequence[str],
+    descriptions: Sequence[str],
 ) -> None:
     """Read the file with pydicom and highdicom, as others will, before anybody gets it."""
     import highdicom
@@ -255,9 +281,9 @@ def _verify(
 
     stored = read_seg(path, [str(source.SOPInstanceUID) for source in study.sources])
     error = 1e-6 if seg_type == "fractional" else 0.0
-    described = [str(s.SegmentDescription) for s in dcmread(path).SegmentSequence]
+    kept = [str(s.SegmentDescription) for s in dcmread(path).SegmentSequence]
     same = stored.shape == stack.shape and bool(np.abs(stored - stack).max() <= error)
-    if not same or described != [prompt.strip() for prompt in prompts]:
+    if not same or kept != [one.strip() for one in descriptions]:
         raise InputError("the DICOM SEG read back differs from the masks: it was not kept.")
     try:
         highdicom.seg.segread(path)
