@@ -9,7 +9,7 @@ from torch import Tensor
 def cut_at_eos(tokens: Tensor) -> Tensor:
     """Drop the columns after the longest [EOS], which is each row's highest id: (B, L') of (B, L).
 
-    Attention is causal, so that what follows [EOS] never reaches it.
+    Attention is causal, so what follows [EOS] never reaches it.
     """
     return tokens[:, : int(tokens.argmax(1).max()) + 1]
 

@@ -1,4 +1,4 @@
-"""A sentence as it is seen: no invisible characters, one kind of blank, one form of each letter.
+"""A sentence as it is seen: no invisible characters, one kind of space, one form of each letter.
 
 Characters that nobody sees change the tokens, and with them the mask. Every sentence, whether a
 training caption, a prompt or a request, is cleaned here before anything else is done with it.
@@ -16,9 +16,9 @@ _PLACEHOLDER = re.compile(
     r"#(n/a|na|ref!|name\?|value!|div/0!|null!|num!)",
     re.IGNORECASE,
 )
-# An image that was given in the text's place.
+# An image given in place of the text.
 _FILE = re.compile(r"\S+\.(png|jpe?g|tiff?|bmp|dcm|nii(\.gz)?)", re.IGNORECASE)
-# Turns the order of the letters that follow, so that the text seen is not the text read.
+# Reverses the letters that follow, so that the text seen is not the text read.
 _TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 # Drawn as nothing or as a blank, though Unicode does not class them as format characters.
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u2800\u3164\ufe00-\ufe0f\uffa0]")
@@ -34,42 +34,42 @@ def clean_text(text: object, limit: int = MAX_LENGTH) -> str:
     Raises:
         InputError: no text, empty, a placeholder such as "N/A" or "nan", the name of a file, too
             long, or with characters that stand for nothing readable (control characters, unpaired
-            surrogates, unassigned or private ones, the replacement character) or that turn the
-            text's order.
+            surrogates, unassigned or private ones, the replacement character) or that change
+            the text's order.
 
     """
     if not isinstance(text, str) or not text.strip():
         raise InputError("the text is empty: say what to segment, such as 'lower left lung'.")
     if len(text) > limit:
-        raise InputError(f"the text has {len(text)} characters; at most {limit} are taken.")
+        raise InputError(f"the text has {len(text)} characters; the limit is {limit}.")
     if not text.isascii():
         text = _visible(text)
     cleaned = " ".join(text.split())
     if not cleaned.isprintable():
-        raise InputError("the text holds control characters: remove them.")
+        raise InputError("the text has control characters: remove them.")
     if _PLACEHOLDER.fullmatch(cleaned):
-        raise InputError(f"the text is {cleaned!r}, which stands for no text: write a sentence.")
+        raise InputError(f"the text is {cleaned!r}, a placeholder for no text: write a sentence.")
     if _FILE.fullmatch(cleaned):
         raise InputError(
             f"the text {cleaned!r} is the name of a file: give the image first, and as text a "
             "sentence such as 'lower left lung'."
         )
     if not any(map(str.isalnum, cleaned)):
-        raise InputError(f"the text {cleaned!r} is empty of words: say what to segment.")
+        raise InputError(f"the text {cleaned!r} has no words: say what to segment.")
     return cleaned
 
 
 def _visible(text: str) -> str:
     if _TURNS.search(text):
-        raise InputError("the text holds characters that turn its reading order: remove them.")
+        raise InputError("the text has characters that change its reading order: remove them.")
     if "\ufffd" in text:
-        raise InputError("the text holds U+FFFD, left where letters were lost: write them again.")
+        raise InputError("the text has U+FFFD, left where letters were lost: write them again.")
     kept = []
     for character in _UNSEEN.sub("", text):
         kind = unicodedata.category(character)
         if kind in ("Cs", "Co", "Cn"):
             raise InputError(
-                f"the text holds U+{ord(character):04X}, which is no letter (unpaired, private or "
+                f"the text has U+{ord(character):04X}, which is not a letter (unpaired, private or "
                 "unassigned): remove it."
             )
         if kind != "Cf":

@@ -80,7 +80,7 @@ class Edit:
 
 
 def exchange_sides(text: str) -> Edit | None:
-    """Left for right; None where no side is named, both say the same, or it is not safe."""
+    """Swap left and right; None where no side is named, both say the same, or it is not safe."""
     swapped = captions.mirror_caption(text)
     if swapped is None or swapped == text:
         return None
@@ -136,7 +136,7 @@ def move_zone(text: str, seed: int = 0) -> Edit | None:
 def change_count(text: str, seed: int = 0) -> Edit | None:
     """State another count, places kept.
 
-    In a lung caption the places still say where the infection is, so that the mask must stay; of
+    In a lung caption the places still say where the infection is, so the mask must stay; for
     polyps the count is part of what is to be found, and no mask is right.
     """
     finding, rng = _read(text), _generator(text, seed)
@@ -184,7 +184,7 @@ def empty(text: str) -> Edit | None:
 
 
 def gibberish(text: str, seed: int = 0) -> Edit | None:
-    """As many words, as long, with the same punctuation, of random letters."""
+    """Random letters in words as many and as long, with the same punctuation."""
     if not any(map(str.isalpha, text)):
         return None
     rng, babble = _generator(text, seed), text
@@ -215,13 +215,13 @@ def stratum(text: str) -> Hashable:
 def other_captions(
     texts: Sequence[str], *, same_stratum: bool, pool: Sequence[str] | None = None, seed: int = 0
 ) -> list[Edit | None]:
-    """For each caption that of another image, as often drawn as images have it.
+    """For each caption another image's, drawn as often as images have it.
 
     Args:
         texts: captions to replace.
         same_stratum: draw within the caption's own stratum, or from all others.
         pool: captions to draw from; the texts themselves when not given.
-        seed: of the draw; the same caption is not always replaced by the same.
+        seed: of the draw; copies of a caption may be replaced by different ones.
 
     Returns:
         One edit for each text; None where the pool has no different caption of that kind.

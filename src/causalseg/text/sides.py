@@ -1,9 +1,9 @@
-"""Sides that a caption names otherwise than by the plain words "left" and "right".
+"""Sides that a caption names in other words than "left" and "right".
 
 A mirrored training image needs a mirrored caption. `captions.mirror_caption` can trade "left" and
 "right"; of "RLL", "Lt. base", "rigth lung" or "linke Lunge" it cannot write the mirror image, and
 an image flipped under such a caption would teach the model the wrong side. This module only finds
-them. It prefers a false alarm (the image is then not flipped) to a side overlooked.
+them. It prefers a false alarm (the image is then not flipped) to an overlooked side.
 """
 
 import re
@@ -75,7 +75,7 @@ def _names_side(word: str, lower: str) -> bool:
 
 
 def _one_slip(word: str, side: str) -> bool:
-    """Whether one letter more, less, other, or two neighbours exchanged make `word` of `side`."""
+    """Whether one letter added, missing or wrong, or two swapped, makes `word` of `side`."""
     if abs(len(word) - len(side)) > 1:
         return False
     start = 0

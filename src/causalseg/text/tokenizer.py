@@ -89,12 +89,12 @@ def _check_length(context_length: int) -> None:
 
 def _encode(text: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Token ids without [SOS] and [EOS], and where each starts in the cleaned text."""
-    often = not isinstance(text, str) or len(text) <= _OFTEN  # What is no text is refused there.
+    often = not isinstance(text, str) or len(text) <= _OFTEN  # What is not text is refused there.
     return _encode_often(text) if often else _encode_once(text)
 
 
-# A data set repeats few captions over many images, so that most calls are answered from here. Long
-# texts are strangers' texts, which would fill memory and not come again.
+# A data set repeats few captions over many images, so most calls are answered from here. Long
+# texts come from outside: they would fill memory and rarely come again.
 _OFTEN = 256
 
 

@@ -202,7 +202,7 @@ def _both(rng: np.random.Generator, zones: tuple[str, ...]) -> tuple[str, bool] 
 
 
 def _finish(rng: np.random.Generator, sentence: str, asides: Sequence[str]) -> str:
-    """Now and then an aside, a slip of the keyboard; a capital and a full stop mostly."""
+    """Sometimes an aside or a typing error; usually a capital and a full stop."""
     if asides and rng.random() < 0.2:
         sentence = f"{sentence}. {_pick(rng, asides)}"
     if rng.random() < 0.08:

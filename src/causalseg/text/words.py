@@ -65,7 +65,7 @@ class Cursor:
         return word
 
     def phrase(self, words: str) -> None:
-        """Go over words that must follow as given."""
+        """Skip words that must follow exactly as given."""
         for word in words.split():
             self.need(word)
 

@@ -36,7 +36,7 @@ class TextReader(ABC):
     @property
     @abstractmethod
     def limit(self) -> int | None:
-        """Most tokens of a sentence, those that mark its ends counted; None where none is cut."""
+        """The most tokens of a sentence, its end marks included; None where none is cut."""
 
     @abstractmethod
     def lost(self, text: str) -> str:

@@ -52,11 +52,11 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
     if worse and has_place(weak) and clause.opening != "comma":
         # "worse on the right" with no other place: the other side has it too.
         if not any(term.place and term.place.heights for term in weak):
-            story.note("a side where it is worse was read as both sides.")
+            story.note("a side where it is worse was read as both sides having it.")
             return [Term(Kind.ALL, term.text, key=term.key) for term in weak]
         return weak
     if worse and has_place(weak):
-        story.note(f"{worse.text!r} was read as telling only where there is more of it.")
+        story.note(f"{worse.text!r} was read as saying only where there is more of it.")
     return [] if worse else weak
 
 
@@ -98,14 +98,14 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
         mine += [mention for mention in here if mention not in mine]
         if clause.opening == "unlike":
             if named:
-                story.note("a place that is only compared with was left out.")
+                story.note("a place named only for comparison was left out.")
             continue
         if clause.has(Kind.THERE) and not named and story.places:
             places, named = story.places[-1], has_place(story.places[-1])
         if here:
             excepted, story.excepted = story.excepted, []
             if excepted and here[-1].kind is Kind.CLEAR:
-                story.note("an exception to clear lungs that is not named was read as an opacity.")
+                story.note("an unnamed exception to clear lungs was read as an opacity.")
                 term = excepted[0][0]
                 mine.append(Mention(Kind.ABNORMAL, term, "present", sentence, number, [*excepted]))
                 excepted = []
@@ -204,7 +204,7 @@ def _place_alone(
         return Mention(Kind.FINDING, target.term, "present", *position, [places])
     if clause.opening == "except" and target and target.kind is Kind.CLEAR:
         # "Clear except the left base": something is there, and it is not named.
-        story.note("an exception to clear lungs that is not named was read as an opacity.")
+        story.note("an unnamed exception to clear lungs was read as an opacity.")
         return Mention(Kind.ABNORMAL, clause.terms[0], "present", *position, [places])
     if spared or clause.opening == "except":
         (target.spared if target else story.excepted).append(places)
@@ -219,7 +219,7 @@ def _place_alone(
         term = clause.of(Kind.NOT)[0]
         before = previous or (story.mentions[-1] if story.mentions else None)
         if before and before.kind is Kind.CLEAR and clause.terms[-1] is term:
-            story.note("a place that is not clear was read as an opacity there.")
+            story.note("a place said not to be clear was read as an opacity there.")
             return Mention(Kind.ABNORMAL, term, "present", *position, [places])
         if not previous and last and last.status != "absent":
             last.spared.append(places)  # "The lower lobe is affected; the upper lobe is not."
@@ -242,7 +242,7 @@ def _clear(clause: Clause, number: int, sentence: int, story: Story) -> list[Men
     lung = clause.has(Kind.LUNG) or any(one.place for one in clause.terms)
     unclear = [one for one in clause.of(Kind.DOUBTED) if one.key == "not clear"]
     if unclear and lung and not clause.has(Kind.FINDING, Kind.OTHER):
-        story.note("a place that is not clear was read as an opacity there.")
+        story.note("a place said not to be clear was read as an opacity there.")
         return [Mention(Kind.ABNORMAL, unclear[0], "present", sentence, number)]
     for position, term in enumerate(clause.terms):
         if term.kind not in (Kind.CLEAR, Kind.NORMAL):
@@ -266,7 +266,7 @@ def _clear(clause: Clause, number: int, sentence: int, story: Story) -> list[Men
         if not lung and any(one.kind is Kind.UNKNOWN for one in clause.terms):
             continue  # of something that is not understood
         if any(one.key == "neither" for one in clause.terms[:position]):
-            story.note("a place that is not clear was read as an opacity there.")
+            story.note("a place said not to be clear was read as an opacity there.")
             both = [Term(Kind.ALL, "neither", key="neither")]
             return [Mention(Kind.ABNORMAL, term, "present", sentence, number, [both])]
         mention = Mention(Kind.CLEAR, term, "absent", sentence, number, why=[term])

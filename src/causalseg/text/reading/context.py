@@ -146,13 +146,13 @@ def look_ahead(passage: Passage, mine: list[Mention], number: int) -> None:
     doubtful = [one for one in infections if one.status == "uncertain" and not one.places]
     if limited and doubtful:
         doubtful[0].places = list(limited[-1].places)
-        passage.story.note("the place is that of the sentence before.")
+        passage.story.note("the place was taken from the sentence before.")
         return
     if before != number - 1 or not infections or passage.story.last():
         return
     if not any(mention.places for mention in mine):
         infections[0].places, passage.story.alone = passage.story.alone, []
-        passage.story.note("the place is that of the sentence before.")
+        passage.story.note("the place was taken from the sentence before.")
 
 
 def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: int) -> None:
@@ -191,7 +191,7 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
             mine.append(Mention(Kind.FINDING, last.term, "present", number, 0, alone))
             return
         if last.status == "absent":
-            passage.story.note("a place in a sentence of its own was read as one that is clear.")
+            passage.story.note("a place in a sentence of its own was read as clear.")
         _extend(last, alone)
     else:
         passage.story.alone = alone

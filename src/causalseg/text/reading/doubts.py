@@ -144,7 +144,7 @@ def _clear_too(mentions: list[Mention], chosen: list[Mention]) -> Iterator[str]:
     ]
     if clear and not any(one.excepted for one in chosen):
         word = clear[0].term.text
-        yield f"the text names a finding and says {word!r} besides: the finding was taken."
+        yield f"the text names a finding and also says {word!r}: the finding was taken."
 
 
 def _denied_too(denied: list[Mention], chosen: list[Mention]) -> Iterator[str]:
@@ -170,7 +170,7 @@ def _of_the_past(passage: Passage, mention: Mention) -> Iterator[str]:
 
 
 def _past_note(mention: Mention, term: Term) -> str:
-    return f"{mention.term.text!r} was read as there now, though the text says {term.text!r}."
+    return f"{mention.term.text!r} was read as present now, though the text says {term.text!r}."
 
 
 def _of_the_patient(passage: Passage, mention: Mention) -> Iterator[str]:
@@ -181,7 +181,7 @@ def _of_the_patient(passage: Passage, mention: Mention) -> Iterator[str]:
     if words:
         yield (
             f"{mention.term.text!r} was read as a finding of the image, though {words[0]!r} may "
-            "speak of the patient."
+            "refer to the patient."
         )
 
 
@@ -241,7 +241,7 @@ def _compared(passage: Passage) -> Iterator[str]:
             other = any(term.place for term in part.terms[than:])
             less = "less" in keys and other and part.has(Kind.FINDING)
             if less or (part.has(Kind.CLEAR) and {"less", "more", "than", "better"} & set(keys)):
-                yield "a comparison of two places was not weighed."
+                yield "a comparison of two places was not used."
 
 
 def _exceptions(passage: Passage) -> Iterator[str]:

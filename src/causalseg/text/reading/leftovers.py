@@ -36,7 +36,7 @@ def tell_leftovers(passage: Passage) -> None:
             told += [term for term in _turning(clause, doubtful=doubtful) if term.at not in used]
     if told:
         words = ", ".join(dict.fromkeys(repr(term.text) for term in told))
-        passage.story.note(f"understood and not used in deciding: {words}.")
+        passage.story.note(f"understood but not used in deciding: {words}.")
     for mention in passage.story.mentions:
         if mention.distant and mention.infection:
             passage.story.note(
@@ -44,7 +44,7 @@ def tell_leftovers(passage: Passage) -> None:
             )
         if mention.put_down:
             passage.story.note(
-                f"{mention.term.text!r} is put down to another finding and was read as that."
+                f"{mention.term.text!r} is attributed to another finding and was read as that."
             )
     places = [term.text for group in passage.story.alone for term in group if term.place]
     if places:

@@ -81,7 +81,7 @@ def plain(text: str) -> Plain:
     notes: list[str] = []
     shown = "".join(c for c in text if unicodedata.category(c) != "Cf")
     if shown != text:
-        notes.append("invisible characters were left out.")
+        notes.append("invisible characters were removed.")
     shown = unicodedata.normalize("NFKC", shown)
     latin = sum("LATIN" in unicodedata.name(c, "") for c in shown)
     letters = sum(c.isalpha() for c in shown)
@@ -89,7 +89,7 @@ def plain(text: str) -> Plain:
         return Plain((), tuple(notes), foreign_script=True)
     mended = "".join(_mended(part) for part in re.split(r"(\W+)", shown))
     if mended != shown:
-        notes.append("letters of another script were read as the Latin ones they look like.")
+        notes.append("letters of another script were read as the Latin letters they look like.")
     mended = _APOSTROPHES.sub("'", _DASHES.sub("-", mended))
     for pattern, replacement in _SHORT_FORMS:
         mended = pattern.sub(replacement, mended)

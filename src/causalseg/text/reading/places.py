@@ -72,9 +72,9 @@ def region(groups: Sequence[Sequence[Term]]) -> Region:
         if not sides and piece.default and not (anywhere and piece.both):
             sides = {piece.default}
             notes.append(
-                "the middle lobe is the right lung's."
+                "the middle lobe was taken as the right lung's."
                 if piece.default == "right"
-                else "behind the heart is taken as the left lung's base."
+                else "behind the heart was taken as the left lung's base."
             )
         if not sides and (piece.both or piece.lungs or piece.whole):
             sides = set(BOTH)

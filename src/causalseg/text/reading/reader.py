@@ -63,7 +63,7 @@ def read(text: str, sides: Sides | None = None) -> Reading:
         return template
     words = plain(text)
     if words.foreign_script:
-        note = "the text is in another script than the Latin one: write it in English."
+        note = "the text is not in the Latin script: write it in English."
         return Reading(text, "unread", notes=(*words.notes, note), unread=tuple(text.split()))
     language = _language(words)
     if language:
@@ -74,7 +74,7 @@ def read(text: str, sides: Sides | None = None) -> Reading:
         passage.story.note(note)
     if passage.frame.unsure:
         passage.story.note(
-            "left and right were taken for the patient's; captions of infected areas mean the "
+            "left and right were taken as the patient's; captions of infected areas mean the "
             "viewer's."
         )
     count = 0
@@ -132,10 +132,10 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
     passage.corrections |= corrected
     if terms and words[0].key in _HEADINGS and _is_heading(words):
         if any(term.kind is Kind.FINDING or term.place for term in terms):
-            passage.story.note("a heading or the reason for the study was passed over.")
+            passage.story.note("a heading or the reason for the study was skipped.")
         return
     if _elsewhere(terms):
-        passage.story.note("a sentence about another part of the body was passed over.")
+        passage.story.note("a sentence about another part of the body was skipped.")
         return
     terms = name_vague(without_quantifiers(terms), first=passage.story.last() is None)
     parts = clauses(terms)
@@ -149,7 +149,7 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
                     if not (at in theirs and _is_side(term))
                 ]
                 passage.story.note(
-                    "both the patient's and the viewer's side are said: the patient's is taken."
+                    "both the patient's and the viewer's side are given: the patient's was taken."
                 )
     passage.clauses[number] = parts
     question = _asks(words)

@@ -36,7 +36,7 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
             if joined and _trails(clause, after):
                 mention.places = list(after.places)
         if mention.places:
-            story.note("one place was read for findings that are named together.")
+            story.note("findings named together were given one place.")
 
 
 def _denies(clause: Clause) -> bool:

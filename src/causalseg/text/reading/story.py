@@ -41,7 +41,7 @@ class Mention:
         return self.kind in (Kind.FINDING, Kind.CAUSE, Kind.ABNORMAL)
 
 
-ASKS = "the text asks: what it asks for was read as uncertain."
+ASKS = "the text is a question: what it asks about was read as uncertain."
 
 
 @dataclass

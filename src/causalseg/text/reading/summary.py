@@ -103,8 +103,8 @@ def _result(
         open_heights = set()
     if open_heights:
         passage.story.note(
-            f"no side is said for the {' and '.join(z for z in ZONES if z in open_heights)} "
-            "zone: in both lungs it is."
+            f"no side is given for the {' and '.join(z for z in ZONES if z in open_heights)} "
+            "zone: it was taken as both lungs'."
         )
     evidence = {
         "status": [
@@ -122,7 +122,7 @@ def _region(passage: Passage, mention: Mention) -> tuple[set[tuple[str, str]], t
         return set(), ()
     groups = side_from_before(mention, passage.story.mentions)
     if groups is not mention.places:
-        passage.story.note("the side is that of the finding named before.")
+        passage.story.note("the side was taken from the finding named before.")
     found = region(groups)
     for note in found.notes:
         passage.story.note(note)
@@ -148,7 +148,9 @@ def _clear_zones(passage: Passage, zones: set[tuple[str, str]]) -> set[tuple[str
                 gone |= clear.zones
     if gone >= zones:
         if gone and zones:
-            passage.story.note("the text says of one place both that it is clear and that not.")
+            passage.story.note(
+                "the text says of one place both that it is clear and that it is not."
+            )
         return set()
     return gone
 
@@ -157,7 +159,7 @@ def _rest(passage: Passage, limited: list[Mention]) -> Reading:
     """What is left when no finding is named."""
     groups = [*passage.story.alone, *(g for one in limited for g in one.places)]
     if limited:
-        passage.story.note("the text says that it could not be judged.")
+        passage.story.note("the text says that something could not be judged.")
         return _result(passage, "uncertain", limited, [])
     if _is_place(passage, groups):
         found = region(groups)
@@ -169,7 +171,7 @@ def _rest(passage: Passage, limited: list[Mention]) -> Reading:
     denied = [one for one in passage.story.mentions if one.kind is Kind.OTHER]
     if any(one.status == "absent" for one in denied):
         passage.story.note(
-            "only findings of another kind are denied; of infection nothing is said."
+            "only findings of another kind are denied; nothing is said of infection."
         )
         return _result(passage, "absent", denied, [])
     if any(one.status == "uncertain" for one in denied):
@@ -178,9 +180,9 @@ def _rest(passage: Passage, limited: list[Mention]) -> Reading:
     if passage.same is not None and known:
         return _result(passage, "present", known, [])
     if passage.same is not None and not passage.unknown:
-        passage.story.note("the text compares, and names no finding.")
+        passage.story.note("the text only compares and names no finding.")
         return _make(passage, "uncertain", set(), set(), {"status": [passage.same.text]}, [])
-    passage.story.note("no finding of the lungs was understood.")
+    passage.story.note("no lung finding was understood.")
     return _make(passage, "unread", set(), set(), {}, [])
 
 
