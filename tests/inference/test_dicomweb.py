@@ -38,7 +38,8 @@ def test_a_study_in_and_its_segmentations_out(
     for seg in segs:
         assert seg.StudyInstanceUID == study
         opened = highdicom.seg.Segmentation.from_dataset(seg)
-        assert opened.SegmentSequence[0].SegmentDescription == "lower left lung"
+        told = str(opened.SegmentSequence[0].SegmentDescription)
+        assert told.startswith("lower left lung | ")
 
     # The study now holds the segmentations too, which are not images; names are the same.
     names = sorted(path.name for path in (tmp_path / "out").glob("scan-*"))
