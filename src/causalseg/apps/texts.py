@@ -114,8 +114,7 @@ def _empty(answer: Answer) -> str:
         )
     return (
         f"<b>Nothing is marked.</b> No pixel reaches the probability {answer.threshold:.2f}; the "
-        f"highest is {answer.highest:.2f}. This is no finding that there is nothing: the model "
-        "may not know the words, or the image may be unlike those that it was trained on."
+        f"highest is {answer.highest:.2f}. This is no finding that there is nothing: see the notes."
     )
 
 

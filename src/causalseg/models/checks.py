@@ -43,9 +43,10 @@ class ImageCheck:
         distance = self.distance(summary)
         if distance <= 1:
             return None
+        times = f"{distance:.1f}" if distance < 10 else "over 10"
         return (
             "this picture is unlike those that the model was trained on "
-            f"({distance:.1f} times the distance that {100 * (1 - self.false_alarms):.0f} % of "
+            f"({times} times the distance that {100 * (1 - self.false_alarms):.0f} % of "
             "such pictures stay within): do not believe the mask unless you know why."
         )
 
