@@ -1,5 +1,7 @@
 """`causalseg ablate`: run and tabulate an ablation grid."""
 
+from causalseg.terminal import say, show_table
+
 
 def main(argv: list[str]) -> int:
     """Run the grid, print the table, and write the report."""
@@ -17,22 +19,16 @@ def main(argv: list[str]) -> int:
         skip=("seed", "ckpt_path"),
     )
 
-    from rich.console import Console
-    from rich.table import Table
-
     from causalseg.experiments.ablation import run_ablation
     from causalseg.experiments.ablation_report import DICE_HEADER, dice_rows
 
     config = AblationConfig(**options)
-    found = run_ablation(config, say=lambda text: print(text, flush=True))
+    found = run_ablation(config, say=say)
     shown = [DICE_HEADER.index(name) for name in ("cell", "seeds", "Dice [95 %]", "p (Holm)")]
     shown.insert(-1, DICE_HEADER.index("difference to the reference [95 %]"))
-    table = Table(*(DICE_HEADER[i] for i in shown))
-    for row in dice_rows(found):
-        table.add_row(*(row[i] for i in shown))
-    console = Console()
-    console.print(table)
+    rows = [[row[i] for i in shown] for row in dice_rows(found)]
+    show_table([DICE_HEADER[i] for i in shown], rows)
     for cell, comparison in found.compared:
-        console.print(f"{cell.name}: {comparison.claim}", markup=False, highlight=False)
-    console.print(f"Report: {config.out}/report.html", soft_wrap=True)
+        say(f"{cell.name}: {comparison.claim}")
+    say(f"Report: {config.out}/report.html")
     return 0

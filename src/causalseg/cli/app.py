@@ -3,12 +3,12 @@
 import argparse
 import os
 import signal
-import sys
 import threading
 from importlib.util import find_spec
 
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
+from causalseg.terminal import say
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,9 +52,9 @@ def main(argv: list[str]) -> int:
     from causalseg.inference.segmenter import Segmenter
 
     if options.host not in hosts.LOCAL:
-        print(
+        say(
             "causalseg app: warning: others can reach this page, and it asks for no password.",
-            file=sys.stderr,
+            aside=True,
         )
     segmenter = Segmenter.load(options.model, device=options.device)
     names = hosts.allowed(options.host, options.allow_host)
@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
                 f"--host {options.host} --port {options.port} cannot be bound ({error}): "
                 "choose another."
             ) from None
-        print(f"causalseg's page is at {url} (not a medical device); Ctrl-C ends it", flush=True)
+        say(f"causalseg's page is at {url} (not a medical device); Ctrl-C ends it")
         try:
             stop.wait()
         finally:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.errors import InputError
+from causalseg.terminal import say
 
 
 def main(argv: list[str]) -> int:
@@ -60,14 +61,14 @@ def main(argv: list[str]) -> int:
         )
     add_trust(path, args.out, trust)
     record = asdict(report) | {
-        "validation": {"fingerprint": val.fingerprint(), "records": len(val)},
+        "validation": {"fingerprint": val.fingersay(), "records": len(val)},
         "presence_threshold": trust.presence.threshold if trust.presence else None,
         "temperature": trust.overlap.temperature if trust.overlap else None,
         "sample": args.sample,
         "seed": args.seed,
     }
     write_json(args.out.with_suffix(".calibration.json"), record)
-    print(
+    say(
         f"{args.out}: a healthy lung that is named is left empty in {report.null_accuracy:.3f} of "
         f"cases (before: {report.null_accuracy_before:.3f}), a lung with a finding in "
         f"{report.wrongly_empty:.3f}; AUROC {report.auroc:.3f}; macro Dice {report.dice:.4f} "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from causalseg.cli import caption_read, dialect
 from causalseg.errors import InputError
 from causalseg.progress import track
+from causalseg.terminal import say, show_table
 
 if TYPE_CHECKING:
     from causalseg.text.captions import Finding
@@ -95,14 +96,14 @@ def _parse(arguments: argparse.Namespace) -> int:
             finding = parse(text)
         except CaptionError as error:
             entry |= {"finding": None, "not_understood": list(error.words)}
-            print(f"row {number} ({name}): {error}")
+            say(f"row {number} ({name}): {error}")
         else:
             counts[finding.wording] += 1
             entry |= {"finding": asdict(finding), "exact": finding.compose() == text}
         entries.append(entry)
     wordings = ", ".join(f"{count} in wording {name}" for name, count in counts.most_common())
     distinct = len({text for *_, text in rows})
-    print(
+    say(
         f"{counts.total()} of {len(rows)} captions parsed ({distinct} distinct"
         f"{'; ' + wordings if wordings else ''}); {len(rows) - counts.total()} did not."
     )
@@ -129,7 +130,7 @@ def _derive(arguments: argparse.Namespace) -> int:
     findings: list[Finding] = []
     if len(files) > len(paths):
         others = [path.name for path in files if path not in paths]
-        print(f"not images, left out: {', '.join(others)}")
+        say(f"not images, left out: {', '.join(others)}")
     for path in track(paths, "reading masks", len(paths)):
         mask = read_mask(path)
         findings.append(derive_lung(mask, arguments.wording, cuts) if lungs else derive_polyp(mask))
@@ -142,7 +143,7 @@ def _derive(arguments: argparse.Namespace) -> int:
     ]
     write_csv(arguments.out, rows)
     empty = sum(finding.absent for finding in findings)
-    print(f"{len(rows)} captions ({empty} of empty masks) written to {arguments.out}")
+    say(f"{len(rows)} captions ({empty} of empty masks) written to {arguments.out}")
     return 0
 
 
@@ -165,29 +166,23 @@ def _compare(names: Sequence[str], findings: "Sequence[Finding]", table: Path) -
     if len(lungs) != len(theirs):
         raise InputError(f"{table} holds captions that are not about lungs: compare lungs only.")
     found = agreement(mine, lungs)
-    print(f"agreement with {table.name} over {found.images} images:")
+    say(f"agreement with {table.name} over {found.images} images:")
     for label, count, total in (
         ("same lungs named", found.laterality, found.images),
         ("zones of a named lung exact", found.lungs_exact, found.lungs),
         ("whole caption exact", found.captions, found.images),
     ):
         share = f"{100 * count / total:.1f} %" if total else "none"
-        print(f"  {label:<28} {share:>8}  ({count} of {total})")
+        say(f"  {label:<28} {share:>8}  ({count} of {total})")
 
 
 def _edit(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
     from causalseg.files import write_json
     from causalseg.text.edits import edits_of
 
     edits = edits_of(arguments.caption, arguments.seed)
-    table = Table("edit", "the mask", "new caption")
-    for edit in edits:
-        table.add_row(edit.kind, edit.expectation, escape(edit.caption) or "(empty)")
-    Console().print(table)
+    rows = [(edit.kind, edit.expectation, edit.caption or "(empty)") for edit in edits]
+    show_table(("edit", "the mask", "new caption"), rows)
     if arguments.json is not None:
         content = [
             asdict(edit) | {"gone": sorted(edit.gone), "gained": sorted(edit.gained)}

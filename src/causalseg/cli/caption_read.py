@@ -1,13 +1,12 @@
 """`causalseg caption read`: what a sentence, or a table of sentences, is understood to say."""
 
 import argparse
-import json
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
+from causalseg.terminal import say, say_json
 
 _TABLES = (".csv", ".tsv", ".xlsx")
 _COLUMNS = ("text", "sentence", "caption", "description")
@@ -42,13 +41,13 @@ def _read(arguments: argparse.Namespace) -> int:
     rows = _rows(Path(arguments.text)) if is_table else [({}, arguments.text)]
     entries = [about | read(text, arguments.sides).to_dict() for about, text in rows]
     for entry in entries:
-        print(json.dumps(entry, ensure_ascii=False, indent=None if is_table else 2))
+        say_json(entry, indent=None if is_table else 2)
     if arguments.json is not None:
         _write(arguments.json, entries)
     counts = Counter(entry["status"] for entry in entries)
     if is_table:
         summary = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-        print(f"{len(entries)} sentences: {summary}", file=sys.stderr)
+        say(f"{len(entries)} sentences: {summary}", aside=True)
     return 1 if counts["unread"] else 0
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
+from causalseg.terminal import say, show_table
 
 if TYPE_CHECKING:
     from causalseg.evaluation.comparison import Comparison
@@ -66,17 +67,14 @@ def _side(text: str) -> tuple[str, list[Path]]:
 
 
 def _print(comparisons: "list[Comparison]", out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Paired differences, 95 % intervals by subject")
-    for header in ("measure", "A", "B", "A - B", "p", "p (Holm)"):
-        table.add_column(header)
+    show_table(
+        ("measure", "A", "B", "A - B", "p", "p (Holm)"),
+        [
+            (c.measure, c.a, c.b, str(c.difference), f"{c.p:.4f}", f"{c.p_holm:.4f}")
+            for c in comparisons
+        ],
+        title="Paired differences, 95 % intervals by subject",
+    )
     for c in comparisons:
-        p, p_holm = f"{c.p:.4f}", f"{c.p_holm:.4f}"
-        table.add_row(c.measure, c.a, c.b, str(c.difference), p, p_holm)
-    console = Console()
-    console.print(table)
-    for c in comparisons:
-        console.print(f"{c.measure}: {c.claim}")
-    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+        say(f"{c.measure}: {c.claim}")
+    say(f"Report: {out / 'report.html'}")

@@ -1,5 +1,7 @@
 """`causalseg confound`: train against a planted confounder, and see what repairs it."""
 
+from causalseg.terminal import say, show_markdown
+
 
 def main(argv: list[str]) -> int:
     """Run the grid, print the tables, and write the report."""
@@ -17,14 +19,11 @@ def main(argv: list[str]) -> int:
         skip=("seed", "ckpt_path"),
     )
 
-    from rich.console import Console
-    from rich.markdown import Markdown
-
     from causalseg.experiments.confound import run_confound
     from causalseg.experiments.confound_report import confound_markdown
 
     config = ConfoundConfig(**options)
-    table = run_confound(config, say=lambda text: print(text, flush=True))
-    Console().print(Markdown(confound_markdown(table)))
-    print(f"Report: {config.out}/report.html")
+    table = run_confound(config, say=say)
+    show_markdown(confound_markdown(table))
+    say(f"Report: {config.out}/report.html")
     return 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from causalseg.cli.dialect import Parser
+from causalseg.terminal import say, show_table
 
 
 def main(argv: list[str]) -> int:
@@ -55,14 +56,12 @@ def _build(arguments: argparse.Namespace) -> int:
         config.encoder, config.weights, text_tower, config.prompt_table, arguments.template
     )
     save_dictionary(arguments.out, dictionary)
-    print(f"{len(dictionary.prompts)} prompts are in {arguments.out}")
+    say(f"{len(dictionary.prompts)} prompts are in {arguments.out}")
     return 0
 
 
 def _show(arguments: argparse.Namespace) -> int:
     import torch
-    from rich.console import Console
-    from rich.table import Table
 
     from causalseg.models.mcdrl.dictionary import load_dictionary
 
@@ -70,22 +69,19 @@ def _show(arguments: argparse.Namespace) -> int:
     unit = torch.nn.functional.normalize(dictionary.vectors, dim=1)
     cosines = unit @ unit.T
     others = cosines - 2 * torch.eye(len(unit))
-    table = Table("prompt", "norm", "nearest other prompt", "cosine")
+    rows = []
     for i, prompt in enumerate(dictionary.prompts):
         nearest = int(others[i].argmax())
         norm = float(dictionary.vectors[i].norm())
-        table.add_row(
-            prompt, f"{norm:.3f}", dictionary.prompts[nearest], f"{cosines[i, nearest]:.4f}"
+        rows.append(
+            (prompt, f"{norm:.3f}", dictionary.prompts[nearest], f"{cosines[i, nearest]:.4f}")
         )
-    console = Console()
-    console.print(
+    say(
         f"encoder {dictionary.encoder}, weights {dictionary.weights}, "
-        f"text encoder {dictionary.fingerprint}",
-        markup=False,
-        soft_wrap=True,
+        f"text encoder {dictionary.fingerprint}"
     )
-    console.print(table)
+    show_table(("prompt", "norm", "nearest other prompt", "cosine"), rows)
     if len(unit) > 1:
         mean = float((cosines.sum() - len(unit)) / (len(unit) * (len(unit) - 1)))
-        console.print(f"mean cosine between prompts: {mean:.4f}", highlight=False)
+        say(f"mean cosine between prompts: {mean:.4f}")
     return 0

@@ -9,6 +9,7 @@ from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
 from causalseg.files import write_json
 from causalseg.progress import progress
+from causalseg.terminal import say, show_table
 
 if TYPE_CHECKING:
     from causalseg.data.audit import AuditReport
@@ -117,7 +118,7 @@ def _make_phantoms(arguments: argparse.Namespace) -> int:
             make_twins(*what, arguments.twins, progress=lambda _: advance())
         else:
             make_phantoms(*what, progress=lambda _: advance(), marker=arguments.marker)
-    print(f"{arguments.count} phantoms are in {arguments.out}")
+    say(f"{arguments.count} phantoms are in {arguments.out}")
     return 0
 
 
@@ -130,31 +131,21 @@ def _corrupt(arguments: argparse.Namespace) -> int:
             arguments.root, arguments.out, kinds, arguments.seed, advance=advance
         )
     for folder in made:
-        print(folder)
+        say(folder)
     return 0
 
 
 def _show(report: "AuditReport") -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    console = Console()
-    console.print(f"Data set {report.root}", markup=False, soft_wrap=True)
-    table = Table()
-    table.add_column("")
-    for facts in report.splits:
-        table.add_column(facts.split, justify="right")
-    for label, values in report.table():
-        table.add_row(label, *map(escape, values))
-    console.print(table)
-    for severity, colour in (("error", "red"), ("warning", "yellow")):
+    say(f"Data set {report.root}")
+    splits = [facts.split for facts in report.splits]
+    show_table(("", *splits), [(label, *values) for label, values in report.table()], right=splits)
+    for severity in ("error", "warning"):
         for kind, problems in report.by_kind(severity).items():
-            console.print(f"[{colour}]{severity}: {kind}[/]: {len(problems)}", highlight=False)
+            say(f"{severity}: {kind}: {len(problems)}")
             for problem in problems[:SHOWN]:
-                console.print(f"  {problem.where}: {problem.message}", markup=False, soft_wrap=True)
+                say(f"  {problem.where}: {problem.message}")
             if len(problems) > SHOWN:
-                console.print(f"  ... and {len(problems) - SHOWN} more (--json FILE lists all)")
+                say(f"  ... and {len(problems) - SHOWN} more (--json FILE lists all)")
     errors, warnings = len(report.errors), len(report.warnings)
     verdict = "The data set has errors." if errors else "The data set can be used."
-    console.print(f"{errors} error(s), {warnings} warning(s). {verdict}")
+    say(f"{errors} error(s), {warnings} warning(s). {verdict}")

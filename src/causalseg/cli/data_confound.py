@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.progress import progress
+from causalseg.terminal import say
 
 
 def add_confound(commands: Any) -> None:
@@ -55,5 +56,5 @@ def _confound(arguments: argparse.Namespace) -> int:
             hide_words=arguments.hide_words,
             advance=advance,
         )
-    print(made)
+    say(made)
     return 0

@@ -6,6 +6,7 @@ from time import perf_counter
 
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
+from causalseg.terminal import say
 
 COUNT, SEED, SIZE = 1000, 0, 128
 MARK = ".causalseg-demo"
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> int:
     )
     own, edited, blind = edited_scores(checkpoint, args.count, SEED, SIZE)
     picture(checkpoint, args.count, SEED, SIZE, args.out / "pictures.png")
-    print(
+    say(
         f"\nHeld-out phantoms whose text names some of their opacities, macro Dice:\n"
         f"  with their own text                             {own:.3f}\n"
         f"  with another text, against that text's true mask {edited:.3f}\n"
@@ -99,6 +100,6 @@ def run_command(words: list[object]) -> None:
     from causalseg.cli.main import main as causalseg
 
     line = [str(word) for word in words]
-    print("\n$ causalseg " + " ".join(line), flush=True)
+    say("\n$ causalseg " + " ".join(line))
     if causalseg(line) != 0:
         raise InputError(f"the demo stopped because 'causalseg {line[0]}' failed; see above.")

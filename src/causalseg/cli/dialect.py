@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from causalseg.errors import InputError
+from causalseg.inputs import printable
 
 OPTION = re.compile(r"--[A-Za-z][\w.-]*")
 
@@ -45,7 +46,8 @@ def explained(prog: str, message: str, known: Iterable[str]) -> str:
         given = "--" + word.lstrip("-").partition("=")[0].replace("_", "-")
         close = difflib.get_close_matches(given, [*known], 1) if word.startswith("-") else []
         hints += [f"did you mean {close[0]}?"] if close and close[0] != word else []
-    reason = "; ".join(" ".join(line.split()).rstrip(".:") for line in message.splitlines() if line)
+    lines = (" ".join(line.split()).rstrip(".:") for line in message.splitlines() if line)
+    reason = printable("; ".join(lines))
     return " ".join([f"{prog}: error: {reason}.", *hints, f"'{prog} --help' lists the options.\n"])
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.errors import InputError
+from causalseg.terminal import say
 
 
 def main(argv: list[str]) -> int:
@@ -60,7 +61,7 @@ def main(argv: list[str]) -> int:
         provenance=saved.provenance | {"distilled": asdict(report)},
         trust=saved.trust,
     )
-    print(
+    say(
         f"{args.out}: of {config.held_out} held-out sentences, {report.nearest_after:.3f} are "
         f"nearest to their own caption (before: {report.nearest_before:.3f})."
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalseg.cli.dialect import Parser, add_model, model_of
+from causalseg.terminal import say
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +66,7 @@ def main(argv: list[str]) -> int:
         raise InputError("--limit is a number of images of --data, at least 1.")
     images = [read_image(path) for path in files[: options.count]]
     write = _write_int8 if options.int8 else _write_exact
-    print(f"wrote {options.out}: {write(options, images)}")
+    say(f"wrote {options.out}: {write(options, images)}")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from causalseg.cli.dialect import Parser, add_model, model_of
 from causalseg.errors import InputError
 from causalseg.progress import progress
+from causalseg.terminal import say, show_table
 
 if TYPE_CHECKING:
     from causalseg.evaluation.faithfulness.measures import TestResult
@@ -82,17 +83,15 @@ def _cases(args: argparse.Namespace) -> "Cases":
 
 
 def _print(tests: "dict[str, TestResult]", out: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     from causalseg.evaluation.faithfulness.report import line
 
-    table = Table(title="Does the mask follow the text? 95 % intervals by subject")
-    for header in ("test", "measure", "result", "perfect", "ignored", "images", "in words"):
-        table.add_column(header, no_wrap=header == "result")
-    for name, test in tests.items():
-        _, _, *cells = line(name, test)
-        table.add_row(name, test.measure.replace("_", " "), *cells)
-    console = Console()
-    console.print(table)
-    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+    show_table(
+        ("test", "measure", "result", "perfect", "ignored", "images", "in words"),
+        [
+            (name, test.measure.replace("_", " "), *line(name, test)[2:])
+            for name, test in tests.items()
+        ],
+        title="Does the mask follow the text? 95 % intervals by subject",
+        whole=("result",),
+    )
+    say(f"Report: {out / 'report.html'}")

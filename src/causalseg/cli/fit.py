@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from causalseg.terminal import say
+
 
 def main(argv: list[str]) -> int:
     """Run the command; see `causalseg fit --help`."""
@@ -12,7 +14,7 @@ def main(argv: list[str]) -> int:
     from causalseg.training.fit import fit
 
     best = fit(RunConfig(**options))
-    print(f"best checkpoint: {best}")
+    say(f"best checkpoint: {best}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from causalseg.cli.dialect import Parser
+from causalseg.terminal import say, show_table
 
 if TYPE_CHECKING:
     from causalseg.evaluation.forensics import Verdict
@@ -35,26 +36,25 @@ def main(argv: list[str]) -> int:
 
 
 def _print_verdict(verdict: "Verdict") -> None:
-    print(f"Dice {verdict.dice:.2%}, IoU {verdict.iou:.2%}: {verdict.kind}")
-    print(f"D / (2 - D) = {verdict.expected_micro_iou:.2%}; gap {verdict.gap:+.2%}")
-    print(verdict.words)
+    say(f"Dice {verdict.dice:.2%}, IoU {verdict.iou:.2%}: {verdict.kind}")
+    say(f"D / (2 - D) = {verdict.expected_micro_iou:.2%}; gap {verdict.gap:+.2%}")
+    say(verdict.words)
 
 
 def _print_table(rows: "list[tuple[Published, Verdict]]") -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title="Published rows, percent (read up to November 2026)")
-    for name in ("data", "method", "Dice", "IoU", "gap", "scale", "note"):
-        table.add_column(name)
-    for row, verdict in rows:
-        table.add_row(
-            row.data,
-            row.method,
-            f"{row.dice:.2f}",
-            f"{row.iou:.2f}",
-            f"{100 * verdict.gap:+.2f}",
-            verdict.kind,
-            row.note,
-        )
-    Console().print(table)
+    show_table(
+        ("data", "method", "Dice", "IoU", "gap", "scale", "note"),
+        [
+            (
+                row.data,
+                row.method,
+                f"{row.dice:.2f}",
+                f"{row.iou:.2f}",
+                f"{100 * verdict.gap:+.2f}",
+                verdict.kind,
+                row.note,
+            )
+            for row, verdict in rows
+        ],
+        title="Published rows, percent (read up to November 2026)",
+    )

@@ -2,27 +2,22 @@
 
 from typing import Any
 
+from causalseg.terminal import say, show_table
+
 
 def main(argv: list[str]) -> int:
     """Train and score what is unfinished, print the table, and write the page."""
     options = _parse(argv)
-
-    from rich.console import Console
-    from rich.table import Table
 
     from causalseg.experiments.leaderboard import run_leaderboard
     from causalseg.experiments.leaderboard_config import LeaderboardConfig
     from causalseg.experiments.leaderboard_words import ACCURACY, accuracy_rows, lead
 
     config = LeaderboardConfig(**options)
-    found = run_leaderboard(config, say=lambda text: print(text, flush=True))
-    table = Table(*ACCURACY)
-    for row in accuracy_rows(found):
-        table.add_row(*row)
-    console = Console()
-    console.print(table)
-    console.print(lead(found), markup=False, highlight=False)
-    console.print(f"Report: {config.out}/report.html", soft_wrap=True)
+    found = run_leaderboard(config, say=say)
+    show_table(ACCURACY, accuracy_rows(found))
+    say(lead(found))
+    say(f"Report: {config.out}/report.html")
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.cli import dialect, sentence_options
+from causalseg.terminal import say
 
 _EPILOG = """\
 The node takes C-ECHO and C-STORE of CR, DX and secondary capture images, one sentence for each by
@@ -78,7 +79,7 @@ def main(argv: list[str]) -> int:
         title=arguments.aet,
         host=arguments.host,
         port=arguments.port,
-        say=lambda line: print(line, flush=True),
+        say=say,
         stop=stop,
     )
     return 0

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from causalseg.terminal import say, show_markdown
+
 
 def main(argv: list[str]) -> int:
     """Run a grid, or `causalseg lodo mechanism ...`; see `--help` of each."""
@@ -11,17 +13,14 @@ def main(argv: list[str]) -> int:
         return mechanism(argv[1:])
     options = _parse(argv)
 
-    from rich.console import Console
-    from rich.markdown import Markdown
-
     from causalseg.experiments.lodo import run_lodo
     from causalseg.experiments.lodo_config import LodoConfig
     from causalseg.experiments.lodo_table import lodo_markdown
 
     config = LodoConfig(**options)
-    table = run_lodo(config, say=lambda text: print(text, flush=True))
-    Console().print(Markdown(lodo_markdown(table)))
-    print(f"tables: {config.out}/table.md, {config.out}/results.json")
+    table = run_lodo(config, say=say)
+    show_markdown(lodo_markdown(table))
+    say(f"tables: {config.out}/table.md, {config.out}/results.json")
     return 0
 
 

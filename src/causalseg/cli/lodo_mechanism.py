@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from causalseg.cli.dialect import Parser, add_model, model_of
+from causalseg.terminal import show_table
 
 
 def main(argv: list[str]) -> int:
@@ -22,9 +23,6 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of the corruptions and the slice")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="JSON")
     args = parser.parse_args(argv)
-
-    from rich.console import Console
-    from rich.table import Table
 
     from causalseg.data.corrupt import CORRUPTIONS
     from causalseg.data.lvit import read_lvit
@@ -46,11 +44,11 @@ def main(argv: list[str]) -> int:
     )
 
     columns = ("Dice clean", "Dice", "drift before", "drift after", "attention clean", "corrupted")
-    table = Table("corruption", *columns)
+    rows = []
     for kind, effect in found.items():
         shown = [effect.dice_clean, effect.dice, effect.drift_dense, effect.drift_fused]
         attention = effect.attention
         shown += [attention.clean, attention.corrupted] if attention else [None, None]
-        table.add_row(kind, *("" if value is None else f"{value:.4f}" for value in shown))
-    Console().print(table)
+        rows.append([kind, *("" if value is None else f"{value:.4f}" for value in shown)])
+    show_table(("corruption", *columns), rows)
     return 0

@@ -4,6 +4,8 @@ Only this table is loaded for `causalseg --help`; a subcommand's module is impor
 named. A subcommand is a module `causalseg.cli.NAME` with `main(argv) -> exit code`.
 """
 
+import io
+import os
 import signal
 import sys
 import threading
@@ -11,7 +13,7 @@ from importlib import import_module
 
 from causalseg.cli.dialect import with_dashes
 from causalseg.errors import InputError
-from causalseg.inputs import printable
+from causalseg.terminal import say, warnings_as
 from causalseg.version import __version__
 
 COMMANDS = {
@@ -68,36 +70,38 @@ def main(argv: list[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else argv
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
+        say(usage())
         return 0 if arguments else 2
     if arguments[0] == "--version":
-        print(f"causalseg {__version__}")
+        say(f"causalseg {__version__}")
         return 0
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
-        print(
+        say(
             f"causalseg: error: there is no command {name!r}; "
             "'causalseg --help' lists the commands.",
-            file=sys.stderr,
+            aside=True,
         )
         return 2
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whose encoding may lack a caption's letters
+        sys.stdout.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
         # What ends a run from outside ends it as Ctrl-C does. Servers set handlers of their own.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code: int = import_module(f"causalseg.cli.{name.replace('-', '_')}").main(with_dashes(rest))
+        with warnings_as(f"causalseg {name}"):
+            command = import_module(f"causalseg.cli.{name.replace('-', '_')}")
+            code: int = command.main(with_dashes(rest))
     except InputError as error:
-        print(f"causalseg {name}: error: {_for_terminal(str(error))}", file=sys.stderr)
+        say(f"causalseg {name}: error: {error}", aside=True)
         return 2
     except KeyboardInterrupt:
-        print(f"causalseg {name}: interrupted", file=sys.stderr)
+        say(f"causalseg {name}: interrupted", aside=True)
         return 130
+    except BrokenPipeError:  # whoever read the output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return code
-
-
-def _for_terminal(message: str) -> str:
-    """The message with a terminal's control sequences escaped; line breaks stay."""
-    return "\n".join(printable(line) for line in message.split("\n"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """`causalseg models`: the packaged checkpoint, and the models and encoders to train with."""
 
-import json
-
 from causalseg.cli.dialect import Parser
+from causalseg.terminal import say, say_json
 
 
 def main(argv: list[str]) -> int:
@@ -26,22 +25,22 @@ def main(argv: list[str]) -> int:
     path = default_checkpoint()
     header = read_header(path) | {"sha256": sha256_of(path), "bytes": path.stat().st_size}
     if args.json:
-        print(json.dumps(header, indent=2))
+        say_json(header, indent=2)
         return 0
     card = header["provenance"].get("card", {})
     size = header["preprocessing"]["size"]
-    print(f"{DEFAULT}: {header['architecture']}, encoder {header['config']['encoder']}")
-    print(f"  {header['bytes'] / 1e6:.1f} MB, {size} x {size} px, threshold {header['threshold']}")
+    say(f"{DEFAULT}: {header['architecture']}, encoder {header['config']['encoder']}")
+    say(f"  {header['bytes'] / 1e6:.1f} MB, {size} x {size} px, threshold {header['threshold']}")
     kind = caption_kind(header["provenance"])
     reads = (
         "taken as written" if kind is None else f"read, for captions of the {kind.sides}'s sides"
     )
-    print(f"  sentences: {reads}")
+    say(f"  sentences: {reads}")
     for name, text in card.items():
-        print(f"  {name}: {text}")
-    print(f"  sha256: {header['sha256']}")
-    print("\nModels for training your own (--architecture NAME):")
+        say(f"  {name}: {text}")
+    say(f"  sha256: {header['sha256']}")
+    say("\nModels for training your own (--architecture NAME):")
     for name in MODELS:
-        print(f"  {name}: {(model_class(name).__doc__ or '').partition(chr(10))[0]}")
-    print(f"\nEncoders for training your own: {', '.join(ENCODERS)}")
+        say(f"  {name}: {(model_class(name).__doc__ or '').partition(chr(10))[0]}")
+    say(f"\nEncoders for training your own: {', '.join(ENCODERS)}")
     return 0

@@ -3,7 +3,6 @@
 import argparse
 import math
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from causalseg.errors import InputError
 from causalseg.files import sha256_of
 from causalseg.progress import track
 from causalseg.scratch import private_folder
+from causalseg.terminal import say
 
 if TYPE_CHECKING:
     from causalseg.inference.requests import Plan
@@ -236,29 +236,24 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
     warned = Counter(note for record in records for note in dict.fromkeys(record["warnings"]))
     _tell_sentences(records)
     for note, times in warned.most_common(_SHOWN):
-        print(f"causalseg predict: warning ({times} of {len(records)}): {note}", file=sys.stderr)
+        say(f"causalseg predict: warning ({times} of {len(records)}): {note}", aside=True)
     if len(warned) > _SHOWN:
-        print(
+        say(
             f"causalseg predict: {len(warned) - _SHOWN} more warnings: {out / 'index.csv'}",
-            file=sys.stderr,
+            aside=True,
         )
     if plan.ignored:
-        print(
-            f"causalseg predict: {plan.ignored} files are not images and were left out",
-            file=sys.stderr,
-        )
+        say(f"causalseg predict: {plan.ignored} files are not images and were left out", aside=True)
     for _, label, reason in failed[:_SHOWN]:
-        print(f"causalseg predict: error: {label}: {reason}", file=sys.stderr)
+        say(f"causalseg predict: error: {label}: {reason}", aside=True)
     if len(failed) > _SHOWN:
-        print(
-            f"causalseg predict: {len(failed) - _SHOWN} more: {out / 'index.csv'}", file=sys.stderr
-        )
+        say(f"causalseg predict: {len(failed) - _SHOWN} more: {out / 'index.csv'}", aside=True)
     kept = f", {counts['kept']} kept from before" if counts["kept"] else ""
     aside = [record for record in records if record["status"] == "set aside"]
     for record in aside[:_SHOWN]:
-        print(f"causalseg predict: set aside: {record['name']}: {record['reason']}")
+        say(f"causalseg predict: set aside: {record['name']}: {record['reason']}")
     kept += f", {len(aside)} set aside" if aside else ""
-    print(f"{counts['done']} segmented{kept}, {len(failed)} failed; results in {out}")
+    say(f"{counts['done']} segmented{kept}, {len(failed)} failed; results in {out}")
     if not counts["done"] and not counts["kept"] and not aside:
         return 2
     return 1 if failed else 0
@@ -274,6 +269,6 @@ def _tell_sentences(records: Sequence[dict[str, Any]]) -> None:
     }
     for one in list(told.values())[:_SHOWN]:
         meant = f" That is: {one['meant']}." if one["meant"] else ""
-        print(f"{one['text']!r} was read as {one['read_as']!r}.{meant}")
+        say(f"{one['text']!r} was read as {one['read_as']!r}.{meant}")
     if len(told) > _SHOWN:
-        print(f"{len(told) - _SHOWN} more sentences: what they were read as is in result.json")
+        say(f"{len(told) - _SHOWN} more sentences: what they were read as is in result.json")

@@ -2,13 +2,13 @@
 
 import argparse
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.errors import InputError
+from causalseg.terminal import say
 
 if TYPE_CHECKING:
     from causalseg.inference.requests import Plan
@@ -74,14 +74,14 @@ def store_results(arguments: argparse.Namespace, records: Sequence[dict[str, Any
     try:
         send(Origin.of(arguments.dicomweb), there)
     except InputError as error:
-        print(f"causalseg predict: error: {error} The files are kept.", file=sys.stderr)
+        say(f"causalseg predict: error: {error} The files are kept.", aside=True)
         return 1
-    print(f"{len(there)} DICOM SEG stored on the server")
+    say(f"{len(there)} DICOM SEG stored on the server")
     if len(there) < len(paths):
-        print(
+        say(
             f"causalseg predict: {len(paths) - len(there)} images have no DICOM SEG: see the "
             "warnings",
-            file=sys.stderr,
+            aside=True,
         )
         return 1
     return 0

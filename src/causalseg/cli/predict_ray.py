@@ -1,13 +1,13 @@
 """`causalseg predict --engine ray`: a Parquet manifest through a pool of Ray actors."""
 
 import argparse
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalseg.errors import InputError
 from causalseg.progress import track
+from causalseg.terminal import say
 
 if TYPE_CHECKING:
     from causalseg.inference.tracks import PredictOptions
@@ -64,7 +64,7 @@ def run_ray(arguments: argparse.Namespace, options: "PredictOptions", checkpoint
             failed.append(shard.number)
     _tell(sorted(failed), out)
     kept = f", {counts['kept']} kept from before" if counts["kept"] else ""
-    print(f"{counts['done']} rows segmented{kept}, {counts['failed']} failed; results in {out}")
+    say(f"{counts['done']} rows segmented{kept}, {counts['failed']} failed; results in {out}")
     if not counts["done"] and not counts["kept"]:
         return 2
     return 1 if failed else 0
@@ -76,8 +76,8 @@ def _tell(numbers: list[int], out: Path) -> None:
     shown = 0
     for number in numbers:
         for row in failures(out, number)[: _SHOWN - shown]:
-            print(f"causalseg predict: error: row {row['row']}: {row['reason']}", file=sys.stderr)
+            say(f"causalseg predict: error: row {row['row']}: {row['reason']}", aside=True)
             shown += 1
         if shown >= _SHOWN:
-            print("causalseg predict: ... all in shard-*/index.parquet", file=sys.stderr)
+            say("causalseg predict: ... all in shard-*/index.parquet", aside=True)
             return

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from causalseg.terminal import say
+
 
 def main(argv: list[str]) -> int:
     """Train, measure, and write the weights."""
@@ -20,18 +22,18 @@ def main(argv: list[str]) -> int:
     def words(value: dict[str, Any]) -> str:
         return str(Interval(**{key: value[key] for key in fields}))
 
-    print(
+    say(
         f"own caption among {right['captions']} first: {words(right['recall_at_1'])} of "
         f"{right['images']} validation images (always the commonest: "
         f"{right['commonest_caption']:.3f})"
     )
     if "side_swap" in found:
         swap = found["side_swap"]
-        print(
+        say(
             f"nearer to its caption than to that with left and right exchanged: "
             f"{words(swap)} of {swap['images']} (chance: 0.5)"
         )
-    print(f"weights: {file} (for --model.weights of models with encoder {config.encoder})")
+    say(f"weights: {file} (for --model.weights of models with encoder {config.encoder})")
     return 0
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from causalseg.errors import InputError
 from causalseg.progress import progress
+from causalseg.terminal import say, show_table
 
 if TYPE_CHECKING:
     from causalseg.data.manifest import Manifest
@@ -103,27 +104,24 @@ def controls_of(test: "Manifest", size: int, *, allow_problems: bool) -> "Contro
 
 def print_summary(metrics: "SetMetrics", out: Path) -> None:
     """The main figures as a table, and where the rest is."""
-    from rich.console import Console
-    from rich.table import Table
-
     data, options = metrics.data, metrics.options
     lone = metrics.images_without_known_subject
     title = f"{data.root} {data.split}: {metrics.images} images, "
     title += f"{metrics.subjects} subjects" + (f" ({lone} images name none)" if lone else "")
-    table = Table(title=f"{title}; 95 % intervals")
-    for name in ("measure", f"at {options.size} px", "at native size"):
-        table.add_column(name)
     small, native = metrics.model_size, metrics.native_size
     units = {"nsd": f" ({options.tolerance:g} {options.unit})", "hd95": f" ({options.unit})"}
-    for key, value in small.macro.items():
-        words = f"macro {key.replace('_', ' ')}{units.get(key, '')}"
-        table.add_row(words, str(value), str(native.macro[key]))
-    for key, value in small.micro.items():
-        table.add_row(f"micro {key}", str(value), str(native.micro[key]))
+    rows = [
+        (f"macro {key.replace('_', ' ')}{units.get(key, '')}", value, native.macro[key])
+        for key, value in small.macro.items()
+    ]
+    rows += [(f"micro {key}", value, native.micro[key]) for key, value in small.micro.items()]
     if small.null_accuracy is not None:
-        table.add_row("null accuracy", str(small.null_accuracy), str(native.null_accuracy))
+        rows.append(("null accuracy", small.null_accuracy, native.null_accuracy))
     for words, control in metrics.controls.rows() if metrics.controls else ():
-        table.add_row(f"control, macro dice: {words}", str(control), "")
-    console = Console()
-    console.print(table)
-    console.print(f"Report: {out / 'report.html'}", soft_wrap=True)
+        rows.append((f"control, macro dice: {words}", control, ""))
+    show_table(
+        ("measure", f"at {options.size} px", "at native size"),
+        [tuple(map(str, row)) for row in rows],
+        title=f"{title}; 95 % intervals",
+    )
+    say(f"Report: {out / 'report.html'}")

@@ -3,12 +3,12 @@
 import argparse
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
+from causalseg.terminal import say
 
 if TYPE_CHECKING:
     from causalseg.apps.limits import Limits
@@ -106,10 +106,10 @@ def main(argv: list[str]) -> int:
     from causalseg.inference.segmenter import Segmenter
 
     if options.host not in hosts.LOCAL and token is None:
-        print(
+        say(
             "causalseg serve: warning: others can reach this server, and no token is asked for "
             "(--token-file).",
-            file=sys.stderr,
+            aside=True,
         )
     model = Identity.of(options.model)
     jobs = Store(options.jobs) if options.jobs else None
@@ -146,6 +146,6 @@ def _run(server: Any, options: argparse.Namespace) -> int:
         ) from None
     port = listening.getsockname()[1]
     host = f"[{options.host}]" if ":" in options.host else options.host
-    print(f"causalseg serves on http://{host}:{port} (not a medical device)", flush=True)
+    say(f"causalseg serves on http://{host}:{port} (not a medical device)")
     server.run(sockets=[listening])
     return 0

@@ -15,6 +15,7 @@ from causalseg.errors import InputError
 from causalseg.files import write_csv
 from causalseg.inference.pictures import as_rgb, overlay
 from causalseg.models.checkpoint import save_checkpoint
+from causalseg.terminal import say
 from causalseg.training.module import SegmentationModule
 
 
@@ -47,7 +48,7 @@ class EpochTable(L.Callback):
         row |= {k: f"{float(v):.6g}" for k, v in sorted(trainer.callback_metrics.items())}
         extend(self.path, row)
         if not trainer.progress_bar_callback:
-            print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+            say("  ".join(f"{k} {v}" for k, v in row.items()))
 
 
 def extend(path: Path, row: dict[str, str]) -> None:
