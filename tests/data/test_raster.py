@@ -28,13 +28,16 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(samples: np.ndarray, colour_type: int, transparent: bytes = b"") -> bytes:
+def png(
+    samples: np.ndarray, colour_type: int, transparent: bytes = b"", palette: bytes = b""
+) -> bytes:
     """A PNG written by hand: Pillow writes no colours of 16 bits."""
     bits = 8 * samples.dtype.itemsize
     rows = samples.astype(samples.dtype.newbyteorder(">"))
     raw = b"".join(b"\0" + row.tobytes() for row in rows)
     header = struct.pack(">IIBBBBB", *samples.shape[1::-1], bits, colour_type, 0, 0, 0)
     key = chunk(b"tRNS", transparent) if transparent else b""
+    key += chunk(b"PLTE", palette) if palette else b""
     return (
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -213,6 +216,46 @@ PAINTED = {
 def test_a_mask_painted_on_transparency(kind) -> None:
     mask = decode_mask(saved(Image.fromarray(PAINTED[kind])), "x")
     np.testing.assert_array_equal(mask, SQUARE == 1)
+
+
+def test_colours_multiplied_by_one_alpha_are_refused() -> None:
+    # As this library writes them: alpha 0 everywhere, and Pillow would divide by it.
+    colours = np.dstack([RAMP] * 3 + [RAMP * 0])
+    with pytest.raises(InputError, match="multiplied by alpha"):
+        decode_image(tiff(colours, photometric="rgb", extrasamples=["assocalpha"]), "x")
+
+
+def test_a_png_is_damaged_wherever_one_bit_of_its_pixels_is_changed() -> None:
+    data = bytearray(png(RAMP, 0))
+    for place in range(data.index(b"IDAT"), len(data) - 12, 7):
+        data[place] ^= 4
+        with pytest.raises(InputError, match="damaged"):
+            decode_image(bytes(data), "x")
+        data[place] ^= 4
+    np.testing.assert_array_equal(decode_image(bytes(data), "x"), RAMP)
+
+
+def test_palettes_that_are_cut_or_hold_eight_bits_of_sixteen() -> None:
+    entries = np.arange(16, dtype=np.uint8)[:, None] * np.uint8([17, 17, 17])
+    indices = np.tile(np.arange(16, dtype=np.uint8), (16, 1))
+    cut = png(indices, 3, palette=entries[:9].tobytes())
+    with pytest.raises(InputError, match="beyond the 9 entries"):
+        decode_image(cut, "x")
+    for factor in (1, 257):
+        table = np.zeros((3, 256), np.uint16)
+        table[:, :16] = entries.T.astype(np.uint16) * factor
+        data = tiff(indices, photometric="palette", colormap=table)
+        np.testing.assert_array_equal(decode_image(data, "x"), np.dstack([RAMP] * 3))
+
+
+@pytest.mark.parametrize("marked", [{}, {"transparency": 1}])
+def test_a_mask_whose_background_is_the_bright_palette_entry_is_refused(marked) -> None:
+    mask = Image.fromarray(SQUARE)
+    mask.putpalette([0, 0, 0, 255, 255, 255] if marked else [255, 255, 255, 0, 0, 0])
+    with pytest.raises(InputError, match="entry 0 of its palette"):
+        decode_mask(saved(mask, **marked), "x")
+    mask.putpalette([0, 0, 0, 255, 0, 0])
+    np.testing.assert_array_equal(decode_mask(saved(mask, transparency=0), "x"), SQUARE == 1)
 
 
 def test_masks_that_say_two_things_are_refused() -> None:

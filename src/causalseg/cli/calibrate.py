@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
         )
     add_trust(path, args.out, trust)
     record = asdict(report) | {
-        "validation": {"fingerprint": val.fingersay(), "records": len(val)},
+        "validation": {"fingerprint": val.fingerprint(), "records": len(val)},
         "presence_threshold": trust.presence.threshold if trust.presence else None,
         "temperature": trust.overlap.temperature if trust.overlap else None,
         "sample": args.sample,

@@ -110,7 +110,7 @@ def print_summary(metrics: "SetMetrics", out: Path) -> None:
     title += f"{metrics.subjects} subjects" + (f" ({lone} images name none)" if lone else "")
     small, native = metrics.model_size, metrics.native_size
     units = {"nsd": f" ({options.tolerance:g} {options.unit})", "hd95": f" ({options.unit})"}
-    rows = [
+    rows: list[tuple[object, ...]] = [
         (f"macro {key.replace('_', ' ')}{units.get(key, '')}", value, native.macro[key])
         for key, value in small.macro.items()
     ]

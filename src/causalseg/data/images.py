@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from causalseg.data.display import EXIF_DISPLAYS, Display
+from causalseg.data.masks import decode_mask
 from causalseg.data.raster import (
     FORMATS,
     MAX_PIXELS,
@@ -247,53 +248,3 @@ def _about_alpha(raster: Raster, name: str) -> str | None:
         f"{name} is transparent in some places (alpha), and it does not say what is behind: "
         "flatten it on the background that is meant, and save it without transparency."
     )
-
-
-def decode_mask(data: bytes, name: str) -> NDArray[np.bool_]:
-    """`read_mask` for bytes that are in memory already; `name` is used in messages."""
-    raster = decode_raster(data, name)
-    values = raster.values
-    planes = values[..., None] if values.ndim == 2 else values
-    if raster.flat_palette:
-        raise InputError(
-            f"{name} is not a binary mask: all entries of its palette have one colour. Save it as "
-            "a grey PNG of 0 and 255."
-        )
-    if raster.alpha is not None and (raster.alpha != raster.alpha.flat[0]).any():
-        return _painted(planes, raster.alpha, name)
-    if raster.key is not None and np.any(raster.key):
-        raise InputError(
-            f"{name} is not a binary mask: it marks a level other than 0 as transparent. Save it "
-            "without transparency."
-        )
-    foreground: NDArray[np.bool_] = (planes != 0).any(axis=-1)
-    if not foreground.any():
-        return foreground
-    level = planes.reshape(-1, planes.shape[-1])[np.argmax(foreground)]
-    if not (planes[foreground] == level).all():
-        raise InputError(
-            f"{name} is not a binary mask: it has {_levels(planes)} levels where 0 and one other "
-            "are allowed. Threshold it and save it as PNG (JPEG blurs the edges)."
-        )
-    if foreground.all() and int(level.max()) not in (1, 255, 65535):
-        raise InputError(
-            f"{name} is not a binary mask: every pixel is {int(level.max())}, which is neither "
-            "0 nor 1 nor 255."
-        )
-    return foreground
-
-
-def _painted(planes: NDArray[Any], alpha: NDArray[np.uint8], name: str) -> NDArray[np.bool_]:
-    """The foreground of a mask painted on transparency: one colour and one alpha, else 0."""
-    painted: NDArray[np.bool_] = alpha != 0
-    one_alpha = (alpha[painted] == alpha[painted][0]).all()
-    if not one_alpha or not (planes[painted] == planes[painted][0]).all():
-        raise InputError(
-            f"{name} is not a binary mask: it has transparency and several levels besides. Save "
-            "it as a grey PNG of 0 and 255, without transparency."
-        )
-    return painted
-
-
-def _levels(planes: NDArray[Any]) -> int:
-    return len(np.unique(planes.reshape(-1, planes.shape[-1]), axis=0))

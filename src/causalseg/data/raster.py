@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from causalseg.data.display import EXIF_DISPLAYS, Display
+from causalseg.data.integrity import check_png, settle_palette
 from causalseg.data.tiff import (
     BITS,
     NATIVE,
@@ -91,8 +92,8 @@ class Raster:
     """(H, W): 0 is transparent, 255 opaque; None where the file has no alpha."""
     key: int | tuple[int, ...] | None = None
     """The one stored grey value or colour that the file marks as transparent."""
-    flat_palette: bool = False
-    """Several palette entries are in use and all have one colour."""
+    indices: NDArray[np.uint8] | None = None
+    """(H, W): the palette entry of each pixel; None where the file has no palette."""
     display: Display = EXIF_DISPLAYS[1]
     """How the stored picture was turned."""
 
@@ -105,6 +106,7 @@ def decode_raster(data: bytes, name: str) -> Raster:
             or of a kind whose meaning is not certain.
 
     """
+    check_png(data, name)
     data, inverted = white_to_black(data)
     with _open(data, name) as image:
         try:
@@ -203,9 +205,18 @@ def _load(image: Image.Image, data: bytes, name: str) -> Raster:
         # libtiff has already put the bytes into the machine's order.
         _unpack_as(image, NATIVE[raw])
     image.load()
+    if raw.startswith("RGBa") and _alone(image.getchannel("A")) not in (None, 255):
+        # Divided by an alpha of 0 they are black, though it may just never have been filled in.
+        raise InputError(f"{name} has colours multiplied by alpha: save it without alpha.")
     if image.mode in ("RGB", "RGBA") and raw[-4:] in _LOW_BYTE:
         return _deep_colour(image, data, raw, display, name)
     return _split(image, name, display, turn)
+
+
+def _alone(channel: Image.Image) -> float | None:
+    """The one level of a channel; None where it has several."""
+    extrema = channel.getextrema()
+    return extrema[0] if extrema[0] == extrema[1] else None  # type: ignore[return-value]
 
 
 def _unpack_as(image: Image.Image, raw: str) -> None:
@@ -242,17 +253,16 @@ def _split(image: Image.Image, name: str, display: Display, turn: bool) -> Raste
         )
     if mode in ("L", "RGB"):
         return Raster(upright(number_type(image)), key=key, display=display)
-    flat = False
+    indices = None
     if mode == "P":
-        used = np.unique(np.asarray(image))
-        colours = np.asarray(image.convert("RGB")).reshape(-1, 3)
-        flat = len(used) > 1 and bool((colours == colours[0]).all())
+        settle_palette(image, name)
+        indices = upright(np.asarray(image))
     if "A" in mode or "a" in mode or (mode == "P" and key is not None):
         rgba = upright(np.asarray(image.convert("RGBA")))
         values = rgba[..., 0] if mode in ("LA", "La") else rgba[..., :3]
-        return Raster(values, rgba[..., 3], flat_palette=flat, display=display)
+        return Raster(values, rgba[..., 3], indices=indices, display=display)
     rgb = upright(np.asarray(image.convert("RGB")))
-    return Raster(rgb, flat_palette=flat, display=display)
+    return Raster(rgb, indices=indices, display=display)
 
 
 def _deep_colour(image: Image.Image, data: bytes, raw: str, display: Display, name: str) -> Raster:
