@@ -19,6 +19,7 @@ from typing import Any
 
 import jsonargparse
 
+from causalseg.cli import config_source
 from causalseg.cli.main import COMMANDS, main
 from causalseg.markdown import markdown_table
 from causalseg.models.registry import MODELS, model_class
@@ -222,27 +223,12 @@ def configuration() -> str:
 
 def _fields(cls: type) -> Iterator[tuple[str, str, str, str]]:
     """(name, type, default, docstring) of the fields that a dataclass itself declares."""
-    body = ast.parse(inspect.getsource(cls)).body[0].body  # type: ignore[attr-defined]
-    for node, after in zip(body, [*body[1:], None], strict=True):
-        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
-            continue
-        documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-        text = _one_line(str(after.value.value)) if documented else ""
-        default = "required" if node.value is None else _source(node.value)
-        yield node.target.id, ast.unparse(node.annotation), default, text
-
-
-def _source(node: ast.expr) -> str:
-    """A default as YAML has it."""
-    if isinstance(node, ast.Call):  # field(default_factory=lambda: ...)
-        factory = node.keywords[0].value
-        text = ast.unparse(factory.body if isinstance(factory, ast.Lambda) else factory)
-        return f"`{'{}' if text == 'dict' else text}`"
-    if isinstance(node, ast.Constant):
-        constants = {None: "null", True: "true", False: "false", "": "''"}
-        is_word = node.value is None or isinstance(node.value, bool) or node.value == ""
-        return f"`{constants[node.value] if is_word else node.value}`"
-    return f"`{ast.unparse(node)}`"
+    place = config_source.at(f"{cls.__module__}:{cls.__qualname__}")
+    assert isinstance(place.node, ast.ClassDef)
+    for field in config_source.declared(place.node, place.module):
+        value = field.value
+        default = "required" if value is None else f"`{config_source.in_yaml(value)}`"
+        yield field.name, ast.unparse(field.annotation), default, _one_line(field.text)
 
 
 def python_api() -> str:

@@ -343,10 +343,10 @@ def _upload(path: Path) -> object:
 
 
 def _fit(path: Path) -> object:
-    from causalseg.cli.fit import parse_fit
+    from causalseg.cli.fit import COMMAND
 
     try:
-        return parse_fit(["--config", str(path)], "fit")
+        return COMMAND.read(["--config", str(path)])
     except SystemExit as error:  # how jsonargparse ends, its sentence written to stderr
         if error.code != 2:
             raise

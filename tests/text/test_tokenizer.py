@@ -1,8 +1,10 @@
+import html
 import importlib.util
 import random
 import unicodedata
 from pathlib import Path
 
+import ftfy
 import pytest
 import torch
 from hypothesis import given
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from causalseg import tokenize
 from causalseg.errors import InputError
-from causalseg.text.tokenizer import EOS, SOS, cut_text, token_lengths
+from causalseg.text.tokenizer import EOS, SOS, clean, cut_text, token_lengths
 
 # Token ids without [SOS] and [EOS], as OpenAI's SimpleTokenizer (open_clip's copy) gives them.
 # fmt: off
@@ -136,3 +138,9 @@ def test_every_row_is_one_sentence(text: str, length: int) -> None:
     assert all(0 <= token < SOS for token in row[1:end])
     assert row[end + 1 :] == [0] * (length - end - 1)
     assert bool(cut_text(text, length)) == (token_lengths(text)[0] > length)
+
+
+@given(st.text(st.characters(max_codepoint=0x17F), max_size=40))
+def test_cleaning_is_that_of_clip_where_mending_is_left_out_too(text):
+    mended = html.unescape(html.unescape(ftfy.fix_text(text)))
+    assert clean(text) == " ".join(mended.split()).lower()

@@ -1,26 +1,25 @@
 """`causalseg ablate`: run and tabulate an ablation grid."""
 
+from causalseg.cli.config_command import ConfigCommand
 from causalseg.terminal import say, show_table
+
+COMMAND = ConfigCommand(
+    "ablate",
+    "Train and score every cell of a grid of options with every seed. If it is stopped, the same "
+    "command continues it; finished runs are not repeated. Writes table.md, table.csv, table.json "
+    "and report.html, with intervals by subject and paired tests against the reference cell.",
+    "causalseg.experiments.axes:AblationConfig",
+    skip=("seed", "ckpt_path"),
+)
 
 
 def main(argv: list[str]) -> int:
     """Run the grid, print the table, and write the report."""
-    from causalseg.cli.fit import parse_run
-    from causalseg.experiments.axes import AblationConfig
-
-    options = parse_run(
-        argv,
-        "causalseg ablate",
-        "Train and score every cell of a grid of options with every seed. If it is stopped, the "
-        "same command continues it; finished runs are not repeated. Writes table.md, table.csv, "
-        "table.json and report.html, with intervals by subject and paired tests against the "
-        "reference cell.",
-        AblationConfig,
-        skip=("seed", "ckpt_path"),
-    )
+    options = COMMAND.read(argv)
 
     from causalseg.experiments.ablation import run_ablation
     from causalseg.experiments.ablation_report import DICE_HEADER, dice_rows
+    from causalseg.experiments.axes import AblationConfig
 
     config = AblationConfig(**options)
     found = run_ablation(config, say=say)

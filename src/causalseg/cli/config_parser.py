@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-import causalseg
+from causalseg.cli.config_command import with_configs
 from causalseg.cli.dialect import OPTION, explained, respelled
 from causalseg.errors import InputError
-
-_PACKAGE = Path(causalseg.__file__).parent
 
 
 class ConfigParser(ArgumentParser):
@@ -43,26 +40,3 @@ class ConfigParser(ArgumentParser):
         del ex
         known = [name.replace("_", "-") for name in self._option_string_actions]
         self.exit(2, explained(self.prog, message, known))
-
-
-def find_config(name: str) -> str:
-    """A config's path: the file of that name, or else the one that the package brings.
-
-    The package's are named by their place in `causalseg/configs`, as `causalclipseg/qata.yaml`
-    (or `configs/causalclipseg/qata.yaml`, as in a copy of the repository of earlier versions).
-    """
-    for place in (Path(name), _PACKAGE / "configs" / name, _PACKAGE / name):
-        if "\0" not in name and place.is_file():
-            return str(place)
-    return name
-
-
-def with_configs(words: Sequence[str]) -> list[str]:
-    """Words of a command line with the package's configs by their paths."""
-    found = list(words)
-    for i, word in enumerate(found):
-        if word.startswith("--config="):
-            found[i] = "--config=" + find_config(word.partition("=")[2])
-        elif word == "--config" and i + 1 < len(found):
-            found[i + 1] = find_config(found[i + 1])
-    return found

@@ -1,25 +1,26 @@
 """`causalseg confound`: train against a planted confounder, and see what repairs it."""
 
+from causalseg.cli.config_command import ConfigCommand
+from causalseg.cli.config_source import names
 from causalseg.terminal import say, show_markdown
+
+COMMAND = ConfigCommand(
+    "confound",
+    "Plant a confounder of known place and strength into a data set, train every row with every "
+    "seed, and score each with the plant in agreement, removed and in conflict. If it is stopped, "
+    "the same command continues it. Writes table.md, table.json and report.html. "
+    f"Rows: {', '.join(names('causalseg.experiments.confound_config:ROWS'))}.",
+    "causalseg.experiments.confound_config:ConfoundConfig",
+    skip=("seed", "ckpt_path"),
+)
 
 
 def main(argv: list[str]) -> int:
     """Run the grid, print the tables, and write the report."""
-    from causalseg.cli.fit import parse_run
-    from causalseg.experiments.confound_config import ROWS, ConfoundConfig
-
-    options = parse_run(
-        argv,
-        "causalseg confound",
-        "Plant a confounder of known place and strength into a data set, train every row with "
-        "every seed, and score each with the plant in agreement, removed and in conflict. If it is "
-        "stopped, the same command continues it. Writes table.md, table.json and report.html. "
-        f"Rows: {', '.join(ROWS)}.",
-        ConfoundConfig,
-        skip=("seed", "ckpt_path"),
-    )
+    options = COMMAND.read(argv)
 
     from causalseg.experiments.confound import run_confound
+    from causalseg.experiments.confound_config import ConfoundConfig
     from causalseg.experiments.confound_report import confound_markdown
 
     config = ConfoundConfig(**options)

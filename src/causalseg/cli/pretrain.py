@@ -2,12 +2,23 @@
 
 from typing import Any
 
+from causalseg.cli.config_command import ConfigCommand
 from causalseg.terminal import say
+
+COMMAND = ConfigCommand(
+    "pretrain",
+    "Bring the towers of an encoder together on image-sentence pairs, so that models can start "
+    "from them. Equal captions are positives. Only training images are used, and no masks; "
+    "retrieval and left against right are measured on validation. If it is stopped, the same "
+    "command continues it.",
+    "causalseg.training.pretrain:PretrainConfig",
+    model=None,
+)
 
 
 def main(argv: list[str]) -> int:
     """Train, measure, and write the weights."""
-    options = _parse(argv)
+    options = COMMAND.read(argv)
 
     from causalseg.evaluation.files import read_result
     from causalseg.evaluation.statistics import Interval
@@ -35,21 +46,3 @@ def main(argv: list[str]) -> int:
         )
     say(f"weights: {file} (for --model.weights of models with encoder {config.encoder})")
     return 0
-
-
-def _parse(argv: list[str]) -> dict[str, Any]:
-    from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
-
-    from causalseg.cli.config_parser import ConfigParser
-    from causalseg.training.pretrain import PretrainConfig
-
-    parser = ConfigParser(
-        prog="causalseg pretrain",
-        description="Bring the towers of an encoder together on image-sentence pairs, so that "
-        "models can start from them. Equal captions are positives. Only training images are used, "
-        "and no masks; retrieval and left against right are measured on validation. If it is "
-        "stopped, the same command continues it.",
-    )
-    parser.add_argument("--config", action=ActionConfigFile, help="a YAML file with the options")
-    parser.add_class_arguments(PretrainConfig, None)
-    return parser.read(argv)

@@ -12,8 +12,6 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import ftfy
-
 from causalseg.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,8 +69,16 @@ def clean(text: str) -> str:
     """CLIP's cleaning: mend mis-decoded Unicode, unescape HTML twice, one space, lower case."""
     if not isinstance(text, str):
         raise InputError(f"a text must be a string, not {type(text).__name__}: {text!r}.")
-    unescaped = html.unescape(html.unescape(ftfy.fix_text(text)))
-    return " ".join(unescaped.split()).lower()
+    return " ".join(html.unescape(html.unescape(_mended(text))).split()).lower()
+
+
+def _mended(text: str) -> str:
+    if text.isascii() and text.isprintable() and "&" not in text:
+        return text  # ftfy would change nothing, and takes a while to import
+    import ftfy
+
+    mended: str = ftfy.fix_text(text)
+    return mended
 
 
 def _as_list(texts: str | Sequence[str]) -> Sequence[str]:

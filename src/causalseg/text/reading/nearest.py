@@ -2,8 +2,6 @@
 
 from functools import cache
 
-from rapidfuzz import fuzz, process
-
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.words import SIDES
 
@@ -24,6 +22,8 @@ def _sentences() -> list[str]:
 
 def nearest_readable(text: str) -> str:
     """The readable sentence that is most like a text; a plain example where none is."""
+    from rapidfuzz import fuzz, process
+
     best = process.extractOne(text.lower(), _sentences(), scorer=fuzz.token_set_ratio,
                               processor=str.lower, score_cutoff=_LIKE)  # fmt: skip
     return _EXAMPLE if best is None else str(best[0])

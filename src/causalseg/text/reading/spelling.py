@@ -2,9 +2,6 @@
 
 from functools import cache
 
-from rapidfuzz import process
-from rapidfuzz.distance import OSA
-
 from causalseg.text.reading.lexicon import english_words, listed, terms
 from causalseg.text.reading.terms import Kind
 
@@ -75,6 +72,10 @@ def mended(word: str) -> str | None:
         whole = next((target for target in _targets() if target.startswith(word)), None)
         if whole:
             return whole
+    # Imported for a slip alone: most texts have none.
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
     allowed = 2 if len(word) >= _TWO_SLIPS else 1
     found = process.extractOne(
         word, _targets(), scorer=OSA.distance, score_cutoff=allowed, processor=None
