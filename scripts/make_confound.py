@@ -10,6 +10,7 @@ from which the table is computed.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def collect(name: str, runs: Path) -> None:
     order = {row: i for i, row in enumerate(_rows())}
     folders.sort(key=lambda f: (order[read_result(f / RESULT)["row"]], str(f)))
     table = tabulate_confound(folders, plant=settings["plant"], predicts=settings["predicts"])
-    write_json(DATA / f"{name}.json", table.to_dict(), indent=1)
+    write_json(DATA / f"{name}.json", asdict(table), indent=1)
     rows = []
     for folder in folders:
         run = read_result(folder / RESULT)

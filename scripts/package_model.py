@@ -37,7 +37,7 @@ def main() -> None:
     saved = load_checkpoint(args.checkpoint)
     run = dict(saved.provenance)
     if args.first:  # a later stage starts from a checkpoint; the towers' weights are older
-        first = read_header(args.first)["provenance"]
+        first = read_header(args.first).provenance
         run["initial_weights"] = first["initial_weights"]
         run["continued_from"] = {"sha256": sha256_of(args.first), "config": first["config"]}
     if args.revision:

@@ -16,6 +16,7 @@ pytest.importorskip("uvicorn")
 
 from causalseg.apps import jobs
 from causalseg.apps.jobs import Store
+from causalseg.apps.worker import Interruptible
 from causalseg.cli.main import main
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.trust import Trust
@@ -185,7 +186,7 @@ def test_a_job_is_told_what_a_request_is_told(segmenter):
     trust = Trust(place=object())
     model, preprocessing = segmenter.model, segmenter.preprocessing
     trusted = Segmenter(model, preprocessing, 0.5, provenance={"a": 1}, trust=trust)
-    own = jobs.Interruptible.like(trusted)
+    own = Interruptible.like(trusted)
     for name in ("model", "preprocessing", "threshold", "device", "provenance", "trust"):
         assert getattr(own, name) == getattr(trusted, name), name
 

@@ -123,7 +123,7 @@ def test_fit_refuses_leaks_unless_told(phantom_copy: Path) -> None:
         LViTDataModule(config).setup("fit")
     data = LViTDataModule(replace(config, leaks="leave_out"))
     data.setup("fit")
-    assert "copy in two splits" in data.provenance()["train"]["left_out"][0]
+    assert "copy in two splits" in data.provenance()["train"].left_out[0]
 
 
 def test_a_pattern_tells_subjects_that_the_default_does_not(phantom_copy: Path) -> None:

@@ -127,10 +127,10 @@ def test_provenance_says_what_was_read_and_left_out(phantom_copy: Path) -> None:
     module = LViTDataModule(config(phantom_copy, allow_problems=True, train_limit=7))
     module.setup("fit")
     record = module.provenance()
-    assert record["train"]["records"] == 7
-    assert record["val"]["left_out"] == []
-    assert any(mask.name in line for line in record["train"]["left_out"])
-    assert record["train"]["fingerprint"] == module.manifests["train"].fingerprint()
+    assert record["train"].records == 7
+    assert record["val"].left_out == []
+    assert any(mask.name in line for line in record["train"].left_out)
+    assert record["train"].fingerprint == module.manifests["train"].fingerprint()
 
 
 @pytest.mark.parametrize("bad", [{"batch_size": 0}, {"workers": -1}, {"train_limit": 0}])

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -186,7 +187,7 @@ def test_the_table_is_what_a_hand_would_compute(tmp_path: Path) -> None:
     assert a.dice_with_other_text == 0.3
     assert not b.comparison.holds  # four subjects are too few
     assert "With 4 subjects" in ablation_markdown(table)
-    assert AblationTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    assert AblationTable.from_dict(json.loads(json.dumps(asdict(table)))) == table
     assert f"{np.mean(base):.3f} [" in ablation_markdown(table)
     with pytest.raises(InputError, match="nothing to tabulate"):
         tabulate_ablation([CellRuns("c", {}, {})], "c")

@@ -1,6 +1,7 @@
 """The leaderboard's rules, its table against hand computation, and a small one for real."""
 
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from causalseg.experiments.leaderboard_tabulate import entry_runs, tabulate_lead
 from causalseg.experiments.leaderboard_words import claimed_rows, lead, leaderboard_markdown
 from causalseg.files import write_csv, write_json
 from causalseg.models.registry import MODELS
+from causalseg.training.environment import environment
 
 BUDGET = Budget(32, 4, 1, None, None, True, 1e-3, "compact")
 
@@ -131,17 +133,17 @@ def test_the_table_is_what_a_hand_would_compute(scored: Manifest, tmp_path: Path
     assert unet.probes["absent finding"].estimate == pytest.approx(np.mean(np.arange(n) % 2))
     assert (unet.dice_at_model_size, unet.dice_with_other_text) == (0.7, 0.3)
     assert "1 are better than unet on these runs, 0 worse" in lead(table)
-    assert LeaderboardTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    assert LeaderboardTable.from_dict(json.loads(json.dumps(asdict(table)))) == table
     with pytest.raises(InputError, match="nothing to tabulate"):
-        tabulate_leaderboard([rows[-1]], [], scored, BUDGET, machine={})
+        tabulate_leaderboard([rows[-1]], [], scored, BUDGET, machine=environment())
 
 
 def test_what_papers_claim_stands_apart(scored: Manifest, tmp_path: Path) -> None:
     folder = score_folder(tmp_path / "a", scored, np.full(len(scored), 0.5))
     row = RowRuns("unet", {0: folder}, reads_text=False)
-    table = tabulate_leaderboard([row], [], scored, BUDGET, machine={}, resamples=50)
+    table = tabulate_leaderboard([row], [], scored, BUDGET, machine=environment(), resamples=50)
     assert claimed_rows(table) == []  # nobody claims anything of phantoms
-    table.data["root"] = "QaTa-COV19"
+    table = replace(table, data=replace(table.data, root="QaTa-COV19"))
     claimed = {name: dice for name, dice, *_ in claimed_rows(table)}
     assert claimed["TGANet"] == "79.87"
     assert claimed["CausalCLIPSeg"] == "85.21"

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from causalseg.errors import InputError
+from causalseg.experiments.lodo_scores import CellScores, FrameScore
 from causalseg.experiments.lodo_table import (
-    CellScores,
     lodo_markdown,
     stratified,
     stratified_p,
@@ -19,9 +19,7 @@ def cell(fold, row, seed, dice, empty=None, subjects=None):
         row,
         seed,
         [
-            # as read from a CSV: text
-            {"name": f"{i}.png", "subject": s, "empty": str(e), "dice": str(d), "iou": "0.5",
-             "accuracy": "0.9"}
+            FrameScore(f"{i}.png", s, "a", bool(e), d, 0.5, 0.9, 0, 0, 0, 0)
             for i, (d, e, s) in enumerate(zip(dice, empty, subjects, strict=True))
         ],
     )  # fmt: skip

@@ -62,10 +62,10 @@ def test_many_prompts_encode_the_image_once(segmenter, tmp_path):
         item = Item(
             1, str(picture(tmp_path / "a.png")), tuple(Prompt(f"p{i}") for i in range(9)), "a"
         )
-        record = predict_one(segmenter, item, tmp_path, PredictOptions())
+        outcome = predict_one(segmenter, item, tmp_path, PredictOptions())
     finally:
         hook.remove()
-    assert record["status"] == "done"
+    assert outcome.status == "done"
     assert len(calls) == 1
     assert len(result(tmp_path / "a")["masks"]) == 9
 
@@ -259,8 +259,8 @@ def test_items_and_options_travel_to_workers(segmenter, tmp_path):
     """predict_one is a plain function of picklable arguments, as worker processes need."""
     item = Item(1, str(picture(tmp_path / "a.png")), (Prompt("x"),), "a")
     work = pickle.loads(pickle.dumps((predict_one, item, tmp_path, PredictOptions(resume=True))))
-    assert work[0](segmenter, *work[1:])["status"] == "done"
-    assert work[0](segmenter, *work[1:])["status"] == "kept"
+    assert work[0](segmenter, *work[1:]).status == "done"
+    assert work[0](segmenter, *work[1:]).status == "kept"
 
 
 def test_base_install_without_dicom_and_nifti(tmp_path, make_dicom):

@@ -56,7 +56,7 @@ def picture(tmp_path: Path) -> Path:
 
 
 def test_the_packaged_model_is_known_by_its_data() -> None:
-    provenance = read_header(default_checkpoint())["provenance"]
+    provenance = read_header(default_checkpoint()).provenance
     assert caption_kind(provenance) == CaptionKind("viewer", "sgseg")
     assert caption_kind({**provenance, "captions": {"reading": None}}) is None
     assert caption_kind({}) is None

@@ -75,8 +75,8 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_header_says_what_is_inside(tmp_path: Path) -> None:
     save(tmp_path / "m.safetensors")
     header = read_header(tmp_path / "m.safetensors")
-    assert header["config"]["encoder"] == "tiny"
-    assert header["config"]["head_channels"] == [16, 16, 8]
+    assert header.config["encoder"] == "tiny"
+    assert header.config["head_channels"] == [16, 16, 8]
 
 
 def rewrite(path: Path, tensors: dict[str, torch.Tensor] | None = None, **changes: object) -> Path:

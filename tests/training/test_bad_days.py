@@ -106,10 +106,10 @@ def test_a_file_in_the_folders_place_is_named(phantoms: Path, tmp_path: Path) ->
 
 
 def test_no_git_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from causalseg.training.fit import environment
+    from causalseg.training.environment import environment
 
     monkeypatch.setenv("PATH", "")
-    assert environment()["git_revision"] is None
+    assert environment().git_revision is None
 
 
 def test_a_run_that_has_its_epochs_is_not_shortened(tmp_path: Path) -> None:

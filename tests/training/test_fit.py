@@ -76,8 +76,8 @@ def test_a_run_leaves_what_it_promises(phantoms: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run/samples/epoch_0000.png").exists()
     assert any((tmp_path / "run/tensorboard").iterdir())
     header = read_header(best)
-    assert header["threshold"] == pytest.approx(float(row["val_threshold"]))
-    assert header["provenance"]["selected"]["val_dice"] == pytest.approx(
+    assert header.threshold == pytest.approx(float(row["val_threshold"]))
+    assert header.provenance["selected"]["val_dice"] == pytest.approx(
         float(row["val_dice"]), abs=1e-5
     )
     assert Segmenter.load(best).preprocessing.size == 32

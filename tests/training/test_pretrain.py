@@ -120,10 +120,10 @@ def test_a_model_that_gives_every_caption_the_same_score_retrieves_nothing() -> 
     assert ranks(np.zeros((4, 3)), own).tolist() == [3, 3, 3, 3]
     right = np.eye(3)[own]
     found = retrieval(right, own, [None] * 4, resamples=50)
-    assert found["recall_at_1"]["estimate"] == 1
-    assert found["captions_whose_nearest_image_has_them"] == 1
-    assert found["commonest_caption"] == 0.5
-    assert side_swap(np.ones(4), np.ones(4), [None] * 4, resamples=50)["estimate"] == 0
+    assert found.recall_at_1.estimate == 1
+    assert found.captions_whose_nearest_image_has_them == 1
+    assert found.commonest_caption == 0.5
+    assert side_swap(np.ones(4), np.ones(4), [None] * 4, resamples=50).share.estimate == 0
 
 
 def command(root: Path, out: Path, *more: str) -> list[str]:

@@ -3,40 +3,21 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, File, Form, HTTPException, Path, Request, Response, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from causalseg.apps import jobs
-from causalseg.apps.schema import PROBLEMS
+from causalseg.apps.schema import PROBLEMS, Responses
 from causalseg.apps.worker import Worker
 from causalseg.inference.requests import MAX_TEXT, clean_prompt
 from causalseg.text.reading import Sides
 
 MOST_TEXTS = 16
 _Id = Annotated[str, Path(pattern="^[0-9a-f]{32}$", description="As the submission was answered")]
-_MISSING: dict[int | str, dict[str, Any]] = {404: PROBLEMS[404], 422: PROBLEMS[422]}
-
-
-class Read(BaseModel):
-    """What a text was read as."""
-
-    text: str
-    read_as: str
-    meant: str
-
-
-class Worked(BaseModel):
-    """One image, or the slices of one DICOM series."""
-
-    images: list[str] = Field(description="Names, as they were sent")
-    folder: str = Field(description="Of its results in the archive; empty where it failed early")
-    status: Literal["done", "failed"]
-    reason: str = Field(description="Of a failure")
-    warnings: list[str]
-    sentences: list[Read]
+_MISSING: Responses = {404: PROBLEMS[404], 422: PROBLEMS[422]}
 
 
 class JobState(BaseModel):
@@ -48,7 +29,7 @@ class JobState(BaseModel):
     images: int = Field(description="That were sent")
     finished: int = Field(description="Of them, done or failed; behind by a second or so")
     failed: int = Field(description="Of them")
-    results: list[Worked]
+    results: list[jobs.Worked]
 
 
 def _state(worker: Worker, job: jobs.Job) -> JobState:
@@ -63,9 +44,9 @@ def _state(worker: Worker, job: jobs.Job) -> JobState:
         state=state,
         created=datetime.fromtimestamp(request.created, UTC).isoformat(timespec="seconds"),
         images=len(request.names),
-        finished=sum(len(one["images"]) for one in results),
-        failed=sum(len(one["images"]) for one in results if one["status"] == "failed"),
-        results=[Worked(**one) for one in results],
+        finished=sum(len(one.images) for one in results),
+        failed=sum(len(one.images) for one in results if one.status == "failed"),
+        results=results,
     )
 
 

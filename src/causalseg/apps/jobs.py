@@ -16,11 +16,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Literal
+
+from pydantic import BaseModel, Field
 
 from causalseg.apps.limits import NAME, Limits, check_file
 from causalseg.errors import InputError
-from causalseg.files import replacing, replacing_folder, write_json
+from causalseg.files import replacing, replacing_folder, write_bytes, write_json
+from causalseg.inference.outcome import ReadText
 from causalseg.inference.predict import RESULT, predict_one
 from causalseg.inference.requests import Item, plan_images
 from causalseg.inference.segmenter import Segmenter
@@ -52,6 +55,19 @@ class Request:
     strict: bool = False
 
 
+class Worked(BaseModel):
+    """One image, or the slices of one DICOM series."""
+
+    images: list[str] = Field(description="Names, as they were sent")
+    folder: str = Field(
+        "", description="Of its results in the archive; empty where it failed early"
+    )
+    status: Literal["done", "failed"]
+    reason: str = Field("", description="Of a failure")
+    warnings: list[str] = []
+    sentences: list[ReadText] = []
+
+
 @dataclass(frozen=True)
 class Job:
     """A folder with a job in it."""
@@ -75,10 +91,10 @@ class Job:
         """Whether its results are whole."""
         return (self.folder / ZIP).is_file()
 
-    def report(self) -> list[dict[str, Any]]:
-        """A record for each image or study that was processed."""
+    def report(self) -> list[Worked]:
+        """What became of each image or study that was processed."""
         path = self.folder / REPORT
-        return read_json(path)["results"] if path.is_file() else []
+        return [Worked(**one) for one in read_json(path)["results"]] if path.is_file() else []
 
 
 class Store:
@@ -166,37 +182,44 @@ def work(job: Job, segmenter: Segmenter, limits: Limits, model: str) -> None:
     request, results = job.request, job.folder / "results"
     results.mkdir(exist_ok=True)
     options = PredictOptions(model=model, sides=request.sides, strict=request.strict, resume=True)
-    records, usable = _check(job, request, limits)
+    reports, usable = _check(job, request, limits)
     told = 0.0
     for item in _items(list(usable), request.texts):
         files = [Path(path) for path in item.files or (item.image,)]
+        images = _names(request, files)
         pixels = sum(usable[path] for path in files) * len(request.texts)
         if pixels > MOST_VOXELS * limits.max_pixels:
             reason = f"{pixels} pixels, counted for each text, are too many: send fewer together."
-            record: dict[str, Any] = {"status": "failed", "reason": reason}
+            reports.append(Worked(images=images, status="failed", reason=reason))
         else:
-            record = predict_one(segmenter, item, results, options)
-            record["reason"] = _without(job.folder, record["reason"])
-        records.append(_told(request, files, record))
+            outcome = predict_one(segmenter, item, results, options)
+            reports.append(
+                Worked(
+                    images=images,
+                    folder=outcome.name,
+                    status="failed" if outcome.status == "failed" else "done",
+                    reason=_without(job.folder, outcome.reason),
+                    warnings=list(outcome.warnings),
+                    sentences=list(outcome.sentences),
+                )
+            )
         if time.monotonic() - told > 1:
             told = time.monotonic()
-            write_json(job.folder / REPORT, {"results": records})
-    finish(job, records)
+            write_bytes(job.folder / REPORT, _as_json(reports))
+    finish(job, reports)
 
 
-def _check(
-    job: Job, request: Request, limits: Limits
-) -> tuple[list[dict[str, Any]], dict[Path, int]]:
-    """Records of what cannot be used, and the pixels of what can."""
-    records, usable = [], {}
+def _check(job: Job, request: Request, limits: Limits) -> tuple[list[Worked], dict[Path, int]]:
+    """What cannot be used, and the pixels of what can."""
+    refused, usable = [], {}
     for number in range(1, len(request.names) + 1):
         path = job.folder / "images" / f"{number:04d}"
         try:
             usable[path] = check_file(path, limits)
         except InputError as error:
-            record = {"status": "failed", "reason": str(error)}
-            records.append(_told(request, [path], record))
-    return records, usable
+            names = _names(request, [path])
+            refused.append(Worked(images=names, status="failed", reason=str(error)))
+    return refused, usable
 
 
 def _items(files: Sequence[Path], texts: Sequence[str]) -> list[Item]:
@@ -207,15 +230,8 @@ def _items(files: Sequence[Path], texts: Sequence[str]) -> list[Item]:
     return [replace(item, name=Path(item.image).name) for item in plan.items]
 
 
-def _told(request: Request, files: Sequence[Path], record: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "images": [request.names[int(path.name) - 1] for path in files],
-        "folder": record.get("name", ""),
-        "status": "failed" if record["status"] == "failed" else "done",
-        "reason": record["reason"],
-        "warnings": record.get("warnings", []),
-        "sentences": record.get("sentences", []),
-    }
+def _names(request: Request, files: Sequence[Path]) -> list[str]:
+    return [request.names[int(path.name) - 1] for path in files]
 
 
 def _without(folder: Path, sentence: str) -> str:
@@ -226,60 +242,29 @@ def _without(folder: Path, sentence: str) -> str:
 
 def give_up(job: Job, reason: str) -> None:
     """End a job that cannot be worked on."""
-    failed = {"status": "failed", "reason": reason}
-    request = job.request
-    paths = [Path(f"{number:04d}") for number in range(1, len(request.names) + 1)]
-    finish(job, [_told(request, paths, failed)])
+    finish(job, [Worked(images=list(job.request.names), status="failed", reason=reason)])
 
 
-def finish(job: Job, records: Sequence[dict[str, Any]]) -> None:
+def finish(job: Job, reports: Sequence[Worked]) -> None:
     """Write the report, and all results as one archive, whole or not at all."""
-    write_json(job.folder / REPORT, {"results": records})
+    content = _as_json(reports)
+    write_bytes(job.folder / REPORT, content)
     with replacing(job.folder / ZIP) as part, zipfile.ZipFile(part, "w") as archive:
-        archive.writestr(REPORT, json.dumps({"results": records}, indent=2))
-        for record in records:
-            if record["status"] == "failed":
+        archive.writestr(REPORT, content)
+        for report in reports:
+            if report.status == "failed":
                 continue
-            folder = job.folder / "results" / record["folder"]
+            folder = job.folder / "results" / report.folder
             for path in sorted(folder.iterdir()):
-                name = f"{record['folder']}/{path.name}"
+                name = f"{report.folder}/{path.name}"
                 if path.name == RESULT:
                     # It names the source by its path on this machine.
-                    found = {**read_json(path), "image": record["images"][0]}
+                    found = {**read_json(path), "image": report.images[0]}
                     found.pop("files", None)
                     archive.writestr(name, json.dumps(found, indent=2))
                 else:
                     archive.write(path, name)
 
 
-class Stopped(BaseException):
-    """The current work is no longer wanted; not an Exception, so that nothing catches it as one."""
-
-
-class Interruptible(Segmenter):
-    """A segmenter of the same weights for another thread, which can be stopped between frames."""
-
-    stopped: bool = False
-
-    @classmethod
-    def like(cls, other: Segmenter) -> Self:
-        """The same model with its own cache."""
-        return cls(
-            other.model,
-            other.preprocessing,
-            other.threshold,
-            device=str(other.device),
-            provenance=other.provenance,
-            trust=other.trust,
-        )
-
-    def prompts(self, *arguments: Any, **options: Any) -> Any:
-        """As `Segmenter.prompts`.
-
-        Raises:
-            Stopped: it was stopped.
-
-        """
-        if self.stopped:
-            raise Stopped
-        return super().prompts(*arguments, **options)
+def _as_json(reports: Sequence[Worked]) -> bytes:
+    return json.dumps({"results": [one.model_dump() for one in reports]}, indent=2).encode()

@@ -207,10 +207,10 @@ def _work(
         return True
     item = Item(1, str(path), (Prompt(prompt),), name)
     # A whole result from before a kill is kept, and the same SEG sent again.
-    record = predict_one(segmenter, item, queue.results, options)
-    if record["status"] == "failed":
-        queue.fail(path, record["reason"])
-        say(f"{name}: failed: {record['reason']}")
+    outcome = predict_one(segmenter, item, queue.results, options)
+    if outcome.status == "failed":
+        queue.fail(path, outcome.reason)
+        say(f"{name}: failed: {outcome.reason}")
         return True
     if not send(queue.results / name / "segmentation.dcm", destination, title):
         return False

@@ -95,6 +95,9 @@ EXAMPLE = {
     "warnings": [],
 }
 
+Responses = dict[int | str, dict[str, Any]]
+"""Status -> what OpenAPI says of it, as FastAPI takes it."""
+
 
 def _problem(description: str, detail: str, *, retry: bool = False) -> dict[str, Any]:
     found: dict[str, Any] = {
@@ -109,7 +112,7 @@ def _problem(description: str, detail: str, *, retry: bool = False) -> dict[str,
     return found
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: Responses = {
     400: _problem("The body is no form data", "There was an error parsing the body"),
     404: _problem("There is no such job", "there is no such job: it may have been removed."),
     408: _problem("The body came too slowly", "the request's body did not arrive in time."),
@@ -127,7 +130,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         "Not in time, or shutting down", "the answer was not ready in time: try again.", retry=True
     ),
 }
-SEGMENT: dict[int | str, dict[str, Any]] = {
+SEGMENT: Responses = {
     200: {
         "description": "The mask",
         "content": {

@@ -3,8 +3,9 @@
 import os
 import threading
 from contextlib import suppress
+from typing import Any, Self
 
-from causalseg.apps.jobs import Interruptible, Job, Stopped, Store, give_up, work
+from causalseg.apps.jobs import Job, Store, give_up, work
 from causalseg.apps.limits import Limits
 from causalseg.errors import InputError
 from causalseg.inference.segmenter import Segmenter
@@ -12,6 +13,39 @@ from causalseg.inference.segmenter import Segmenter
 _PAUSE_S = 30.0
 """Time before retrying a job whose results could not be written, and between sweeps."""
 _NICENESS = 10
+
+
+class Stopped(BaseException):
+    """The current work is no longer wanted; not an Exception, so that nothing catches it as one."""
+
+
+class Interruptible(Segmenter):
+    """A segmenter of the same weights for another thread, which can be stopped between frames."""
+
+    stopped: bool = False
+
+    @classmethod
+    def like(cls, other: Segmenter) -> Self:
+        """The same model with its own cache."""
+        return cls(
+            other.model,
+            other.preprocessing,
+            other.threshold,
+            device=str(other.device),
+            provenance=other.provenance,
+            trust=other.trust,
+        )
+
+    def prompts(self, *arguments: Any, **options: Any) -> Any:
+        """As `Segmenter.prompts`.
+
+        Raises:
+            Stopped: it was stopped.
+
+        """
+        if self.stopped:
+            raise Stopped
+        return super().prompts(*arguments, **options)
 
 
 class Worker:

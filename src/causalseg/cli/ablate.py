@@ -15,13 +15,11 @@ COMMAND = ConfigCommand(
 
 def main(argv: list[str]) -> int:
     """Run the grid, print the table, and write the report."""
-    options = COMMAND.read(argv)
+    config = COMMAND.read(argv)
 
     from causalseg.experiments.ablation import run_ablation
     from causalseg.experiments.ablation_report import DICE_HEADER, dice_rows
-    from causalseg.experiments.axes import AblationConfig
 
-    config = AblationConfig(**options)
     found = run_ablation(config, say=say)
     shown = [DICE_HEADER.index(name) for name in ("cell", "seeds", "Dice [95 %]", "p (Holm)")]
     shown.insert(-1, DICE_HEADER.index("difference to the reference [95 %]"))

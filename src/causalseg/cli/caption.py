@@ -81,17 +81,17 @@ def _add_derive(commands: Any) -> None:
 
 def _parse(arguments: argparse.Namespace) -> int:
     from causalseg.data.lvit import read_captions
-    from causalseg.files import write_json
+    from causalseg.files import Row, write_json
     from causalseg.text.captions import parse
     from causalseg.text.words import CaptionError
 
     rows = read_captions(arguments.table)
     if not rows:
         raise InputError(f"{arguments.table} holds no rows: nothing to parse.")
-    entries: list[dict[str, Any]] = []
+    entries: list[Row] = []
     counts: Counter[str] = Counter()
     for number, name, text in rows:
-        entry: dict[str, Any] = {"row": number, "image": name, "caption": text}
+        entry: Row = {"row": number, "image": name, "caption": text}
         try:
             finding = parse(text)
         except CaptionError as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
+from causalseg.files import Row, write_json
 from causalseg.terminal import say, say_json
 
 _TABLES = (".csv", ".tsv", ".xlsx")
@@ -43,7 +44,7 @@ def _read(arguments: argparse.Namespace) -> int:
     for entry in entries:
         say_json(entry, indent=None if is_table else 2)
     if arguments.json is not None:
-        _write(arguments.json, entries)
+        write_json(arguments.json, entries)
     counts = Counter(entry["status"] for entry in entries)
     if is_table:
         summary = ", ".join(f"{count} {status}" for status, count in counts.most_common())
@@ -51,7 +52,8 @@ def _read(arguments: argparse.Namespace) -> int:
     return 1 if counts["unread"] else 0
 
 
-def _rows(path: Path) -> list[tuple[dict[str, Any], str]]:
+def _rows(path: Path) -> list[tuple[Row, str]]:
+    """What identifies each sentence of a table, and the sentence."""
     from causalseg.inputs.tables import read_table
 
     rows = read_table(path)
@@ -69,9 +71,3 @@ def _rows(path: Path) -> list[tuple[dict[str, Any], str]]:
         key = {name: row.fields[name] for name in names if name.lower() in ("id", "image")}
         found.append(({"row": row.number, **key}, row.fields[column]))
     return found
-
-
-def _write(path: Path, entries: list[dict[str, Any]]) -> None:
-    from causalseg.files import write_json
-
-    write_json(path, entries)

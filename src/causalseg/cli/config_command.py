@@ -36,8 +36,8 @@ class ConfigCommand:
     skip: tuple[str, ...] = ()
     """Fields that are no options."""
 
-    def read(self, argv: Sequence[str]) -> dict[str, Any]:
-        """The fields by their names, `model` as a plain dictionary.
+    def read(self, argv: Sequence[str]) -> Any:
+        """The config as the command line and its YAML fill it; its `model` as a plain dictionary.
 
         Raises:
             InputError: an option has no value, or the YAML cannot be read.
@@ -47,7 +47,7 @@ class ConfigCommand:
         if {"-h", "--help"} & {*argv}:
             say(self.help(argv))
             raise SystemExit(0)
-        return self.parser(argv).read(argv)
+        return _class(self.config)(**self.parser(argv).read(argv))
 
     def help(self, argv: Sequence[str] = ()) -> str:
         """The text of `--help`, with the options of the model that is named beside it."""

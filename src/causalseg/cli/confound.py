@@ -17,13 +17,11 @@ COMMAND = ConfigCommand(
 
 def main(argv: list[str]) -> int:
     """Run the grid, print the tables, and write the report."""
-    options = COMMAND.read(argv)
+    config = COMMAND.read(argv)
 
     from causalseg.experiments.confound import run_confound
-    from causalseg.experiments.confound_config import ConfoundConfig
     from causalseg.experiments.confound_report import confound_markdown
 
-    config = ConfoundConfig(**options)
     table = run_confound(config, say=say)
     show_markdown(confound_markdown(table))
     say(f"Report: {config.out}/report.html")

@@ -13,11 +13,10 @@ COMMAND = ConfigCommand(
 
 def main(argv: list[str]) -> int:
     """Run the command; see `causalseg fit --help`."""
-    options = COMMAND.read(argv)
+    config = COMMAND.read(argv)
 
-    from causalseg.training.config import RunConfig
     from causalseg.training.fit import fit
 
-    best = fit(RunConfig(**options))
+    best = fit(config)
     say(f"best checkpoint: {best}")
     return 0

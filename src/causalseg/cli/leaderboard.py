@@ -19,13 +19,11 @@ COMMAND = ConfigCommand(
 
 def main(argv: list[str]) -> int:
     """Train and score what is unfinished, print the table, and write the page."""
-    options = COMMAND.read(argv)
+    config = COMMAND.read(argv)
 
     from causalseg.experiments.leaderboard import run_leaderboard
-    from causalseg.experiments.leaderboard_config import LeaderboardConfig
     from causalseg.experiments.leaderboard_words import ACCURACY, accuracy_rows, lead
 
-    config = LeaderboardConfig(**options)
     found = run_leaderboard(config, say=say)
     show_table(ACCURACY, accuracy_rows(found))
     say(lead(found))

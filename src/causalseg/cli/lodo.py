@@ -21,13 +21,11 @@ def main(argv: list[str]) -> int:
         from causalseg.cli.lodo_mechanism import main as mechanism
 
         return mechanism(argv[1:])
-    options = COMMAND.read(argv)
+    config = COMMAND.read(argv)
 
     from causalseg.experiments.lodo import run_lodo
-    from causalseg.experiments.lodo_config import LodoConfig
     from causalseg.experiments.lodo_table import lodo_markdown
 
-    config = LodoConfig(**options)
     table = run_lodo(config, say=say)
     show_markdown(lodo_markdown(table))
     say(f"tables: {config.out}/table.md, {config.out}/results.json")

@@ -1,5 +1,7 @@
 """`causalseg models`: the packaged checkpoint, and the models and encoders to train with."""
 
+from dataclasses import asdict
+
 from causalseg.cli.dialect import Parser
 from causalseg.terminal import say, say_json
 
@@ -23,22 +25,22 @@ def main(argv: list[str]) -> int:
     from causalseg.models.registry import MODELS, model_class
 
     path = default_checkpoint()
-    header = read_header(path) | {"sha256": sha256_of(path), "bytes": path.stat().st_size}
+    header, digest, length = read_header(path), sha256_of(path), path.stat().st_size
     if args.json:
-        say_json(header, indent=2)
+        say_json(asdict(header) | {"sha256": digest, "bytes": length}, indent=2)
         return 0
-    card = header["provenance"].get("card", {})
-    size = header["preprocessing"]["size"]
-    say(f"{DEFAULT}: {header['architecture']}, encoder {header['config']['encoder']}")
-    say(f"  {header['bytes'] / 1e6:.1f} MB, {size} x {size} px, threshold {header['threshold']}")
-    kind = caption_kind(header["provenance"])
+    card = header.provenance.get("card", {})
+    size = header.preprocessing["size"]
+    say(f"{DEFAULT}: {header.architecture}, encoder {header.config['encoder']}")
+    say(f"  {length / 1e6:.1f} MB, {size} x {size} px, threshold {header.threshold}")
+    kind = caption_kind(header.provenance)
     reads = (
         "taken as written" if kind is None else f"read, for captions of the {kind.sides}'s sides"
     )
     say(f"  sentences: {reads}")
     for name, text in card.items():
         say(f"  {name}: {text}")
-    say(f"  sha256: {header['sha256']}")
+    say(f"  sha256: {digest}")
     say("\nModels for training your own (--architecture NAME):")
     for name in MODELS:
         say(f"  {name}: {(model_class(name).__doc__ or '').partition(chr(10))[0]}")

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalseg.cli import dialect, predict_dicomweb, predict_ray, sentence_options
 from causalseg.cli.predict_index import writing_index
@@ -17,6 +17,7 @@ from causalseg.scratch import private_folder
 from causalseg.terminal import say
 
 if TYPE_CHECKING:
+    from causalseg.inference.outcome import Outcome
     from causalseg.inference.requests import Plan
     from causalseg.inference.segmenter import Segmenter
     from causalseg.inference.tracks import PredictOptions
@@ -119,14 +120,14 @@ def main(argv: list[str]) -> int:
         return _run(arguments, _plan(arguments))[0]
     # What was fetched holds patient data: it is private, and gone afterwards.
     with private_folder() as folder:
-        code, records = _run(arguments, predict_dicomweb.plan(arguments, folder))
+        code, outcomes = _run(arguments, predict_dicomweb.plan(arguments, folder))
     if arguments.store:
-        return max(code, predict_dicomweb.store_results(arguments, records))
+        return max(code, predict_dicomweb.store_results(arguments, outcomes))
     return code
 
 
-def _run(arguments: argparse.Namespace, plan: "Plan") -> tuple[int, list[dict[str, Any]]]:
-    """Segment a plan's items; the exit code and the records."""
+def _run(arguments: argparse.Namespace, plan: "Plan") -> "tuple[int, list[Outcome]]":
+    """Segment a plan's items; the exit code and how each item went."""
     options, checkpoint = _options(arguments)
     out: Path = arguments.out
     _prepare(out, plan, keep=arguments.resume or arguments.overwrite)
@@ -134,8 +135,8 @@ def _run(arguments: argparse.Namespace, plan: "Plan") -> tuple[int, list[dict[st
     from causalseg.inference.segmenter import Segmenter
 
     segmenter = Segmenter.load(checkpoint, device=arguments.device)
-    records = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
-    return _report(plan, records, out), records
+    outcomes = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
+    return _report(plan, outcomes, out), outcomes
 
 
 def _plan(arguments: argparse.Namespace) -> "Plan":
@@ -213,30 +214,30 @@ def _prepare(out: Path, plan: "Plan", *, keep: bool) -> None:
 
 def _local(
     segmenter: "Segmenter", plan: "Plan", out: Path, options: "PredictOptions"
-) -> Iterator[dict[str, Any]]:
+) -> "Iterator[Outcome]":
     from causalseg.inference.predict import predict_one
 
     with writing_index(out / "index.csv", plan) as add:
         for item in plan.items:
-            record = predict_one(segmenter, item, out, options)
-            add(item, record)
-            yield record
+            outcome = predict_one(segmenter, item, out, options)
+            add(item, outcome)
+            yield outcome
 
 
-def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
+def _report(plan: "Plan", outcomes: "Sequence[Outcome]", out: Path) -> int:
     """Report failures and warnings; return the exit code."""
     failed = [(failure.row, f"row {failure.row}", failure.reason) for failure in plan.failures]
     failed += [
-        (record["row"], item.label, record["reason"])
-        for item, record in zip(plan.items, records, strict=True)
-        if record["status"] == "failed"
+        (outcome.row, item.label, outcome.reason)
+        for item, outcome in zip(plan.items, outcomes, strict=True)
+        if outcome.status == "failed"
     ]
     failed.sort()
-    counts = Counter(record["status"] for record in records)
-    warned = Counter(note for record in records for note in dict.fromkeys(record["warnings"]))
-    _tell_sentences(records)
+    counts = Counter(outcome.status for outcome in outcomes)
+    warned = Counter(note for outcome in outcomes for note in outcome.warnings)
+    _tell_sentences(outcomes)
     for note, times in warned.most_common(_SHOWN):
-        say(f"causalseg predict: warning ({times} of {len(records)}): {note}", aside=True)
+        say(f"causalseg predict: warning ({times} of {len(outcomes)}): {note}", aside=True)
     if len(warned) > _SHOWN:
         say(
             f"causalseg predict: {len(warned) - _SHOWN} more warnings: {out / 'index.csv'}",
@@ -249,9 +250,9 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
     if len(failed) > _SHOWN:
         say(f"causalseg predict: {len(failed) - _SHOWN} more: {out / 'index.csv'}", aside=True)
     kept = f", {counts['kept']} kept from before" if counts["kept"] else ""
-    aside = [record for record in records if record["status"] == "set aside"]
-    for record in aside[:_SHOWN]:
-        say(f"causalseg predict: set aside: {record['name']}: {record['reason']}")
+    aside = [outcome for outcome in outcomes if outcome.status == "set aside"]
+    for one in aside[:_SHOWN]:
+        say(f"causalseg predict: set aside: {one.name}: {one.reason}")
     kept += f", {len(aside)} set aside" if aside else ""
     say(f"{counts['done']} segmented{kept}, {len(failed)} failed; results in {out}")
     if not counts["done"] and not counts["kept"] and not aside:
@@ -259,16 +260,11 @@ def _report(plan: "Plan", records: Sequence[dict[str, Any]], out: Path) -> int:
     return 1 if failed else 0
 
 
-def _tell_sentences(records: Sequence[dict[str, Any]]) -> None:
+def _tell_sentences(outcomes: "Sequence[Outcome]") -> None:
     """Say what each sentence was read as, where it was read."""
-    told = {
-        one["text"]: one
-        for record in records
-        for one in record.get("sentences", [])
-        if one["read_as"]
-    }
+    told = {one.text: one for found in outcomes for one in found.sentences if one.read_as}
     for one in list(told.values())[:_SHOWN]:
-        meant = f" That is: {one['meant']}." if one["meant"] else ""
-        say(f"{one['text']!r} was read as {one['read_as']!r}.{meant}")
+        meant = f" That is: {one.meant}." if one.meant else ""
+        say(f"{one.text!r} was read as {one.read_as!r}.{meant}")
     if len(told) > _SHOWN:
         say(f"{len(told) - _SHOWN} more sentences: what they were read as is in result.json")

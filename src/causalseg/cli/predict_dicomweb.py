@@ -5,12 +5,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from causalseg.errors import InputError
 from causalseg.terminal import say
 
 if TYPE_CHECKING:
+    from causalseg.inference.outcome import Outcome
     from causalseg.inference.requests import Plan
 
 
@@ -63,12 +64,12 @@ def plan(arguments: argparse.Namespace, folder: Path) -> "Plan":
     return replace(made, items=items)
 
 
-def store_results(arguments: argparse.Namespace, records: Sequence[dict[str, Any]]) -> int:
+def store_results(arguments: argparse.Namespace, outcomes: "Sequence[Outcome]") -> int:
     """Send the segmentations of what was done; 1 where one could not be sent, else 0."""
     from causalseg.apps.dicomweb import Origin
     from causalseg.apps.dicomweb import store as send
 
-    done = [record["name"] for record in records if record["status"] == "done"]
+    done = [outcome.name for outcome in outcomes if outcome.status == "done"]
     paths = [arguments.out / name / "segmentation.dcm" for name in done]
     there = [path for path in paths if path.is_file()]
     try:

@@ -75,8 +75,8 @@ def _tell(numbers: list[int], out: Path) -> None:
 
     shown = 0
     for number in numbers:
-        for row in failures(out, number)[: _SHOWN - shown]:
-            say(f"causalseg predict: error: row {row['row']}: {row['reason']}", aside=True)
+        for row, reason in failures(out, number)[: _SHOWN - shown]:
+            say(f"causalseg predict: error: row {row}: {reason}", aside=True)
             shown += 1
         if shown >= _SHOWN:
             say("causalseg predict: ... all in shard-*/index.parquet", aside=True)

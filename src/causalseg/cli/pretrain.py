@@ -1,7 +1,5 @@
 """`causalseg pretrain`: contrastive pre-training of towers on image-sentence pairs."""
 
-from typing import Any
-
 from causalseg.cli.config_command import ConfigCommand
 from causalseg.terminal import say
 
@@ -18,31 +16,20 @@ COMMAND = ConfigCommand(
 
 def main(argv: list[str]) -> int:
     """Train, measure, and write the weights."""
-    options = COMMAND.read(argv)
+    config = COMMAND.read(argv)
 
-    from causalseg.evaluation.files import read_result
-    from causalseg.evaluation.statistics import Interval
-    from causalseg.training.pretrain import REPORT, PretrainConfig, pretrain
+    from causalseg.training.pretrain import pretrain
 
-    config = PretrainConfig(**options)
-    file = pretrain(config)
-    found = read_result(file.with_name(REPORT))["validation"]
-    right = found["retrieval"]
-    fields = Interval.__dataclass_fields__
-
-    def words(value: dict[str, Any]) -> str:
-        return str(Interval(**{key: value[key] for key in fields}))
-
+    file, report = pretrain(config)
+    found = report.validation.retrieval
     say(
-        f"own caption among {right['captions']} first: {words(right['recall_at_1'])} of "
-        f"{right['images']} validation images (always the commonest: "
-        f"{right['commonest_caption']:.3f})"
+        f"own caption among {found.captions} first: {found.recall_at_1} of {found.images} "
+        f"validation images (always the commonest: {found.commonest_caption:.3f})"
     )
-    if "side_swap" in found:
-        swap = found["side_swap"]
+    if swap := report.validation.side_swap:
         say(
-            f"nearer to its caption than to that with left and right exchanged: "
-            f"{words(swap)} of {swap['images']} (chance: 0.5)"
+            f"nearer to its caption than to that with left and right exchanged: {swap.share} of "
+            f"{swap.images} (chance: {swap.chance:g})"
         )
     say(f"weights: {file} (for --model.weights of models with encoder {config.encoder})")
     return 0

@@ -100,6 +100,17 @@ class LateLoader(DataLoader[Sample]):
         yield from super().__iter__()
 
 
+@dataclass(frozen=True)
+class SplitRecord:
+    """What a run read of a split, for its `run.json` and its checkpoints."""
+
+    root: str
+    fingerprint: str
+    records: int
+    left_out: list[str]
+    """Where, what kind and which problem."""
+
+
 class LViTDataModule(LightningDataModule):
     """Reads the splits that a stage needs and serves them in batches.
 
@@ -153,15 +164,15 @@ class LViTDataModule(LightningDataModule):
             )
         return self._datasets[split]
 
-    def provenance(self) -> dict[str, Any]:
-        """Per split read: fingerprint, count of records and what was left out. For run records."""
+    def provenance(self) -> dict[Split, SplitRecord]:
+        """What was read of each split."""
         return {
-            split: {
-                "root": str(manifest.root),
-                "fingerprint": manifest.fingerprint(),
-                "records": len(manifest),
-                "left_out": [f"{p.where}: {p.kind}: {p.message}" for p in manifest.left_out],
-            }
+            split: SplitRecord(
+                root=str(manifest.root),
+                fingerprint=manifest.fingerprint(),
+                records=len(manifest),
+                left_out=[f"{p.where}: {p.kind}: {p.message}" for p in manifest.left_out],
+            )
             for split, manifest in self.manifests.items()
         }
 

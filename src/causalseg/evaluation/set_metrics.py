@@ -32,6 +32,23 @@ class ScoredData:
 
 
 @dataclass(frozen=True)
+class DataSummary:
+    """What all runs of a table were scored on."""
+
+    root: str
+    split: str
+    fingerprint: str
+    images: int
+    subjects: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.root}, {self.split} split: {self.images} images of {self.subjects} subjects, "
+            f"fingerprint {self.fingerprint[:16]}"
+        )
+
+
+@dataclass(frozen=True)
 class SizeMetrics:
     """Scores at one size of the masks: the model's, or each image's own."""
 

@@ -1,6 +1,7 @@
 """An ablation in words: table.json, table.csv, table.md and report.html."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 
@@ -75,16 +76,14 @@ def _notes(table: AblationTable) -> list[str]:
     """What a reader must know to read the table."""
     data = table.data
     found = [
-        f"{data['root']}, {data['split']} split: {data['images']} images of {data['subjects']} "
-        f"subjects, fingerprint {data['fingerprint'][:16]}. {table.runs} of {table.runs_planned} "
-        "runs are finished.",
+        f"{data}. {table.runs} of {table.runs_planned} runs are finished.",
         "Dice is macro at the masks' native size; brackets: subjects drawn with replacement "
         f"{table.resamples} times, seeds averaged per image. They say how the mean would vary "
         "with other patients; the standard deviation of seeds says how it varies with another "
         "training run, and so does the last column's t interval over seeds. Better or worse is "
         "said only where both leave out 0. Holm's correction runs over all comparisons. Other "
         "text: Dice when each image gets another image's caption, where that reads differently."
-        + few_subjects(data["subjects"]),
+        + few_subjects(data.subjects),
         "Lift is the masks' mass in the lesion over the lesion's share of the area, mean of the "
         "stages: 1 is what a mask that selects nothing would have. The masks are computed from "
         "the image alone, so their change under do(text) is 0 by construction; it was measured "
@@ -120,7 +119,7 @@ def write_ablation(out: Path, table: AblationTable, sheets: Mapping[str, Path]) 
         sheets: cell -> picture of its masks.
 
     """
-    write_json(out / "table.json", table.to_dict())
+    write_json(out / "table.json", asdict(table))
     write_csv(out / "table.csv", [_flat(cell) for cell in table.cells])
     write_bytes(out / "table.md", ablation_markdown(table).encode())
     _report(table, sheets).write(out / "report.html")

@@ -5,7 +5,7 @@ are averaged image by image; subjects are resampled; Holm's correction runs over
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from causalseg.evaluation.comparison import (
     seed_spread,
 )
 from causalseg.evaluation.files import read_result
-from causalseg.evaluation.set_metrics import CONTROLS
+from causalseg.evaluation.set_metrics import CONTROLS, DataSummary
 from causalseg.evaluation.statistics import Interval
 from causalseg.evaluation.summary import control_rows
 
@@ -49,7 +49,7 @@ class StageMasks:
     """Mean of M."""
     spread: list[float]
     """Standard deviation of M within an image."""
-    lift: list[dict[str, Any] | None]
+    lift: list[Interval | None]
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,7 @@ class AblationTable:
 
     reference: str
     measure: str
-    data: dict[str, Any]
-    """Root, split, fingerprint, images and subjects of what was scored."""
+    data: DataSummary
     resamples: int
     runs: int
     runs_planned: int
@@ -106,10 +105,6 @@ class AblationTable:
         """The cells that were compared with the reference."""
         return [(cell, cell.comparison) for cell in self.cells if cell.comparison]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for table.json."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "AblationTable":
         """The table of a table.json, of this version or one before."""
@@ -117,6 +112,7 @@ class AblationTable:
             **{"left_out": {}, "runs_planned": content["runs"]}
             | {key: content[key] for key in cls.__dataclass_fields__ if key in content}
             | {"cells": [_cell_from_dict(cell) for cell in content["cells"]]}
+            | {"data": summary_from_dict(content["data"])}
         )
 
 
@@ -125,11 +121,21 @@ def _cell_from_dict(content: Mapping[str, Any]) -> CellRow:
     for key in ("dice", "iou"):
         found[key] = interval_from_dict(found.get(key))
     if masks := found.get("masks"):
-        stages = {name: StageMasks(**stage) for name, stage in masks["stages"].items()}
+        stages = {
+            name: StageMasks(
+                **stage | {"lift": [interval_from_dict(lift) for lift in stage["lift"]]}
+            )
+            for name, stage in masks["stages"].items()
+        }
         found["masks"] = CellMasks(**(masks | {"stages": stages}))
     if compared := found.get("comparison"):
         found["comparison"] = comparison_from_dict(compared)
     return CellRow(**found)
+
+
+def summary_from_dict(content: Mapping[str, Any]) -> DataSummary:
+    """What was scored; older files hold more."""
+    return DataSummary(**{key: content[key] for key in DataSummary.__dataclass_fields__})
 
 
 def comparison_from_dict(content: Mapping[str, Any]) -> Comparison:
@@ -178,7 +184,9 @@ def tabulate_ablation(
     return AblationTable(
         reference=reference,
         measure=MEASURE,
-        data=first["data"] | {"images": first["images"], "subjects": first["subjects"]},
+        data=summary_from_dict(
+            first["data"] | {"images": first["images"], "subjects": first["subjects"]}
+        ),
         resamples=resamples,
         runs=len(keys),
         runs_planned=len(keys) if runs_planned is None else runs_planned,
@@ -244,7 +252,7 @@ def _masks(paths: Sequence[Path]) -> CellMasks | None:
             stage: StageMasks(
                 level=[m["stages"][stage]["level"] for m in found],
                 spread=[m["stages"][stage]["spread"] for m in found],
-                lift=[m["stages"][stage]["lift"] for m in found],
+                lift=[interval_from_dict(m["stages"][stage]["lift"]) for m in found],
             )
             for stage in found[0]["stages"]
         },

@@ -23,6 +23,9 @@ from causalseg.models.registry import model_class, model_config
 from causalseg.training.config import RunConfig
 
 Axes = dict[str, list[Any]]
+"""Dotted option of a run -> its values."""
+Changes = dict[str, Any]
+"""What a cell changes of the base: `architecture`, `model`, and dotted options of a run."""
 SECTIONS = ("data", "optimizer", "trainer")
 _NOT_AXES = ("data.root", "data.seed", "seed", "out", "ckpt_path", "model")
 
@@ -39,12 +42,12 @@ class AblationConfig(RunConfig):
     axes: Axes | list[Axes] = field(default_factory=dict)
     """Option (`model.masker`, `data.size`, ...) -> its values; or several such grids, whose union
     is run: options that a grid does not name keep the base's values."""
-    models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    models: dict[str, Changes] = field(default_factory=dict)
     """Name of a cell -> what it changes of the base: `architecture`, `model` (its options; the
     base's are kept where the architecture is the same), and dotted options of a run."""
     seeds: str | list[int] = field(default_factory=lambda: [0])
     """One run for each, e.g. 0,1,2. A seed decides weights, order, augmentation and any limits."""
-    reference: str | dict[str, Any] = field(default_factory=dict)
+    reference: str | Changes = field(default_factory=dict)
     """The cell that all others are compared with: its name, or option -> value, the rest as in
     the base. Without axes the first of `models`, unless named."""
     test_limit: int | None = None
@@ -128,7 +131,7 @@ def _product(config: AblationConfig) -> tuple[dict[str, Cell], dict[str, str]]:
     return cells, left_out
 
 
-def _axes_of_base(config: AblationConfig) -> dict[str, Any]:
+def _axes_of_base(config: AblationConfig) -> Changes:
     """Every axis with the base's value."""
     return {path: _get(config.base, path) for grid in config.grids for path in grid}
 

@@ -8,7 +8,7 @@ from causalseg.data.planted import PlantSpec, Property, check_strength
 from causalseg.data.plants import PlantKind
 from causalseg.errors import InputError
 from causalseg.experiments.grid import Cell, parse_seeds
-from causalseg.models.registry import model_config
+from causalseg.models.registry import ModelOptions, model_config
 from causalseg.training.config import RunConfig
 
 
@@ -26,7 +26,7 @@ class ConfoundRow:
     """Move the plant at random in every step; needs to know how to draw it, so it is a ceiling."""
 
 
-_PLAIN: dict[str, Any] = {"masker": False, "adversary": "none"}
+_PLAIN: ModelOptions = {"masker": False, "adversary": "none"}
 
 
 def _game(adversary: str, weight: float = 0.05) -> ConfoundRow:

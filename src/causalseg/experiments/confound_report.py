@@ -1,6 +1,7 @@
 """A planted-confounder grid in words: table.json, table.md and report.html."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def write_confound(out: Path, table: ConfoundTable, sheets: Mapping[str, Path]) 
         sheets: cell -> picture of what it does.
 
     """
-    write_json(out / "table.json", table.to_dict())
+    write_json(out / "table.json", asdict(table))
     write_bytes(out / "table.md", confound_markdown(table).encode())
     _report(table, sheets).write(out / "report.html")
 

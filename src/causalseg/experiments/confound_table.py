@@ -6,7 +6,7 @@ training's strength p, `independent` a half, `reversed` 1 - p.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +85,6 @@ class ConfoundTable:
     runs_planned: int
     resamples: int
     cells: list[ConfoundCell]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for table.json."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "ConfoundTable":

@@ -35,7 +35,7 @@ from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import load_checkpoint
 from causalseg.models.cost import gflop
 from causalseg.models.registry import model_class
-from causalseg.training.fit import environment
+from causalseg.training.environment import environment
 
 TIMED, REPEATS = 8, 3
 """Images of a timed forward pass, and how often it is timed; the fastest counts."""

@@ -1,11 +1,10 @@
 """What a leaderboard is made of: its rows, and the budget that all of them share."""
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
 
 from causalseg.data.manifest import Split
 from causalseg.errors import InputError
-from causalseg.experiments.axes import AblationConfig
+from causalseg.experiments.axes import AblationConfig, Changes
 from causalseg.models.registry import model_class
 
 SYSTEMS = (
@@ -28,7 +27,7 @@ class LeaderboardConfig(AblationConfig):
 
     """
 
-    rows: list[str] | dict[str, dict[str, Any]] = field(default_factory=list)
+    rows: list[str] | dict[str, Changes] = field(default_factory=list)
     """Architectures; or name of a row -> what it changes of the base, as in `ablate`'s `models`
     (its architecture is its name unless given). Left out: all fifteen."""
     references: list[str] = field(default_factory=lambda: ["unet", "causalclipseg"])
@@ -55,7 +54,7 @@ class LeaderboardConfig(AblationConfig):
             raise InputError(f"probe_limit must be at least 2, not {self.probe_limit}.")
         super().__post_init__()
 
-    def _row(self, name: str, changes: dict[str, Any]) -> dict[str, Any]:
+    def _row(self, name: str, changes: Changes) -> Changes:
         architecture = changes.get("architecture", name)
         known = {f.name for f in fields(model_class(architecture).config_class)}
         own = {**self.model, **changes.get("model", {})}

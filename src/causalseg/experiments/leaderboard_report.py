@@ -1,6 +1,7 @@
 """A leaderboard's files: table.json, table.csv, table.md, cost.png and report.html."""
 
 import io
+from dataclasses import asdict
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -65,7 +66,7 @@ def cost_picture(table: LeaderboardTable) -> Figure:
 
 def write_leaderboard(out: Path, table: LeaderboardTable) -> None:
     """Write the files into the leaderboard's folder."""
-    write_json(out / "table.json", table.to_dict())
+    write_json(out / "table.json", asdict(table))
     write_csv(out / "table.csv", [_flat(table, row) for row in table.rows])
     write_bytes(out / "table.md", leaderboard_markdown(table).encode())
     buffer = io.BytesIO()
@@ -75,7 +76,7 @@ def write_leaderboard(out: Path, table: LeaderboardTable) -> None:
 
 
 def _report(table: LeaderboardTable) -> Report:
-    report = Report(f"Leaderboard: {table.data['root']}", lead(table))
+    report = Report(f"Leaderboard: {table.data.root}", lead(table))
     report.figure(
         cost_picture(table),
         "Higher is better, further left is cheaper; bars hold the 95 % interval by subject.",

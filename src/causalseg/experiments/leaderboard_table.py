@@ -6,13 +6,19 @@ subjects are resampled, and Holm's correction runs over all comparisons of the t
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from causalseg.evaluation.comparison import Comparison, ScoredRun
+from causalseg.evaluation.set_metrics import DataSummary
 from causalseg.evaluation.statistics import Interval
-from causalseg.experiments.ablation_table import comparison_from_dict, interval_from_dict
+from causalseg.experiments.ablation_table import (
+    comparison_from_dict,
+    interval_from_dict,
+    summary_from_dict,
+)
+from causalseg.training.environment import Environment
 
 COST, PROBED = "cost.json", "probes.csv"
 DICE, IOU = "native_dice", "native_iou"
@@ -96,9 +102,10 @@ class LeaderboardRow:
 class LeaderboardTable:
     """The whole table."""
 
-    data: dict[str, Any]
+    data: DataSummary
     budget: Budget
-    machine: dict[str, Any]
+    machine: Environment
+    """What times were measured on."""
     references: list[str]
     resamples: int
     runs: int
@@ -111,15 +118,16 @@ class LeaderboardTable:
         shown = [row for row in self.rows if row.dice is not None]
         return sorted(shown, key=lambda row: -(row.dice.estimate if row.dice else 0))
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for table.json."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "LeaderboardTable":
         """The table of a table.json."""
         rows = [_row_from_dict(row) for row in content["rows"]]
-        return cls(**{**content, "budget": Budget(**content["budget"]), "rows": rows})
+        typed = {
+            "data": summary_from_dict(content["data"]),
+            "budget": Budget(**content["budget"]),
+            "machine": Environment(**content["machine"]),
+        }
+        return cls(**{**content, **typed, "rows": rows})
 
 
 def _row_from_dict(content: Mapping[str, Any]) -> LeaderboardRow:

@@ -20,6 +20,7 @@ from causalseg.evaluation.comparison import (
     seed_spread,
 )
 from causalseg.evaluation.files import read_result, read_result_rows
+from causalseg.evaluation.set_metrics import DataSummary
 from causalseg.evaluation.statistics import (
     Interval,
     cluster_bootstrap,
@@ -40,6 +41,7 @@ from causalseg.experiments.leaderboard_table import (
     LeaderboardTable,
     RowRuns,
 )
+from causalseg.training.environment import Environment
 
 
 def entry_runs(name: str, folder: Path, whole: Manifest, scored: Manifest) -> RowRuns:
@@ -83,7 +85,7 @@ def tabulate_leaderboard(
     scored: Manifest,
     budget: Budget,
     *,
-    machine: Mapping[str, Any],
+    machine: Environment,
     resamples: int = 10_000,
     runs_planned: int | None = None,
 ) -> LeaderboardTable:
@@ -120,15 +122,15 @@ def tabulate_leaderboard(
     trained = sum(len(row.folders) for row in rows if row.entry is None)
     subjects = cluster_codes(found[0].subjects)
     return LeaderboardTable(
-        data={
-            "root": scored.root.name,
-            "split": scored.split,
-            "fingerprint": scored.fingerprint(),
-            "images": len(scored),
-            "subjects": len(np.unique(subjects)),
-        },
+        data=DataSummary(
+            root=scored.root.name,
+            split=scored.split,
+            fingerprint=scored.fingerprint(),
+            images=len(scored),
+            subjects=len(np.unique(subjects)),
+        ),
         budget=budget,
-        machine=dict(machine),
+        machine=machine,
         references=[name for name in references if name in methods],
         resamples=resamples,
         runs=trained,

@@ -100,7 +100,7 @@ def cost_rows(table: LeaderboardTable) -> list[list[str]]:
 
 def claimed_rows(table: LeaderboardTable) -> list[list[str]]:
     """Rows of text under `CLAIMED` for the table's data set, in percent."""
-    root = str(table.data["root"]).lower()
+    root = table.data.root.lower()
     return [
         [p.method, f"{p.dice:.2f}", f"{p.iou:.2f}", p.note]
         for p in LEADERBOARD
@@ -135,12 +135,10 @@ def notes(table: LeaderboardTable) -> list[str]:
     data, budget = table.data, table.budget
     limit = "all images" if budget.train_limit is None else f"{budget.train_limit} images"
     steps = sorted({row.cost.steps for row in table.rows if row.cost})
-    versions = table.machine.get("versions", {})
+    machine = table.machine
     one_seed = all(len(row.seeds) < 2 for row in table.rows)
     found = [
-        f"{data['root']}, {data['split']} split: {data['images']} images of {data['subjects']} "
-        f"subjects, fingerprint {data['fingerprint'][:16]}. {table.runs} of {table.runs_planned} "
-        "runs are finished.",
+        f"{data}. {table.runs} of {table.runs_planned} runs are finished.",
         f"Every system: size '{budget.model_size}' at {budget.size} px, trained on {limit} in "
         f"batches of {budget.batch_size}, {budget.epochs} epochs ({_list(steps)} optimiser steps), "
         f"{'with' if budget.augment else 'without'} augmentation that swaps the words when it "
@@ -150,15 +148,15 @@ def notes(table: LeaderboardTable) -> list[str]:
         "All scores are of the masks' native size. Macro is the mean over images, micro sums "
         f"pixels first. Brackets: subjects drawn with replacement, {table.resamples} times. Pairs "
         "are compared image by image (sign flips by subject); Holm's correction runs over all "
-        "pairs of the table." + few_subjects(data["subjects"]),
+        "pairs of the table." + few_subjects(data.subjects),
         "Own text and another image's: macro Dice at the model's size; a system that reads no "
         "text has the same twice. Side swap: the share of the area that left the lung that is no "
         "longer named (1 follows the text, 0 ignores it). Absent finding: the share of empty masks "
         "where the text says that there is nothing; a system that reads no text has some only "
         "where it finds nothing anyway.",
-        f"Times are of {table.machine.get('cores')} cores"
-        + (f" and {table.machine['gpu']}" if table.machine.get("gpu") else " without a GPU")
-        + f", torch {versions.get('torch', 'unknown')}; by the clock they grow when the machine "
+        f"Times are of {machine.cores} cores"
+        + (f" and {machine.gpu}" if machine.gpu else " without a GPU")
+        + f", torch {machine.versions['torch']}; by the clock they grow when the machine "
         "has other work, of the CPU they do not.",
     ]
     if one_seed:

@@ -20,7 +20,8 @@ from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.evaluation.metrics import EMPTY_RULE, confusion, dice_from_counts, iou_from_counts
 from causalseg.experiments.grid import CHECKPOINT, Say, Task, as_json, run_grid, tasks_of
 from causalseg.experiments.lodo_config import LodoConfig, lodo_cells, rows_of
-from causalseg.experiments.lodo_table import CellScores, LodoTable, lodo_markdown, tabulate_lodo
+from causalseg.experiments.lodo_scores import CellScores, FrameScore
+from causalseg.experiments.lodo_table import LodoTable, lodo_markdown, tabulate_lodo
 from causalseg.files import check_folder, write_bytes, write_csv, write_json
 from causalseg.inference.maps import foreground
 from causalseg.inference.segmenter import Segmenter
@@ -94,9 +95,9 @@ class LeaveOneOut:
         segmenter = Segmenter.load(folder / CHECKPOINT, device=self.config.device)
         frames = self._target(task.cell.fold)
         prompt = None if self.rows[task.cell.name].captions else self.config.prompt
-        rows = score_frames(segmenter, frames, prompt, self.config.data.batch_size)
-        write_csv(folder / SCORES, rows)
-        shown = [row["dice"] for row in rows if not row["empty"]]
+        scores = score_frames(segmenter, frames, prompt, self.config.data.batch_size)
+        write_csv(folder / SCORES, [score.fields() for score in scores])
+        shown = [score.dice for score in scores if not score.empty]
         metrics = {
             "settings": as_json(self.settings(task)),
             "initial_weights": segmenter.provenance["initial_weights"],
@@ -104,7 +105,7 @@ class LeaveOneOut:
             "threshold": segmenter.threshold,
             "data": {
                 "root": str(frames.manifest.root),
-                "images": len(rows),
+                "images": len(scores),
                 "fingerprint": frames.manifest.fingerprint(),
             },
             "empty_rule": EMPTY_RULE,
@@ -117,14 +118,17 @@ class LeaveOneOut:
         finished = [t for t in self.tasks if (t.folder(self.out) / DONE).exists()]
         scores = [
             CellScores(
-                t.cell.fold, t.cell.name, t.seed, read_result_rows(t.folder(self.out) / SCORES)
+                t.cell.fold,
+                t.cell.name,
+                t.seed,
+                [FrameScore.from_fields(r) for r in read_result_rows(t.folder(self.out) / SCORES)],
             )
             for t in finished
         ]
         first = read_result(finished[0].folder(self.out) / DONE)
         weights = str(first["initial_weights"]["source"])
         table = tabulate_lodo(scores, self._pairs(), initial_weights=weights)
-        write_json(self.out / "results.json", table.to_dict())
+        write_json(self.out / "results.json", asdict(table))
         write_bytes(self.out / "table.md", lodo_markdown(table).encode())
         return table
 
@@ -200,8 +204,8 @@ class Frames:
 
 def score_frames(
     segmenter: Segmenter, frames: Frames, prompt: str | None, batch_size: int
-) -> list[dict[str, Any]]:
-    """A row of scores for each frame, at the model's size.
+) -> list[FrameScore]:
+    """Score each frame.
 
     Args:
         segmenter: the trained model.
@@ -211,7 +215,7 @@ def score_frames(
 
     """
     records = frames.manifest.records
-    rows: list[dict[str, Any]] = []
+    scores = []
     for start in range(0, len(records), batch_size):
         part = slice(start, start + batch_size)
         texts = [prompt if prompt is not None else r.caption for r in records[part]]
@@ -220,16 +224,16 @@ def score_frames(
             records[part], found, frames.masks[part], frames.empty[part], strict=True
         ):
             counts = confusion(mask, truth)
-            rows.append(
-                {
-                    "name": record.name,
-                    "subject": record.subject or "",
-                    "domain": record.domain,
-                    "empty": int(empty),
-                    "dice": float(dice_from_counts(counts.tp, counts.fp, counts.fn)),
-                    "iou": float(iou_from_counts(counts.tp, counts.fp, counts.fn)),
-                    "accuracy": (counts.tp + counts.tn) / truth.size,
+            scores.append(
+                FrameScore(
+                    name=record.name,
+                    subject=record.subject or "",
+                    domain=record.domain,
+                    empty=empty,
+                    dice=float(dice_from_counts(counts.tp, counts.fp, counts.fn)),
+                    iou=float(iou_from_counts(counts.tp, counts.fp, counts.fn)),
+                    accuracy=(counts.tp + counts.tn) / truth.size,
                     **asdict(counts),
-                }
+                )
             )
-    return rows
+    return scores

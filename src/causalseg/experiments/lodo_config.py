@@ -10,7 +10,7 @@ from causalseg.data.domains import Sharing
 from causalseg.errors import InputError
 from causalseg.experiments.grid import Cell, parse_seeds
 from causalseg.experiments.mcdrl_rows import MCDRL_ROWS, PAPER_ROWS, LodoRow
-from causalseg.models.registry import model_config
+from causalseg.models.registry import ModelOptions, model_config
 from causalseg.training.config import OptimizerConfig, RunConfig, TrainerConfig
 
 
@@ -50,9 +50,9 @@ class LodoConfig:
     """A grid: every fold x row x seed under one budget and one rule of selection."""
 
     data: DomainsConfig = field(default_factory=DomainsConfig)
-    model: dict[str, Any] = field(default_factory=dict)
+    model: ModelOptions = field(default_factory=dict)
     """Options of MCDRL in the row `full`; the other rows change some of them."""
-    causalclipseg: dict[str, Any] = field(default_factory=dict)
+    causalclipseg: ModelOptions = field(default_factory=dict)
     """Options of CausalCLIPSeg; encoder and weights are those of `model` unless given here."""
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Further rows: name -> `architecture` (any registered model), `model` (its options),
@@ -157,11 +157,9 @@ def _data(data: DomainsConfig, sources: str) -> DataConfig:
     )
 
 
-def model_options(config: LodoConfig, row: LodoRow) -> dict[str, Any]:
+def model_options(config: LodoConfig, row: LodoRow) -> ModelOptions:
     """Options of a row's model."""
     if row.architecture == "mcdrl":
         return {**config.model, **row.model}
-    shared: dict[str, Any] = {
-        k: config.model[k] for k in ("encoder", "weights") if k in config.model
-    }
+    shared = {k: config.model[k] for k in ("encoder", "weights") if k in config.model}
     return {**shared, **config.causalclipseg}

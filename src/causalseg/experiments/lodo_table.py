@@ -6,8 +6,8 @@ seeds are averaged image by image first; a difference between rows is claimed on
 interval over the seeds leaves out 0 too.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from causalseg.evaluation.statistics import (
     seed_interval,
     sign_flip_p,
 )
+from causalseg.experiments.lodo_scores import CellScores, FrameScore
 from causalseg.markdown import markdown_table
 
 EMPTY_FRAMES = (
@@ -36,17 +37,6 @@ _RESAMPLES = 2_000
 
 Fold = tuple[FloatArray, Any]
 """Values (n,) and clusters (n,) of one domain."""
-
-
-@dataclass(frozen=True)
-class CellScores:
-    """Per-image scores of one run on the domain it never saw."""
-
-    fold: str
-    row: str
-    seed: int
-    images: Sequence[Mapping[str, Any]]
-    """With name, subject, empty, dice, iou and accuracy; numbers may be text."""
 
 
 @dataclass(frozen=True)
@@ -95,10 +85,6 @@ class LodoTable:
     initial_weights: str
     rule: str = EMPTY_FRAMES
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for results.json."""
-        return asdict(self)
-
 
 def stratified(folds: Sequence[Fold], *, resamples: int = _RESAMPLES, seed: int = 0) -> Interval:
     """Mean over domains of each domain's mean; clusters are resampled within each domain."""
@@ -137,10 +123,10 @@ class Grid:
         self.rows = list(dict.fromkeys(cell.row for cell in cells))
         self.folds = list(dict.fromkeys(cell.fold for cell in cells))
         self.cells = {(c.row, c.fold, c.seed): c for c in cells}
-        self.images: dict[str, Sequence[Mapping[str, Any]]] = {}
+        self.images: dict[str, Sequence[FrameScore]] = {}
         for cell in cells:
             first = self.images.setdefault(cell.fold, cell.images)
-            if [r["name"] for r in cell.images] != [r["name"] for r in first]:
+            if [i.name for i in cell.images] != [i.name for i in first]:
                 raise InputError(f"runs on domain {cell.fold} were scored on different images.")
 
     def complete(self, row: str) -> bool:
@@ -152,7 +138,7 @@ class Grid:
         return sorted(seed for r, f, seed in self.cells if (r, f) == (row, fold))
 
     def _empty(self, fold: str) -> Any:
-        return np.array([int(image["empty"]) for image in self.images[fold]]) == 1
+        return np.array([image.empty for image in self.images[fold]])
 
     def values(self, row: str, fold: str, metric: str) -> Fold:
         """(n,) values of frames with a mask, averaged over seeds, and their clusters."""
@@ -160,10 +146,10 @@ class Grid:
         if not shown.any():
             raise InputError(f"domain {fold} has no frame with a mask.")
         table = [
-            [float(image[metric]) for image in self.cells[row, fold, seed].images]
+            [getattr(image, metric) for image in self.cells[row, fold, seed].images]
             for seed in self.seeds(row, fold)
         ]
-        subjects = [image["subject"] or None for image in self.images[fold]]
+        subjects = [image.subject or None for image in self.images[fold]]
         clusters = cluster_codes([s for s, keep in zip(subjects, shown, strict=True) if keep])
         return np.mean(table, axis=0)[shown], clusters
 
@@ -173,7 +159,7 @@ class Grid:
         if not empty.any():
             return None
         hits = [
-            np.array([float(image["dice"]) for image in self.cells[row, fold, seed].images])[empty]
+            np.array([image.dice for image in self.cells[row, fold, seed].images])[empty]
             for seed in self.seeds(row, fold)
         ]
         return float(np.mean(hits))
@@ -181,7 +167,7 @@ class Grid:
     def mean_dice(self, row: str, fold: str, seed: int) -> float:
         """Macro Dice of one run, over frames with a mask."""
         images = self.cells[row, fold, seed].images
-        return float(np.mean([float(i["dice"]) for i in images if not int(i["empty"])]))
+        return float(np.mean([i.dice for i in images if not i.empty]))
 
     def by_seed(self, row: str, against: str) -> list[float]:
         """Mean over domains of the difference in Dice, for each seed that both have everywhere."""

@@ -94,15 +94,15 @@ def load_exported(
     if not opened.header:
         raise InputError(f"{path} was not written by 'causalseg export'.")
     header = read_metadata(opened.header, path, EXPORT_FORMAT)
-    reader = header["preprocessing"].get("reader")
+    reader = header.preprocessing.get("reader")
     reads_text = not isinstance(reader, dict) or reader.get("name") != NoText.name
     return Checkpoint(
         ExportedModel(opened.run, reads_text=reads_text).eval(),
-        header["architecture"],
-        header["preprocessing"],
-        header["threshold"],
-        header["provenance"],
-        Trust.unpack(header["trust"], {}, path),
+        header.architecture,
+        header.preprocessing,
+        header.threshold,
+        header.provenance,
+        Trust.unpack(header.trust, {}, path),
     )
 
 

@@ -7,9 +7,9 @@ import os
 import tempfile
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from causalseg.inference.default import checkpoint_path
 from causalseg.inference.optimise import fold_batch_norms
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import Checkpoint, load_checkpoint
+from causalseg.models.metadata import FileHeader
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 MAX_PIXEL_SHARE = 1e-4
@@ -145,15 +146,15 @@ def paired_inputs(
 
 
 def _header(saved: Checkpoint) -> str:
-    header: dict[str, Any] = {
-        "format": EXPORT_FORMAT,
-        "architecture": saved.architecture,
-        "preprocessing": Preprocessing.from_dict(saved.preprocessing, "the checkpoint").to_dict(),
-        "threshold": saved.threshold,
-        "provenance": saved.provenance,
-        "trust": saved.trust.to_json(),
-    }
-    return json.dumps(header)
+    header = FileHeader(
+        format=EXPORT_FORMAT,
+        architecture=saved.architecture,
+        preprocessing=Preprocessing.from_dict(saved.preprocessing, "the checkpoint").to_dict(),
+        threshold=saved.threshold,
+        provenance=saved.provenance,
+        trust=saved.trust.to_json(),
+    )
+    return json.dumps(asdict(header))
 
 
 def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) -> None:

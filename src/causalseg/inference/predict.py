@@ -4,15 +4,16 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from causalseg.errors import InputError
 from causalseg.files import remove_leftovers, replacing_folder, sha256_of, write_json
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study, read_study
+from causalseg.inference.outcome import Outcome, ResultRecord, outcome_of
 from causalseg.inference.requests import Item
 from causalseg.inference.tracks import PredictOptions, TrackAnswer, segment_study, tracks_of
 from causalseg.inference.writers import write_answers
@@ -65,9 +66,7 @@ class SetAsideError(InputError):
     """An answer that is too doubtful to be given."""
 
 
-def predict_one(
-    segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions
-) -> dict[str, Any]:
+def predict_one(segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions) -> Outcome:
     """Segment one image by its prompts and write `out/NAME/`. Never raises for a bad item.
 
     The folder appears by one rename when everything in it is written and checked, so that a
@@ -80,24 +79,17 @@ def predict_one(
         out: folder of all results.
         options: see `PredictOptions`.
 
-    Returns:
-        row, name, status ("done", "kept" from an earlier run, "set aside" for a reader, or
-        "failed"), reason (of the latter two, without patient data), warnings (of the image and of
-        every mask), sentences (text, read_as and meant of each mask), areas (of each mask, with
-        their units), seconds.
-
     """
     start = time.monotonic()
-    status, reason = "failed", ""
-    notes: list[str] = []
-    told: list[dict[str, str]] = []
-    areas: list[tuple[float, str]] = []
+    found = _attempt(segmenter, item, out, options)
+    return replace(found, row=item.row, seconds=round(time.monotonic() - start, 3))
+
+
+def _attempt(segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions) -> Outcome:
     try:
-        status, record = _predict(segmenter, item, out, options)
-        notes, told = _said(record)
-        areas = [_area(mask) for mask in record["masks"]]
+        return _predict(segmenter, item, out, options)
     except SetAsideError as error:
-        status, reason = "set aside", str(error)
+        return Outcome(item.row, item.name, "set aside", str(error))
     except (InputError, OSError) as error:
         refused = error if isinstance(error, OSError) else error.__cause__
         reason = _without_paths(str(error), item)
@@ -109,16 +101,7 @@ def predict_one(
         # One bad file must not stop the rest; the message may quote the file, so name only its
         # kind.
         reason = f"unexpected {type(error).__name__}: please report it."
-    return {
-        "row": item.row,
-        "name": item.name,
-        "status": status,
-        "reason": reason,
-        "warnings": notes,
-        "sentences": told,
-        "areas": areas,
-        "seconds": round(time.monotonic() - start, 3),
-    }
+    return Outcome(item.row, item.name, "failed", reason)
 
 
 def _without_paths(reason: str, item: Item) -> str:
@@ -139,16 +122,14 @@ def _study(item: Item, options: PredictOptions) -> Study:
     return read_series([Path(path) for path in item.files], options.window)
 
 
-def _predict(
-    segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions
-) -> tuple[str, dict[str, Any]]:
+def _predict(segmenter: "Segmenter", item: Item, out: Path, options: PredictOptions) -> Outcome:
     folder = out / item.name
     if "\0" in item.image or not os.path.exists(item.image):
         raise InputError("there is no such file: check the path.")
     remove_leftovers(folder)
     digest = request_digest(item, options)
     if options.resume and is_done(folder, digest):
-        return "kept", read_json(folder / RESULT)
+        return outcome_of(cast(ResultRecord, read_json(folder / RESULT)), item.name, "kept")
     study = _study(item, options)
     tracks = tracks_of(item.prompts, len(study.frames))
     answers = segment_study(segmenter, study, tracks, options.sides, strict=options.strict)
@@ -156,21 +137,21 @@ def _predict(
     general = [*study.warnings, *domain_warnings(study, segmenter.provenance)]
     with replacing_folder(folder) as part:
         written = write_answers(segmenter, study, answers, part, options, general)
-        general += written.pop("warnings")
-        record = {
+        record: ResultRecord = {
             "note": "Research software, not a medical device.",
             "version": __version__,
             "image": item.source,
-            **({} if item.is_picture else {"files": [sha256_of(f) for f in _source_files(item)]}),
             "row": item.row,
             "request": digest,
             "model": options.model,
-            "warnings": general,
             **written,
+            "warnings": general + written["warnings"],
             "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
         }
+        if not item.is_picture:
+            record["files"] = [sha256_of(file) for file in _source_files(item)]
         write_json(part / RESULT, record)
-    return "done", record
+    return outcome_of(record, item.name, "done")
 
 
 def _check_quality(answers: Sequence[TrackAnswer], least: float | None) -> None:
@@ -186,24 +167,3 @@ def _check_quality(answers: Sequence[TrackAnswer], least: float | None) -> None:
             )
         if answer.expected is None and any(not s.empty for s in answer.sentences.values()):
             raise SetAsideError(f"how good {about} is cannot be told: look at the image.")
-
-
-def _area(mask: Mapping[str, Any]) -> tuple[float, str]:
-    """A mask's size in the unit that says most."""
-    for name, unit in (("volume_mm3", "mm3"), ("area_mm2", "mm2")):
-        if name in mask:
-            return mask[name], unit
-    return mask["pixels"], "px"
-
-
-def _said(record: Mapping[str, Any]) -> tuple[list[str], list[dict[str, str]]]:
-    """All warnings of a result, each once, and what its sentences were read as."""
-    masks = record["masks"]
-    notes = list(record["warnings"])
-    for mask in masks:
-        # With several texts a warning says which one it is about, unless it holds for all.
-        for note in mask["warnings"]:
-            shared = all(note in other["warnings"] for other in masks)
-            notes.append(note if shared else f"{mask['text']!r}: {note}")
-    told = [{name: mask.get(name, "") for name in ("text", "read_as", "meant")} for mask in masks]
-    return list(dict.fromkeys(notes)), told

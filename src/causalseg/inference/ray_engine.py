@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
+from causalseg.inference.outcome import Outcome
 from causalseg.inference.predict import predict_one
 from causalseg.inference.requests import RequestRow, plan_rows
 from causalseg.inference.segmenter import Segmenter
@@ -124,26 +125,20 @@ class _Worker:
         folder.mkdir(exist_ok=True)
         fields: list[RequestRow] = [(row["row"], dict(row)) for row in rows]
         plan = plan_rows(fields, self.root)
-        records = {
+        outcomes = {
             item.image: predict_one(self.segmenter, item, folder, self.options)
             for item in plan.items
         }
         bad = {failure.row: failure.reason for failure in plan.failures}
-        index = [self._line(row, records, bad) for row in rows]
+        index = [
+            Outcome(row["row"], "", "failed", bad[row["row"]])
+            if row["row"] in bad
+            else replace(outcomes[str(self.root / row["image"])], row=row["row"])
+            for row in rows
+        ]
         write_index(folder, index)
-        counts = [line["status"] for line in index]
+        counts = [outcome.status for outcome in index]
         return Shard(number, counts.count("done"), counts.count("kept"), counts.count("failed"))
-
-    def _line(
-        self, row: Mapping[str, Any], records: Mapping[str, Any], bad: Mapping[int, str]
-    ) -> dict[str, Any]:
-        """A row's line in the index. No path, which may hold patient data: the row number
-        identifies it.
-        """
-        if row["row"] in bad:
-            return {"row": row["row"], "name": "", "status": "failed", "warnings": [],
-                    "reason": bad[row["row"]], "seconds": 0.0}  # fmt: skip
-        return {**records[str(self.root / row["image"])], "row": row["row"]}
 
 
 def _start(ray: Any, pool: Pool) -> bool:

@@ -7,13 +7,14 @@ by one rename. A killed run therefore leaves whole shards, or shards without an 
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
 from causalseg.files import replacing, sha256_of, write_json
+from causalseg.inference.outcome import Outcome
 from causalseg.inference.tracks import PredictOptions
 
 INDEX = "index.parquet"
@@ -98,7 +99,14 @@ def read_shards(manifest: Path, shard_rows: int) -> Iterator[Any]:
         yield _numbered(rest, number, shard_rows)
 
 
-def write_index(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+def write_index(folder: Path, outcomes: Sequence[Outcome]) -> None:
+    """Write a shard's index, the last of its files.
+
+    Args:
+        folder: of the shard.
+        outcomes: one for each row. They hold no path, which may tell of a patient.
+
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -113,7 +121,8 @@ def write_index(folder: Path, lines: Sequence[Mapping[str, Any]]) -> None:
         }
     )
     with replacing(folder / INDEX) as part:
-        pq.write_table(pa.Table.from_pylist([dict(line) for line in lines], schema), part)
+        lines = [asdict(outcome) for outcome in outcomes]
+        pq.write_table(pa.Table.from_pylist(lines, schema), part)
 
 
 def finished(out: Path, number: int) -> Shard | None:
@@ -127,12 +136,12 @@ def finished(out: Path, number: int) -> Shard | None:
     return None if "failed" in status else Shard(number, 0, len(status), 0)
 
 
-def failures(out: Path, number: int) -> list[dict[str, Any]]:
-    """The failed rows of a finished shard: row, name, reason."""
+def failures(out: Path, number: int) -> list[tuple[int, str]]:
+    """Number and reason of the failed rows of a finished shard."""
     import pyarrow.parquet as pq
 
     rows = pq.read_table(shard_folder(out, number) / INDEX).to_pylist()
-    return [row for row in rows if row["status"] == "failed"]
+    return [(row["row"], row["reason"]) for row in rows if row["status"] == "failed"]
 
 
 def _open(manifest: Path) -> Any:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
+from causalseg.inference.outcome import ReadText
 from causalseg.inference.requests import Prompt
 from causalseg.inference.segmentation import Segmentation
 from causalseg.inference.sentences import Sentence
@@ -71,8 +72,8 @@ class TrackAnswer:
     told_of_frames: list[str] = field(default_factory=list)
     """What the model's answers to the frames of a volume must be trusted with."""
 
-    def told(self) -> dict[str, str]:
-        """What the texts were read as, and which lungs that is, in words."""
+    def told(self) -> ReadText:
+        """What the track's texts were read as, and which lungs that is, in words."""
         found = {}
         for name in ("read_as", "meant"):
             words = {number: getattr(one, name) for number, one in self.sentences.items()}
@@ -80,7 +81,7 @@ class TrackAnswer:
                 found[name] = next(iter(words.values()))
             else:
                 found[name] = "; ".join(f"slice {n}: {text}" for n, text in words.items() if text)
-        return found
+        return ReadText(self.track.description, **found)
 
     @property
     def expected(self) -> Expected | None:

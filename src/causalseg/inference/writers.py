@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from causalseg.inference.formats import Study
 from causalseg.inference.formats.codes import LESION, parse_concept
 from causalseg.inference.formats.seg import write_seg
 from causalseg.inference.formats.seg_source import UnfitSourceError
+from causalseg.inference.outcome import MaskRecord, WrittenRecord
 from causalseg.inference.outputs import (
     mask_pixels,
     pictures,
@@ -54,7 +55,7 @@ def write_answers(
     folder: Path,
     options: PredictOptions,
     general: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> WrittenRecord:
     """Write masks, probabilities and pictures into `folder`; `general` warns of the whole image.
 
     Returns:
@@ -81,7 +82,7 @@ def write_answers(
             (folder / _SEG).unlink(missing_ok=True)
             form = "png"
             notes = [f"PNG was written in place of DICOM SEG: {error}"]
-    masks = []
+    masks: list[MaskRecord] = []
     for number, (answer, about) in enumerate(zip(answers, told, strict=True), start=1):
         files = list(shared)
         if form == "nifti":
@@ -90,9 +91,7 @@ def write_answers(
             files += _write_pictures(study, answer, folder, number, plain=form == "png")
         elif form == "png":
             files += _write_frames(study, answer, folder, number)
-        masks.append(
-            {**_measures(study, answer), **answer.told(), "warnings": about, "files": files}
-        )
+        masks.append(_record(study, answer, about, files))
     turn = study.display
     return {
         "kind": study.kind,
@@ -114,9 +113,16 @@ def write_answers(
     }
 
 
-def _measures(study: Study, answer: TrackAnswer) -> dict[str, Any]:
-    pixels = int(answer.mask.sum())
-    found: dict[str, Any] = {"text": answer.track.description, "pixels": pixels}
+def _record(study: Study, answer: TrackAnswer, warnings: list[str], files: list[str]) -> MaskRecord:
+    pixels, told = int(answer.mask.sum()), answer.told()
+    found: MaskRecord = {
+        "text": told.text,
+        "pixels": pixels,
+        "read_as": told.read_as,
+        "meant": told.meant,
+        "warnings": warnings,
+        "files": files,
+    }
     if len(study.frames) > 1 and len(answer.track.texts) < len(study.frames):
         found["slices"] = sorted(answer.track.texts)
     if study.spacing:
@@ -170,7 +176,7 @@ def _write_seg(
         [answer.mask if binary else answer.probability for answer in answers],
         folder / _SEG,
         notes=[
-            segment_notes(one["read_as"], one["meant"], about)
+            segment_notes(one.read_as, one.meant, about)
             for one, about in zip(told, warnings, strict=True)
         ],
         seg_type=options.seg_type,

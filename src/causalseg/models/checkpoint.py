@@ -6,7 +6,7 @@ threshold and provenance. Loading runs no code of the file and needs no other fi
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +21,7 @@ from causalseg.errors import InputError
 from causalseg.files import replacing
 from causalseg.inputs import one_line
 from causalseg.models.base import ModelConfig, SegmentationModel
-from causalseg.models.metadata import read_metadata
+from causalseg.models.metadata import FileHeader, read_metadata
 from causalseg.models.registry import model_class, model_config, model_name
 from causalseg.models.trust import Trust
 
@@ -72,15 +72,15 @@ def save_checkpoint(
 
     """
     checks, arrays = (trust or Trust()).pack()
-    header = {
-        "format": CHECKPOINT_FORMAT,
-        "architecture": model_name(model),
-        "config": asdict(model.config),
-        "preprocessing": dict(preprocessing),
-        "threshold": threshold,
-        "provenance": dict(provenance),
-        "trust": checks,
-    }
+    header = FileHeader(
+        format=CHECKPOINT_FORMAT,
+        architecture=model_name(model),
+        config=asdict(model.config),
+        preprocessing=dict(preprocessing),
+        threshold=threshold,
+        provenance=dict(provenance),
+        trust=checks,
+    )
     state = {
         name: (_halved(t) if half else t).detach().cpu().contiguous()
         for name, t in _distinct(model.state_dict(keep_vars=True)).items()
@@ -89,7 +89,7 @@ def save_checkpoint(
         f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()
     }
     with replacing(path) as part:
-        save_file(state, part, metadata={"causalseg": json.dumps(header)})
+        save_file(state, part, metadata={"causalseg": json.dumps(asdict(header))})
 
 
 def add_trust(path: Path, out: Path, trust: Trust) -> None:
@@ -100,7 +100,7 @@ def add_trust(path: Path, out: Path, trust: Trust) -> None:
 
     """
     checks, arrays = trust.pack()
-    header = read_header(path) | {"trust": checks}
+    header = replace(read_header(path), trust=checks)
     with safe_open(path, framework="pt") as file:
         state = {
             key: file.get_tensor(key)
@@ -111,10 +111,10 @@ def add_trust(path: Path, out: Path, trust: Trust) -> None:
         f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()
     }
     with replacing(out) as part:
-        save_file(state, part, metadata={"causalseg": json.dumps(header)})
+        save_file(state, part, metadata={"causalseg": json.dumps(asdict(header))})
 
 
-def read_header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> FileHeader:
     """The metadata of a checkpoint, without its weights.
 
     Raises:
@@ -145,7 +145,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
     """
     header = read_header(path)
-    name = header["architecture"]
+    name = header.architecture
     unfit = InputError(f"the weights in {path} do not fit the model that its metadata describes.")
     with safe_open(path, framework="pt") as file:
         keys = [key for key in file.keys() if not key.startswith(TRUST)]  # noqa: SIM118
@@ -155,7 +155,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             if key.startswith(TRUST)
         }
         shapes = {key: tuple(file.get_slice(key).get_shape()) for key in keys}
-        config = _config(name, header["config"], path)
+        config = _config(name, header.config, path)
         expected = _distinct(_outline(name, config, path).state_dict(keep_vars=True))
         free = model_class(name).free_length
         for key, tensor in expected.items():
@@ -181,10 +181,10 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(
         model.eval(),
         name,
-        header["preprocessing"],
-        header["threshold"],
-        header["provenance"],
-        Trust.unpack(header["trust"], arrays, path),
+        header.preprocessing,
+        header.threshold,
+        header.provenance,
+        Trust.unpack(header.trust, arrays, path),
     )
 
 

@@ -1,24 +1,39 @@
 """What a checkpoint or an exported file says about itself, checked before any of it is used."""
 
 import math
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from causalseg.errors import InputError
 from causalseg.inputs import parse_json
 
 
-def read_metadata(text: str, name: object, known: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class FileHeader:
+    """The metadata of a checkpoint or an exported file, as its JSON holds it."""
+
+    format: str
+    architecture: str
+    """The model's registered name."""
+    preprocessing: dict[str, Any]
+    """Fields of `Preprocessing`, which checks them itself."""
+    threshold: float
+    """In (0, 1]."""
+    config: dict[str, Any] = field(default_factory=dict)
+    """Fields of the model's config; empty in exported files, which hold a graph."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Whatever the run recorded."""
+    trust: dict[str, Any] = field(default_factory=dict)
+    """Fields of `Trust`, which checks them itself."""
+
+
+def read_metadata(text: str, name: object, known: str) -> FileHeader:
     """Check the metadata of a file.
 
     Args:
         text: JSON.
         name: what messages call the file.
         known: the format that this version reads.
-
-    Returns:
-        format, architecture (text), config (fields of the model's config; empty in exported files,
-        which hold a graph), preprocessing (fields of `Preprocessing`, which checks them itself),
-        threshold in (0, 1], provenance and trust (fields of `Trust`, which checks them itself).
 
     Raises:
         InputError: not a JSON object, another format, or a field that is absent or of another kind.
@@ -30,7 +45,7 @@ def read_metadata(text: str, name: object, known: str) -> dict[str, Any]:
         raise InputError(
             f"{name} has format {header.get('format')!r}, and this version reads {known!r}."
         )
-    for field, kind in (
+    for key, kind in (
         ("architecture", str),
         ("config", dict),
         ("preprocessing", dict),
@@ -38,11 +53,11 @@ def read_metadata(text: str, name: object, known: str) -> dict[str, Any]:
         ("provenance", dict),
         ("trust", dict),
     ):
-        value = header.get(field)
+        value = header.get(key)
         if not isinstance(value, kind) or isinstance(value, bool):
-            raise InputError(f"{name} is damaged: its {field} is {str(value)[:60]!r}.")
+            raise InputError(f"{name} is damaged: its {key} is {str(value)[:60]!r}.")
     header["threshold"] = check_threshold(header["threshold"], name)
-    return header
+    return FileHeader(**{f.name: header[f.name] for f in fields(FileHeader)})
 
 
 def check_threshold(value: float, name: object) -> float:

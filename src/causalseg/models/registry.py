@@ -29,6 +29,8 @@ MODELS = {
     "lvit": "causalseg.models.lvit.model:LViT",
 }
 """Name -> module and class, imported when the model is asked for."""
+ModelOptions = dict[str, Any]
+"""Fields of a model's config by their names, as a command line or a YAML gives them."""
 
 
 def model_class(name: str) -> type[SegmentationModel]:
@@ -67,7 +69,7 @@ def model_name(model: SegmentationModel) -> str:
     raise InputError(f"{path} is not a registered model; add its line to models/registry.py.")
 
 
-def model_config(name: str, options: dict[str, Any]) -> Any:
+def model_config(name: str, options: ModelOptions) -> Any:
     """The config of a model, checked.
 
     Raises:

@@ -2,6 +2,7 @@
 
 import csv
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,15 @@ def extend(path: Path, row: dict[str, str]) -> None:
     write_csv(path, [*old, row])
 
 
+@dataclass(frozen=True)
+class Selected:
+    """Which epoch's weights a checkpoint holds."""
+
+    epoch: int
+    val_dice: float | None = None
+    """None where the run was stopped before its first validation."""
+
+
 class Export(L.Callback):
     """Writes `best.safetensors` and `last.safetensors`, ready for `Segmenter`.
 
@@ -96,11 +106,11 @@ class Export(L.Callback):
         score, threshold = module.validation_result()
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        record = {"epoch": trainer.current_epoch, "val_dice": score}
-        self._save(trainer, module, "last", threshold, record)
+        selected = Selected(trainer.current_epoch, score)
+        self._save(trainer, module, "last", threshold, selected)
         if score > self.best:
             self.best = score
-            self._save(trainer, module, "best", threshold, record)
+            self._save(trainer, module, "best", threshold, selected)
 
     def on_exception(
         self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException
@@ -109,7 +119,7 @@ class Export(L.Callback):
         if isinstance(exception, KeyboardInterrupt) and trainer.is_global_zero:
             assert isinstance(module, SegmentationModule)
             if not (self.folder / "last.safetensors").exists():
-                self._save(trainer, module, "last", 0.5, {"epoch": trainer.current_epoch})
+                self._save(trainer, module, "last", 0.5, Selected(trainer.current_epoch))
 
     def _save(
         self,
@@ -117,7 +127,7 @@ class Export(L.Callback):
         module: SegmentationModule,
         name: str,
         threshold: float,
-        record: dict[str, Any],
+        selected: Selected,
     ) -> None:
         data: LViTDataModule = trainer.datamodule  # type: ignore[attr-defined]
         save_checkpoint(
@@ -125,7 +135,7 @@ class Export(L.Callback):
             module.model,
             preprocessing=data.preprocessing.to_dict(),
             threshold=threshold,
-            provenance={**self.provenance, "selected": record},
+            provenance={**self.provenance, "selected": asdict(selected)},
         )
 
 

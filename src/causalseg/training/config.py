@@ -2,10 +2,11 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from causalseg.data.datamodule import DataConfig
 from causalseg.errors import InputError
+from causalseg.models.registry import ModelOptions
 
 
 @dataclass(kw_only=True)
@@ -67,7 +68,7 @@ class RunConfig:
     data: DataConfig
     architecture: str = "causalclipseg"
     """The model's name; `causalseg models` lists them."""
-    model: dict[str, Any] = field(default_factory=dict)
+    model: ModelOptions = field(default_factory=dict)
     """Options of the architecture's config, e.g. `{"encoder": "RN101"}`."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

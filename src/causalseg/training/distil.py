@@ -7,8 +7,7 @@ image and no mask is needed, and what the model does for its own captions hardly
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -46,7 +45,7 @@ class DistilConfig:
 class DistilReport:
     """How well the held-out sentences are understood, before and after."""
 
-    config: dict[str, Any]
+    config: DistilConfig
     nearest_before: float
     """Share of sentences whose encoding is nearest to that of their own caption."""
     nearest_after: float
@@ -111,7 +110,7 @@ def distil_text(
             progress(step, float(error.detach()))
     model.eval()
     after = _measure(model, reader, held, captions, known)
-    return DistilReport(asdict(config), before[0], after[0], before[1], after[1])
+    return DistilReport(config, before[0], after[0], before[1], after[1])
 
 
 def _single(text: Tensor | tuple[Tensor, ...]) -> Tensor:

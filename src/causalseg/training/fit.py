@@ -2,15 +2,11 @@
 
 import json
 import logging
-import os
-import platform
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -39,34 +35,8 @@ from causalseg.models.registry import build_model
 from causalseg.training.callbacks import EpochTable, Export, SamplePictures
 from causalseg.training.checkpoint_io import PREVIOUS, WholeCheckpoints
 from causalseg.training.config import RunConfig, TrainerConfig
+from causalseg.training.environment import environment
 from causalseg.training.module import SegmentationModule
-
-_PACKAGES = ("causalseg", "torch", "lightning", "monai", "numpy", "pillow")
-
-
-def environment() -> dict[str, Any]:
-    """Versions, machine and git revision, as far as they are known."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:  # no git on this machine
-        revision = None
-    else:
-        revision = found.stdout.strip() if found.returncode == 0 else None
-    return {
-        # torch.__version__ names the build (+cpu, +cu130), which its metadata may leave out.
-        "versions": {name: version(name) for name in _PACKAGES} | {"torch": torch.__version__},
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "git_revision": revision,
-    }
 
 
 def build_module(config: RunConfig) -> SegmentationModule:
@@ -129,12 +99,12 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     data.setup("fit")
     record = {
         "config": asdict(config),
-        "data": data.provenance(),
+        "data": {split: asdict(record) for split, record in data.provenance().items()},
         "captions": kind_of_captions(
             [record.caption for record in data.manifests["train"].records]
         ),
         "initial_weights": module.model.weights_report.to_dict(),
-        "environment": environment(),
+        "environment": asdict(environment()),
         "command": sys.argv,
     }
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -126,7 +127,7 @@ class SegmentationModule(L.LightningModule):
 
 def scheduled(
     optimizer: torch.optim.Optimizer, warmup_steps: int, trainer: L.Trainer
-) -> dict[str, Any]:
+) -> OptimizerLRSchedulerConfig:
     """An optimiser with its rate after `cosine_factor`, as Lightning wants both."""
     total = int(trainer.estimated_stepping_batches)
     schedule = LambdaLR(optimizer, cosine_factor(warmup_steps, total))

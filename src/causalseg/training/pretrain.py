@@ -1,7 +1,7 @@
 """Contrastive pre-training of an encoder's towers on image-sentence pairs."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,19 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from causalseg.data.datamodule import DataConfig, LViTDataModule
+from causalseg.data.datamodule import DataConfig, LViTDataModule, SplitRecord
 from causalseg.data.manifest import Manifest
 from causalseg.encoders.weights import PRETRAINED, initialise
 from causalseg.errors import InputError
-from causalseg.evaluation.alignment import retrieval, side_swap
+from causalseg.evaluation.alignment import Alignment, retrieval, side_swap
 from causalseg.evaluation.files import read_result
 from causalseg.files import check_folder, write_bytes, write_json
 from causalseg.text.captions import mirror_caption
 from causalseg.training.callbacks import EpochTable
 from causalseg.training.config import OptimizerConfig, TrainerConfig
 from causalseg.training.contrastive import ImageTextPair, Name
-from causalseg.training.fit import alone_in, environment, make_trainer, quiet_lightning
+from causalseg.training.environment import environment
+from causalseg.training.fit import alone_in, make_trainer, quiet_lightning
 from causalseg.training.module import scheduled
 
 CONFIG, REPORT = "run.json", "pretrain.json"
@@ -69,6 +70,23 @@ class PretrainConfig:
         return f"{self.objective}-objective_{self.encoder}_{Path(self.data.root).name}.safetensors"
 
 
+@dataclass(frozen=True)
+class PretrainReport:
+    """What the weights are, and what was measured: `pretrain.json`, and in the weights' file."""
+
+    objective: str
+    encoder: str
+    data: str
+    """Name of the data's folder."""
+    trained_on: SplitRecord
+    epochs: int
+    batch_size: int
+    size: int
+    seed: int
+    started_from: str
+    validation: Alignment
+
+
 class PretrainModule(L.LightningModule):
     """Trains a pair of towers."""
 
@@ -101,7 +119,7 @@ class PretrainModule(L.LightningModule):
         return scheduled(optimizer, config.warmup_steps, self.trainer)
 
 
-def pretrain(config: PretrainConfig) -> Path:
+def pretrain(config: PretrainConfig) -> tuple[Path, PretrainReport]:
     """Pre-train on the training split, and measure on the validation split.
 
     The folder then holds the weights, `pretrain.json` (what was measured), `run.json`,
@@ -112,7 +130,8 @@ def pretrain(config: PretrainConfig) -> Path:
         config: of the run.
 
     Returns:
-        The weights' file, for `model.weights` of every model with towers of this encoder.
+        The weights' file, for `model.weights` of every model with towers of this encoder, and what
+        was measured.
 
     Raises:
         InputError: data, encoder or weights cannot be used, or the folder holds a run with other
@@ -129,7 +148,9 @@ def pretrain(config: PretrainConfig) -> Path:
     data.setup("fit")
     folder.mkdir(parents=True, exist_ok=True)
     with alone_in(folder):
-        write_json(folder / CONFIG, {"config": _plain(config), "environment": environment()})
+        write_json(
+            folder / CONFIG, {"config": _plain(config), "environment": asdict(environment())}
+        )
         trainer = make_trainer(config.trainer, folder, [EpochTable(folder)])
         last = folder / "last.ckpt"
         module = PretrainModule(pair, config.optimizer)
@@ -142,25 +163,26 @@ def pretrain(config: PretrainConfig) -> Path:
             )
         except SystemExit:  # how Lightning ends an interrupted run, after saving
             raise KeyboardInterrupt from None
-        report = {
-            "objective": config.objective,
-            "encoder": config.encoder,
-            "data": Path(config.data.root).name,
-            "trained_on": data.provenance()["train"] | {"root": Path(config.data.root).name},
-            "epochs": config.trainer.max_epochs,
-            "batch_size": config.data.batch_size,
-            "size": config.data.size,
-            "seed": config.seed,
-            "started_from": start.source,
-            "validation": measure_alignment(pair.cpu().eval(), data),
-        }
+        name = Path(config.data.root).name
+        report = PretrainReport(
+            objective=config.objective,
+            encoder=config.encoder,
+            data=name,
+            trained_on=replace(data.provenance()["train"], root=name),
+            epochs=config.trainer.max_epochs,
+            batch_size=config.data.batch_size,
+            size=config.data.size,
+            seed=config.seed,
+            started_from=start.source,
+            validation=measure_alignment(pair.cpu().eval(), data),
+        )
         content = save(
             {name: value.contiguous().cpu() for name, value in pair.tensors().items()},
-            {PRETRAINED: json.dumps(report)},
+            {PRETRAINED: json.dumps(asdict(report))},
         )
         write_bytes(folder / config.file, content)
-        write_json(folder / REPORT, report)
-    return folder / config.file
+        write_json(folder / REPORT, asdict(report))
+    return folder / config.file, report
 
 
 def _plain(config: PretrainConfig) -> dict[str, Any]:
@@ -181,7 +203,7 @@ def _check_same(folder: Path, config: PretrainConfig) -> None:
 
 
 @torch.inference_mode()
-def measure_alignment(pair: ImageTextPair, data: LViTDataModule) -> dict[str, Any]:
+def measure_alignment(pair: ImageTextPair, data: LViTDataModule) -> Alignment:
     """Retrieval and left against right on the validation split.
 
     Args:
@@ -203,17 +225,16 @@ def measure_alignment(pair: ImageTextPair, data: LViTDataModule) -> dict[str, An
     column = {caption: i for i, caption in enumerate(distinct)}
     own = np.array([column[caption] for caption in captions])
     subjects = [record.subject for record in manifest.records]
-    found: dict[str, Any] = {"retrieval": retrieval(cosines, own, subjects)}
-    turned = _turned(manifest)
+    swap, turned = None, _turned(manifest)
     if turned:
         swapped = pair.encode_texts(reader(list(turned.values())))[0]
         places = np.array(list(turned))
-        found["side_swap"] = side_swap(
+        swap = side_swap(
             cosines[places, own[places]],
             (images[places] * swapped).sum(1).numpy(),
             [subjects[i] for i in places],
         )
-    return found
+    return Alignment(retrieval(cosines, own, subjects), swap)
 
 
 def _turned(manifest: Manifest) -> dict[int, str]:
