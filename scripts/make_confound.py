@@ -1,4 +1,4 @@
-"""Write the tables and the picture of docs/explanation/confounders.md; no number is typed.
+"""Write the tables and the picture of docs/results/confounders.md; no number is typed.
 
 python scripts/make_confound.py --collect tag=RUNS clip=RUNS   keep what the page needs of grids
 python scripts/make_confound.py --plants                       draw the picture of each plant
@@ -27,7 +27,7 @@ from causalseg.experiments.confound_table import PER_IMAGE, RESULT, ConfoundTabl
 from causalseg.files import write_bytes, write_csv, write_json
 from causalseg.inference.pictures import overlay
 
-PAGE = ROOT / "docs" / "explanation" / "confounders.md"
+PAGE = ROOT / "docs" / "results" / "confounders.md"
 DATA = ROOT / "docs" / "results" / "confound"
 PICTURE = ROOT / "docs" / "images" / "plants.png"
 _SIDE = 128

@@ -6,7 +6,9 @@ Run on the held-out phantoms of `causalseg demo`, whose opacities are known one 
 from __future__ import annotations
 
 import argparse
+import json
 from collections import defaultdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -25,11 +27,23 @@ def kind(zone: PhantomZone, named: frozenset[PhantomZone]) -> str:
     return f"not named, {side}, {height}"
 
 
-def main() -> None:
-    """Print how many opacities of each kind are more than half selected, and Dice where right."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint")
-    segmenter = Segmenter.load(parser.parse_args().checkpoint)
+@dataclass(frozen=True)
+class ZoneReport:
+    """Which opacities were more than half selected, on the held-out phantoms."""
+
+    images: int
+    dice: float
+    """Macro."""
+    images_selected_rightly: int
+    """Where the text names an opacity that is there, and exactly the named ones are selected."""
+    dice_where_selected_rightly: float | None
+    selected: dict[str, tuple[int, int]]
+    """Kind -> how many were selected, of how many."""
+
+
+def measure(checkpoint: str) -> ZoneReport:
+    """Segment the held-out phantoms of the demo by their own text."""
+    segmenter = Segmenter.load(checkpoint)
     selected: dict[str, list[bool]] = defaultdict(list)
     scores, right = [], []
     for case in phantom_cases(COUNT, SEED, SIZE):
@@ -45,10 +59,20 @@ def main() -> None:
         scores.append(dice(mask, true))
         if agrees and true.any():
             right.append(scores[-1])
-    print(f"macro Dice {np.mean(scores):.3f} of {len(scores)}; where the text names an opacity")
-    print(f"that is there and the selection is right: {np.mean(right):.3f} of {len(right)}")
-    for name, found in sorted(selected.items()):
-        print(f"{name}: {sum(found)} of {len(found)} selected")
+    return ZoneReport(
+        images=len(scores),
+        dice=float(np.mean(scores)),
+        images_selected_rightly=len(right),
+        dice_where_selected_rightly=float(np.mean(right)) if right else None,
+        selected={name: (sum(found), len(found)) for name, found in sorted(selected.items())},
+    )
+
+
+def main() -> None:
+    """Print the report as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint")
+    print(json.dumps(asdict(measure(parser.parse_args().checkpoint)), indent=2))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every number of docs/explanation/confounders.md comes from its files in docs/results/confound."""
+"""Every number of docs/results/confounders.md comes from its files in docs/results/confound."""
 
 import json
 from collections import defaultdict

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import house_picture
 import make_reference
 import pytest
 
@@ -72,3 +73,10 @@ def test_the_citation_names_the_version_and_both_papers() -> None:
 def test_links_in_code_are_no_links() -> None:
     text = "[a](x.md) `[b](y.md)` [c](https://z) ![d](p.png)\n```\n[e](q.md)\n```\n"
     assert list(links(text)) == ["x.md", "p.png"]
+
+
+def test_the_picture_of_the_house_is_up_to_date_and_has_every_room() -> None:
+    assert house_picture.PICTURE.read_text() == house_picture.picture()
+    rooms = {room for row in house_picture.ROOMS for room, _ in row}
+    there = {p.stem for p in (ROOT / "src/causalseg").iterdir() if p.suffix in ("", ".py")}
+    assert rooms == there - {"__init__", "__main__", "__pycache__", "assets", "configs"}

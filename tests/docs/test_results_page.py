@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import make_results
+import make_tables
 import pytest
 
 from causalseg.cli.main import main as causalseg
@@ -109,3 +110,8 @@ def test_paths_of_a_machine_are_cut() -> None:
         "n": 1,
         "rule": "D / (2 - D), https://example.org/x, imagenet:resnet.safetensors",
     }
+
+
+def test_the_tables_of_reading_and_trust_are_up_to_date() -> None:
+    for path, text in make_tables.pages().items():
+        assert path.read_text() == text, "run: python scripts/make_tables.py"

@@ -109,7 +109,7 @@ def test_the_table_is_what_a_hand_would_compute(scored: Manifest, tmp_path: Path
     ]
     rows.append(RowRuns("vilt", {}, reads_text=True))
     table = tabulate_leaderboard(
-        rows, ["unet", "causalclipseg"], scored, BUDGET, machine={"cores": 2}, resamples=500
+        rows, ["unet", "causalclipseg"], scored, BUDGET, machine=environment(), resamples=500
     )
     unet, ours, lvit, vilt = table.rows
     assert lvit.dice is not None

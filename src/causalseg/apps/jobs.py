@@ -60,10 +60,10 @@ class Worked(BaseModel):
 
     images: list[str] = Field(description="Names, as they were sent")
     folder: str = Field(
-        "", description="Of its results in the archive; empty where it failed early"
+        default="", description="Of its results in the archive; empty where it failed early"
     )
     status: Literal["done", "failed"]
-    reason: str = Field("", description="Of a failure")
+    reason: str = Field(default="", description="Of a failure")
     warnings: list[str] = []
     sentences: list[ReadText] = []
 

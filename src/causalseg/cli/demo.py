@@ -1,8 +1,9 @@
 """`causalseg demo`: the whole tour in a few minutes, on phantoms, with nothing downloaded."""
 
 import shutil
+from dataclasses import asdict
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
@@ -43,37 +44,43 @@ def main(argv: list[str]) -> int:
     args.out.mkdir(parents=True)
     (args.out / MARK).write_text("Every `causalseg demo` replaces this folder.\n")
 
-    from causalseg.experiments.demo import edited_scores, picture
+    from causalseg.experiments.demo import DemoReport, edited_scores, picture
+    from causalseg.files import write_json
+    from causalseg.training.environment import environment
 
+    began, precision = (perf_counter(), process_time()), faster_precision()
     run_command(["data", "make-phantoms", "--out", args.out / "phantoms", "--count", args.count,
          "--seed", SEED, "--size", SIZE])  # fmt: skip
     run_command(["fit", "--data.root", args.out / "phantoms", "--out", args.out / "run",
-         "--trainer.max-epochs", args.epochs, "--trainer.precision", faster_precision(),
+         "--trainer.max-epochs", args.epochs, "--trainer.precision", precision,
          *TRAINING])  # fmt: skip
     checkpoint = args.out / "run" / "best.safetensors"
-    run_command(
-        [
-            "evaluate",
-            checkpoint,
-            "--data",
-            args.out / "phantoms",
-            "--leaks",
-            "keep",
-            "--out",
-            args.out / "scores",
-        ]
-    )
-    own, edited, blind = edited_scores(checkpoint, args.count, SEED, SIZE)
+    run_command(["evaluate", "--model", checkpoint, "--data", args.out / "phantoms",
+         "--leaks", "keep", "--out", args.out / "scores"])  # fmt: skip
+    found = edited_scores(checkpoint, args.count, SEED, SIZE)
     picture(checkpoint, args.count, SEED, SIZE, args.out / "pictures.png")
+    report = DemoReport(
+        count=args.count,
+        size=SIZE,
+        seed=SEED,
+        epochs=args.epochs,
+        precision=precision,
+        seconds=perf_counter() - began[0],
+        cpu_seconds=process_time() - began[1],
+        edited=found,
+        environment=environment(),
+    )
+    write_json(args.out / "demo.json", asdict(report))
     say(
         f"\nHeld-out phantoms whose text names some of their opacities, macro Dice:\n"
-        f"  with their own text                             {own:.3f}\n"
-        f"  with another text, against that text's true mask {edited:.3f}\n"
-        f"  with another text, against the first text's mask {blind:.3f}  (a mask that ignores "
-        f"its text would keep the first score)\n\n"
+        f"  with their own text                             {found.own:.3f}\n"
+        f"  with another text, against that text's true mask {found.edited:.3f}\n"
+        f"  with another text, against the first text's mask {found.blind:.3f}  (a mask that "
+        f"ignores its text would keep the first score)\n\n"
         f"Pictures: {args.out / 'pictures.png'}\n"
         f"Report:   {args.out / 'scores' / 'report.html'}\n"
-        f"Model:    {checkpoint}"
+        f"Model:    {checkpoint}\n"
+        f"Figures:  {args.out / 'demo.json'}"
     )
     return 0
 

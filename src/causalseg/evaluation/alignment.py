@@ -77,12 +77,13 @@ def retrieval(
 
     """
     place, clusters = ranks(similarity, own), cluster_codes(subjects)
-    recall = [
+    first, among_five = (
         cluster_bootstrap((place <= k).astype(float), clusters, resamples=resamples) for k in (1, 5)
-    ]
+    )
     nearest = own[similarity.argmax(0)]
     return Retrieval(
-        *recall,
+        recall_at_1=first,
+        recall_at_5=among_five,
         median_place=float(np.median(place)),
         captions=similarity.shape[1],
         images=len(own),

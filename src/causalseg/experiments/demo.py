@@ -5,6 +5,7 @@ mask to the right place can be scored, which no real data set allows.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from causalseg.data.phantom import PhantomCase, describe_zones, named_zones, pha
 from causalseg.evaluation.metrics import dice
 from causalseg.inference.pictures import overlay
 from causalseg.inference.segmenter import Segmenter
+from causalseg.training.environment import Environment
 
 
 def edited_cases(count: int, seed: int, size: int) -> Iterator[tuple[PhantomCase, str]]:
@@ -28,8 +30,39 @@ def edited_cases(count: int, seed: int, size: int) -> Iterator[tuple[PhantomCase
             yield case, describe_zones(rest)
 
 
-def edited_scores(checkpoint: Path, count: int, seed: int, size: int) -> tuple[float, float, float]:
-    """Macro Dice of own text, of edited text against its truth, and against the own text's."""
+@dataclass(frozen=True)
+class EditedScores:
+    """Macro Dice on held-out phantoms whose text names some of their opacities, and not all."""
+
+    images: int
+    own: float
+    """With their own text."""
+    edited: float
+    """With a text that names the others, against that text's true mask."""
+    blind: float
+    """With the same text, against the first text's mask: what a model that ignores text keeps."""
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """What `demo.json` holds: how the demo was run, and what it reached."""
+
+    count: int
+    """Phantoms, in all three splits."""
+    size: int
+    """Side of a phantom, in pixels."""
+    seed: int
+    epochs: int
+    precision: str
+    seconds: float
+    """Of the whole tour, by the clock."""
+    cpu_seconds: float
+    edited: EditedScores
+    environment: Environment
+
+
+def edited_scores(checkpoint: Path, count: int, seed: int, size: int) -> EditedScores:
+    """Ask held-out phantoms for what their text names, and for what it leaves out."""
     segmenter = Segmenter.load(checkpoint)
     scores = []
     for case, edited in edited_cases(count, seed, size):
@@ -39,8 +72,7 @@ def edited_scores(checkpoint: Path, count: int, seed: int, size: int) -> tuple[f
         scores.append(
             (dice(first, own), dice(second, truth(case.phantom, edited)), dice(second, own))
         )
-    own_text, edited_text, blind = np.mean(scores, axis=0)
-    return float(own_text), float(edited_text), float(blind)
+    return EditedScores(len(scores), *(float(value) for value in np.mean(scores, axis=0)))
 
 
 def picture(checkpoint: Path, count: int, seed: int, size: int, path: Path, cases: int = 3) -> None:

@@ -161,5 +161,5 @@ def model_options(config: LodoConfig, row: LodoRow) -> ModelOptions:
     """Options of a row's model."""
     if row.architecture == "mcdrl":
         return {**config.model, **row.model}
-    shared = {k: config.model[k] for k in ("encoder", "weights") if k in config.model}
-    return {**shared, **config.causalclipseg}
+    shared = ("encoder", "weights")
+    return {k: v for k, v in config.model.items() if k in shared} | config.causalclipseg

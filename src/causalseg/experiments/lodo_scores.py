@@ -36,8 +36,13 @@ class FrameScore:
             subject=row["subject"],
             domain=row["domain"],
             empty=row["empty"] == "1",
-            **{key: float(row[key]) for key in ("dice", "iou", "accuracy")},
-            **{key: int(row[key]) for key in ("tp", "fp", "fn", "tn")},
+            dice=float(row["dice"]),
+            iou=float(row["iou"]),
+            accuracy=float(row["accuracy"]),
+            tp=int(row["tp"]),
+            fp=int(row["fp"]),
+            fn=int(row["fn"]),
+            tn=int(row["tn"]),
         )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NotRequired, TypedDict
 
-Status = Literal["done", "kept", "set aside", "failed"]
+Ending = Literal["done", "kept", "set aside", "failed"]
 """`kept`: whole from an earlier run; `set aside`: too doubtful, for a reader to look at."""
 
 
@@ -26,7 +26,7 @@ class Outcome:
     """Number of its first row in the table, or of the argument, from 1."""
     name: str
     """Folder of its results."""
-    status: Status
+    status: Ending
     reason: str = ""
     """Why it failed or was set aside, without patient data."""
     warnings: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class WrittenRecord(TypedDict):
     """Of a mask, as the source is stored."""
     spacing_mm: list[float] | None
     thickness_mm: float | None
-    slice_axis: str | None
+    slice_axis: int | None
     modality: str | None
     body_part: str | None
     display: DisplayRecord
@@ -98,7 +98,7 @@ class ResultRecord(WrittenRecord):
     """Of each file of the folder."""
 
 
-def outcome_of(record: ResultRecord, name: str, status: Status) -> Outcome:
+def outcome_of(record: ResultRecord, name: str, status: Ending) -> Outcome:
     """What is told of a result that was written."""
     masks = record["masks"]
     notes = list(record["warnings"])

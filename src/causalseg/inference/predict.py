@@ -137,21 +137,20 @@ def _predict(segmenter: "Segmenter", item: Item, out: Path, options: PredictOpti
     general = [*study.warnings, *domain_warnings(study, segmenter.provenance)]
     with replacing_folder(folder) as part:
         written = write_answers(segmenter, study, answers, part, options, general)
-        record: ResultRecord = {
+        content = {
             "note": "Research software, not a medical device.",
             "version": __version__,
             "image": item.source,
             "row": item.row,
             "request": digest,
             "model": options.model,
+            **({} if item.is_picture else {"files": [sha256_of(f) for f in _source_files(item)]}),
             **written,
             "warnings": general + written["warnings"],
             "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
         }
-        if not item.is_picture:
-            record["files"] = [sha256_of(file) for file in _source_files(item)]
-        write_json(part / RESULT, record)
-    return outcome_of(record, item.name, "done")
+        write_json(part / RESULT, content)
+    return outcome_of(cast(ResultRecord, content), item.name, "done")
 
 
 def _check_quality(answers: Sequence[TrackAnswer], least: float | None) -> None:

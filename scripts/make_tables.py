@@ -1,0 +1,183 @@
+"""Write the tables of docs/results/reading.md and trust.md from their files; no number is typed.
+
+python scripts/make_tables.py
+
+A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. The files are written by
+`python -m benchmarks.reading`, `reading_blind` and `reading_gain`, by scripts/unlike_pictures.py
+and by `causalseg calibrate`, each of which the pages name beside its table.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from make_ablation import filled
+from make_results import ROOT
+
+from causalseg.files import write_bytes
+from causalseg.markdown import markdown_table
+
+RESULTS = ROOT / "docs" / "results"
+FIRST_WITH_NOTES = 8
+"""The first batch that was read after doubtful readings began to be named in a note."""
+
+
+def pages() -> dict[Path, str]:
+    """Each page as its files make it."""
+    blocks = {
+        "reading": {"alternatives": alternatives(), "blind": blind(), "gain": gain()},
+        "trust": {"unlike": unlike(), "calibration": calibration()},
+    }
+    found = {}
+    for name, content in blocks.items():
+        path = RESULTS / f"{name}.md"
+        text = path.read_text()
+        for block, table in content.items():
+            text = filled(text, block, table)
+        found[path] = text
+    return found
+
+
+def _read(*parts: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(RESULTS.joinpath(*parts).read_text())
+    return found
+
+
+def alternatives() -> str:
+    """Our reading against two libraries, on the sentences that its rules were made with."""
+    found = _read("reading", "alternatives.json")
+    total, own = found["sentences"], found["reading"]
+    others = [("medspaCy 1.3 (ConText)", "context"), ("negspaCy 1.0 (NegEx)", "negspacy")]
+    rows = [
+        (
+            "this reading",
+            f"{own['status']} of {total}",
+            f"{own['status and zones']} of {total}",
+            str(own["wrong without a note"]),
+            "",
+        )
+    ]
+    rows += [
+        (
+            f"{title} around the same findings",
+            f"{found[key]['status']} of {total}",
+            "no places",
+            "",
+            f"{found[key]['of these right']} of {found[key]['rows with a target']}",
+        )
+        for title, key in others
+    ]
+    header = (
+        "", "status right", "status and zones right", "wrong without a note",
+        "right where the sentence holds a finding that they were told of",
+    )  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def blind() -> str:
+    """First readings of batches that the rules had not seen."""
+    batches = {
+        name: entry["first reading"] for name, entry in _read("reading", "blind.json").items()
+    }
+    noted, plain = "right statements with a note", "right statements"
+    table = markdown_table(
+        ("batch", *batches),
+        [
+            ("sentences", *(str(b["sentences"]) for b in batches.values())),
+            *(
+                (key, *(str(b[key]) for b in batches.values()))
+                for key in ("status and zones right", "wrong without a note")
+            ),
+            (noted, *(f"{b[noted]} of {b[plain]}" for b in batches.values())),
+        ],
+    )
+    everything = _shares(batches.values())
+    since = _shares(b for name, b in batches.items() if int(name) >= FIRST_WITH_NOTES)
+    return (
+        f"{table}\n\nAll batches: {everything}.\n\n"
+        f"Batches {FIRST_WITH_NOTES} to {max(map(int, batches))}, read since doubtful readings are "
+        f"named in a note: {since}."
+    )
+
+
+def _shares(batches: Iterable[Mapping[str, Any]]) -> str:
+    known = list(batches)
+
+    def of(part: str, whole: str) -> str:
+        count, total = (sum(batch[key] for batch in known) for key in (part, whole))
+        return f"{count} of {total} ({100 * count / total:.1f} %)"
+
+    return (
+        f"{of('status and zones right', 'sentences')} read rightly the first time, "
+        f"{of('wrong without a note', 'sentences')} wrongly with no note; "
+        f"{of('right statements with a note', 'right statements')} right statements have a note"
+    )
+
+
+SAID = {
+    "consolidation": "Consolidation in the left lower zone.",
+    "abbreviations": "GGO LLZ",
+    "no effusion": "No effusion. Airspace opacity, left lower zone.",
+    "not cleared": "The infiltrates in the left lower zone have not cleared.",
+    "slip": "Consolidaton in the left lower zone, heart normal.",
+}
+
+
+def gain() -> str:
+    """Macro Dice of sentences, read and as written."""
+    found = _read("reading", "gain.json")
+    dice = found["dice"]
+    rows = [
+        (text, *(f"{dice[key][how]:.3f}" for how in ("read", "as written")))
+        for key, text in SAID.items()
+    ]
+    table = markdown_table(("the sentence", "read", "as written"), rows)
+    return (
+        f"{found['images']} validation images; the caption itself has "
+        f"{dice['caption']['read']:.3f}.\n\n{table}"
+    )
+
+
+def unlike() -> str:
+    """How often the image check warns, by kind of picture."""
+    found = _read("trust", "unlike.json")
+    rows = [
+        (kind["kind"], f"{kind['warned']} of {kind['pictures']}", f"{kind['median_distance']:.2f}")
+        for kind in found["kinds"]
+    ]
+    table = markdown_table(("pictures", "warned of", "median distance (threshold 1)"), rows)
+    return f"Checkpoint SHA-256 `{found['model_sha256'][:16]}`.\n\n{table}"
+
+
+def calibration() -> str:
+    """What the checks do on validation images."""
+    found = _read("trust", "calibration.json")
+    rows = [
+        ("AUROC of the evidence, lungs with a finding against healthy ones", found["auroc"]),
+        ("healthy lungs left empty when named, with the check", found["null_accuracy"]),
+        ("the same without the check", found["null_accuracy_before"]),
+        ("lungs with a finding left empty by the check", found["wrongly_empty"]),
+        ("macro Dice with the check", found["dice"]),
+        ("the same without the check", found["dice_before"]),
+        ("expected Dice: Spearman's correlation with the true Dice", found["spearman"]),
+        ("expected Dice: mean error", found["expected_error"]),
+        ("expected Dice: share of images inside the 80 % interval", found["covered"]),
+        ("AURC", found["aurc"]),
+        ("AURC of a perfect ranking", found["aurc_optimal"]),
+    ]
+    table = markdown_table(("", ""), [(words, f"{value:.3f}") for words, value in rows])
+    return (
+        f"{found['images']} validation images, fingerprint "
+        f"`{found['validation']['fingerprint'][:16]}`.\n\n{table}"
+    )
+
+
+def main() -> None:
+    """See the module."""
+    for path, text in pages().items():
+        write_bytes(path, text.encode())
+
+
+if __name__ == "__main__":
+    main()
