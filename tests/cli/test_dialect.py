@@ -65,6 +65,7 @@ def test_a_checkpoint_may_be_named_or_placed_but_not_twice(
         (["fit", "--data.root", "x", "--modle.encoder=RN50"], "--model.encoder"),
         (["predict", "a.png", "--out", "o", "--txet", "left lung"], "--text"),
         (["serve", "--prot", "80"], "--port"),
+        (["fit", "--data.root", "x", "--lr", "0.1"], "--optimizer.lr"),
     ],
 )
 def test_a_mistyped_option_is_told_in_one_line_with_what_may_be_meant(words, meant, capsys):
@@ -75,3 +76,14 @@ def test_a_mistyped_option_is_told_in_one_line_with_what_may_be_meant(words, mea
     assert told.startswith(f"causalseg {words[0]}: error: unrecognized arguments: ")
     assert f"did you mean {meant}?" in told
     assert told.count("\n") == 1
+
+
+def test_a_mistyped_command_is_told_what_may_be_meant(capsys):
+    assert main(["fitt"]) == 2
+    assert "did you mean fit?" in capsys.readouterr().err
+
+
+def test_an_option_is_not_completed_from_its_first_letters(capsys):
+    with pytest.raises(SystemExit):
+        main(["predict", "a.png", "--out", "o", "--tex", "left lung"])
+    assert "did you mean --text?" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study
 from causalseg.inference.predict import predict_one
 from causalseg.inference.requests import Item, Prompt
+from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.tracks import PredictOptions, tracks_of
 
 TEXT = "one infected area, lower left lung."
@@ -51,6 +52,27 @@ def test_a_picture_comes_back_at_its_own_size(predict, segmenter, tmp_path):
     assert [m["text"] for m in record["masks"]] == [TEXT, "right lung"]
     assert record["masks"][0]["pixels"] == int(segmenter(image, TEXT).mask.sum())
     assert all((folder / name).is_file() for m in record["masks"] for name in m["files"])
+
+
+def test_another_threshold_cuts_the_same_probability(predict, segmenter, tmp_path):
+    image = picture(tmp_path / "a.png", (50, 70, 3))
+    probability = segmenter(image, TEXT).probability
+    line = float(np.quantile(probability, 0.8))
+    assert predict(image, "--text", TEXT, "--threshold", f"{line}") == 0
+    mask = np.asarray(Image.open(tmp_path / "out" / "a" / "1_mask.png"))
+    assert np.array_equal(mask > 0, probability >= line)
+    assert predict(image, "--text", TEXT, "--threshold", "1.5", "--overwrite") == 2
+    # Results of another threshold are not what was asked for.
+    assert predict(image, "--text", TEXT, "--resume") == 0
+    again = np.asarray(Image.open(tmp_path / "out" / "a" / "1_mask.png"))
+    assert np.array_equal(again > 0, probability >= segmenter.threshold)
+
+
+def test_no_dice_is_expected_at_a_threshold_where_it_was_not_measured():
+    own = Segmenter.load("default")
+    assert own.trust.overlap is not None
+    assert Segmenter.load("default", threshold=own.threshold).trust.overlap is not None
+    assert Segmenter.load("default", threshold=0.4).trust.overlap is None
 
 
 def test_many_prompts_encode_the_image_once(segmenter, tmp_path):

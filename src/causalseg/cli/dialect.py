@@ -8,7 +8,7 @@ import argparse
 import difflib
 import re
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from causalseg.errors import InputError
 from causalseg.inputs import printable
@@ -31,7 +31,13 @@ def respelled(words: Sequence[str], old: str, new: str) -> list[str]:
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, whose errors are a sentence and name what a mistyped option may mean."""
+    """argparse's parser, whose errors are a sentence and name what a mistyped option may mean.
+
+    An option is never completed from its first letters: `--prompt` would be taken for `--prompts`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and the message, without the usage."""
@@ -44,11 +50,18 @@ def explained(prog: str, message: str, known: Iterable[str]) -> str:
     _, unknown, words = message.partition("unrecognized arguments: ")
     for word in words.split() if unknown else ():
         given = "--" + word.lstrip("-").partition("=")[0].replace("_", "-")
-        close = difflib.get_close_matches(given, [*known], 1) if word.startswith("-") else []
-        hints += [f"did you mean {close[0]}?"] if close and close[0] != word else []
+        close = meant(given, known) if word.startswith("-") else None
+        hints += [f"did you mean {close}?"] if close and close != word else []
     lines = (" ".join(line.split()).rstrip(".:") for line in message.splitlines() if line)
     reason = printable("; ".join(lines))
     return " ".join([f"{prog}: error: {reason}.", *hints, f"'{prog} --help' lists the options.\n"])
+
+
+def meant(given: str, known: Iterable[str]) -> str | None:
+    """The known word that a mistyped or shortened one most likely stands for."""
+    names = [name for name in known if name not in ("-h", "--help")]
+    ends = [name for name in names if name.endswith("." + given.lstrip("-"))]
+    return next(iter(ends or difflib.get_close_matches(given, names, 1)), None)
 
 
 def add_model(parser: argparse.ArgumentParser, words: str = "a .safetensors file") -> None:

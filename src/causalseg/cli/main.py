@@ -11,7 +11,7 @@ import sys
 import threading
 from importlib import import_module
 
-from causalseg.cli.dialect import with_dashes
+from causalseg.cli.dialect import meant, with_dashes
 from causalseg.errors import InputError
 from causalseg.terminal import say, warnings_as
 from causalseg.version import __version__
@@ -77,8 +77,10 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     name, rest = arguments[0], arguments[1:]
     if name not in COMMANDS:
+        close = meant(name, COMMANDS)
+        hint = f"did you mean {close}? " if close else ""
         say(
-            f"causalseg: error: there is no command {name!r}; "
+            f"causalseg: error: there is no command {name!r}; {hint}"
             "'causalseg --help' lists the commands.",
             aside=True,
         )

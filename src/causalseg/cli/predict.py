@@ -43,8 +43,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
-    add("--text", action="append", default=[], help="what to segment; may be given several times")
+    add(
+        *("--text", "--prompt"),
+        action="append",
+        default=[],
+        help="what to segment; may be given several times",
+    )
     sentence_options.add_sentence_options(parser)
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="probability from which a pixel is in the mask (default: the model's own)",
+    )
     parser.add_argument(
         "--min-quality",
         type=float,
@@ -134,7 +145,7 @@ def _run(arguments: argparse.Namespace, plan: "Plan") -> "tuple[int, list[Outcom
 
     from causalseg.inference.segmenter import Segmenter
 
-    segmenter = Segmenter.load(checkpoint, device=arguments.device)
+    segmenter = Segmenter.load(checkpoint, device=arguments.device, threshold=options.threshold)
     outcomes = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
     return _report(plan, outcomes, out), outcomes
 
@@ -166,6 +177,7 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     from causalseg.inference.default import checkpoint_path
     from causalseg.inference.formats.codes import parse_concept
     from causalseg.inference.tracks import PredictOptions
+    from causalseg.models.metadata import check_threshold
 
     for option in ("finding", "anatomy"):
         if getattr(arguments, option):
@@ -177,6 +189,8 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     least = arguments.min_quality
     if least is not None and not 0 <= least <= 1:
         raise InputError(f"--min-quality is a Dice from 0 to 1, not {least:g}.")
+    if arguments.threshold is not None:
+        check_threshold(arguments.threshold, "these masks")
     checkpoint = checkpoint_path(arguments.model)
     options = PredictOptions(
         format=arguments.format,
@@ -188,6 +202,7 @@ def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
         model=sha256_of(checkpoint),
         sides=arguments.sides,
         strict=arguments.strict,
+        threshold=arguments.threshold,
         min_quality=arguments.min_quality,
         resume=arguments.resume,
     )
@@ -265,6 +280,6 @@ def _tell_sentences(outcomes: "Sequence[Outcome]") -> None:
     told = {one.text: one for found in outcomes for one in found.sentences if one.read_as}
     for one in list(told.values())[:_SHOWN]:
         meant = f" That is: {one.meant}." if one.meant else ""
-        say(f"{one.text!r} was read as {one.read_as!r}.{meant}")
+        say(f"{one.text!r} was read as {one.read_as!r}{meant}")
     if len(told) > _SHOWN:
         say(f"{len(told) - _SHOWN} more sentences: what they were read as is in result.json")

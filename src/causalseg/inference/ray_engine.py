@@ -105,7 +105,11 @@ class _Worker:
         self.root, self.out = Path(root), Path(out)
         # An actor that is started again must keep what the lost one has finished.
         self.options = replace(options, resume=True)
-        self.segmenter = Segmenter.load(checkpoint, device="cuda" if pool.gpus else "cpu")
+        self.segmenter = Segmenter.load(
+            checkpoint,
+            device="cuda" if pool.gpus else "cpu",
+            threshold=options.threshold,
+        )
 
     def __call__(self, table: Any) -> Any:
         import pyarrow as pa

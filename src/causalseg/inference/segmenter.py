@@ -80,15 +80,13 @@ class Segmenter:
         compile: bool = False,
         threshold: float | None = None,
     ) -> Self:
-        """Load a checkpoint; the name `default` means the model that comes with the package.
-
-        Batch norms are folded into their convolutions, so `model` is for inference only.
+        """Load a checkpoint for inference; `default` is the model that comes with the package.
 
         Args:
             path: a `.safetensors` checkpoint, or what `causalseg export` made of one (`.onnx`, or
                 OpenVINO's `.xml`), or `hf:OWNER/NAME[/FILE]` on the Hugging Face hub.
-            device: "auto" (a GPU if there is one), "gpu", or as PyTorch names it, e.g. "cpu" or
-                "cuda:1"; exported files run on the CPU.
+            device: "auto" (a GPU if there is one), "gpu", or PyTorch's name, such as "cuda:1";
+                exported files run on the CPU.
             precision: "bf16" computes the image path in bfloat16, for processors that are faster
                 at it (docs/results/performance.md has what it costs in Dice).
             compile: compile the image path with `torch.compile`, which takes a C++ compiler and
@@ -103,13 +101,14 @@ class Segmenter:
         if device == "auto" and is_exported(path):
             device = "cpu"
         saved, preprocessing = ready_model(path, device, precision, compile=compile)
+        own = threshold in (None, saved.threshold)  # The expected Dice was measured at it.
         return cls(
             saved.model,
             preprocessing,
             saved.threshold if threshold is None else threshold,
             device=device,
             provenance=saved.provenance,
-            trust=saved.trust,
+            trust=saved.trust if own else replace(saved.trust, overlap=None),
             source=path,
         )
 

@@ -44,6 +44,8 @@ class PredictOptions:
     """Whose left the texts mean where they do not say so; None: see `read_for`."""
     strict: bool = False
     """Refuse texts that are not understood."""
+    threshold: float | None = None
+    """Probability from which a pixel is in the mask; None: the model's own."""
     min_quality: float | None = None
     """Set masks aside whose expected Dice lies below this, for a reader to look at."""
     resume: bool = False
