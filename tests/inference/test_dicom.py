@@ -46,8 +46,7 @@ def test_window_equals_pydicom(make_dicom, radiograph, function):
 
 
 def test_window_of_width_one_is_a_threshold():
-    values = np.array([9.0, 9.5, 9.6, 11.0])
-    assert window(values, 10.0, 1.0).tolist() == [0, 0, 1, 1]
+    assert window(np.array([8.0, 9.0, 10.0, 11.0]), 10.0, 1.0).tolist() == [0, 0, 1, 1]
 
 
 def test_voi_lookup_table(make_dicom):

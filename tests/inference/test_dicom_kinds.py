@@ -88,6 +88,14 @@ def test_an_image_of_padding_alone_is_shown(make_dicom):
             np.rint(np.clip((np.arange(16) / 16 - 0.5) / 0.9 + 0.5, 0, 1) * 255),
             None,
         ),
+        # So it is at 1, where the values are fractions; integers have a step there.
+        (
+            {"RescaleSlope": 2.0**-12, "RescaleIntercept": 0}
+            | {"WindowCenter": 0.5, "WindowWidth": 1},
+            np.rint(np.arange(16) / 16 * 255),
+            None,
+        ),
+        ({"WindowCenter": 2000.5, "WindowWidth": 1}, 255 * (np.arange(16) > 7), "two grey levels"),
         ({"WindowCenter": 0, "WindowWidth": 0}, FULL, "no window that can be used"),
         ({"WindowCenter": 9, "WindowWidth": -5}, FULL, "no window that can be used"),
         ({"WindowCenter": 1000}, FULL, "no window that can be used"),
@@ -164,11 +172,23 @@ def test_a_modality_table_of_signed_values(make_dicom):
 
 
 def test_a_damaged_voi_table_gives_way_to_the_window(make_dicom):
-    study = read_study(
-        make_dicom(RAMP, VOILUTSequence=[Dataset()], WindowCenter=2000, WindowWidth=4000)
-    )
-    assert said(study, "lookup table is empty")
-    assert row(study)[-1] == 245
+    cut = table(0, 12, ENTRIES)
+    cut[0].LUTDescriptor = [6000, 0, 12]
+    for damaged in ([Dataset()], cut):
+        study = read_study(
+            make_dicom(RAMP, VOILUTSequence=damaged, WindowCenter=2000, WindowWidth=4000)
+        )
+        assert said(study, "lookup table is empty")
+        assert row(study)[-1] == 245
+
+
+def test_more_pixels_than_the_header_says_are_reported(make_dicom):
+    path = make_dicom(RAMP, WindowCenter=2000, WindowWidth=4000)
+    assert not said(read_study(path), "the rest was left aside")
+    dataset = pydicom.dcmread(path)
+    dataset.Rows = 12
+    dataset.save_as(path)
+    assert said(read_study(path), "the rest was left aside")
 
 
 def test_tables_read_the_slow_way():

@@ -199,12 +199,29 @@ def test_damaged_headers_end_in_one_sentence(tmp_path, changes, kept, packed):
     assert study.frames[0].dtype == np.uint8
 
 
+def test_the_checksum_of_a_packed_volume_is_compared(tmp_path):
+    path = save(tmp_path / "a.nii.gz", np.zeros(SHAPE, np.uint8))
+    packed = path.read_bytes()
+    for cut in (packed[:-8] + bytes(8), packed[:-8]):
+        path.write_bytes(cut)
+        with pytest.raises(InputError, match="damaged or truncated"):
+            read_study(path)
+
+
+def test_a_volume_that_lies_aslant_is_said(tmp_path):
+    turned = np.eye(4)
+    turned[:3, :3] = rotation((0.0, 0.0, 0.5))
+    study = read_study(save(tmp_path / "a.nii", np.zeros(SHAPE, np.uint8), turned))
+    assert any("aslant by 29 degrees" in note for note in study.warnings)
+
+
 @pytest.mark.parametrize(("unit", "millimetres"), [("mm", 1), ("meter", 1000), ("micron", 0.001)])
 def test_units_of_length(tmp_path, unit, millimetres):
     image = nibabel.Nifti1Image(np.zeros((9, 10, 12), np.uint8), np.diag([2.0, 3, 4, 1]))
     image.header.set_xyzt_units(unit)
     image.to_filename(tmp_path / "a.nii")
     study = read_study(tmp_path / "a.nii")
+    assert any("unit of length" in note for note in study.warnings) == (unit != "mm")
     assert study.spacing == pytest.approx((3 * millimetres, 2 * millimetres))
     assert study.thickness == pytest.approx(4 * millimetres)
 
@@ -216,6 +233,9 @@ def test_forms_that_disagree_about_left_are_said(tmp_path):
     image.set_qform(np.diag([-2.0, 3, 4, 1]), 1)
     image.to_filename(tmp_path / "a.nii")
     assert any("qform and sform" in note for note in read_study(tmp_path / "a.nii").warnings)
+    image.set_qform(np.diag([1.0, 1, 1, 1]), 1)
+    image.to_filename(tmp_path / "c.nii")
+    assert any("size of a voxel" in note for note in read_study(tmp_path / "c.nii").warnings)
     agreed = read_study(save(tmp_path / "b.nii", values)).warnings
     assert not any("form" in note for note in agreed)
 

@@ -52,6 +52,7 @@ def stored_values(dataset: Any, frames: int) -> tuple[npt.NDArray[Any], list[str
         shown = "".join(c for c in str(syntax) if c in "0123456789.")[:64]
         raise InputError(f"the transfer syntax {shown} is not read: convert the file first.")
     unmarked = _check_streams(dataset, frames) if syntax.is_encapsulated else False
+    notes: list[str] = []
     try:
         if syntax in _LOSSLESS or (syntax == _EXTENDED and int(dataset.BitsStored) > 8):
             stored = _by_libjpeg(dataset, frames)
@@ -61,6 +62,7 @@ def stored_values(dataset: Any, frames: int) -> tuple[npt.NDArray[Any], list[str
                 correct_unused_bits=False, decoding_plugin=DECODERS.get(syntax, "")
             )
             stored = dataset.pixel_array
+            notes = _surplus(dataset, stored)
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
@@ -77,7 +79,19 @@ def stored_values(dataset: Any, frames: int) -> tuple[npt.NDArray[Any], list[str
     stored = stored.reshape(expected)
     if unmarked and colour and str(dataset.PhotometricInterpretation) == "RGB":
         return _unmarked(stored)
-    return _settled(stored, dataset)
+    values, more = _settled(stored, dataset)
+    return values, notes + more
+
+
+def _surplus(dataset: Any, stored: npt.NDArray[Any]) -> list[str]:
+    """A warning where an uncompressed file holds more pixels than its header's size."""
+    data = dataset.get("PixelData") or b""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated or len(data) <= stored.nbytes + 1:
+        return []
+    return [
+        f"the file holds {len(data)} bytes of pixels and its header's size takes {stored.nbytes}: "
+        "the rest was left aside, check the picture."
+    ]
 
 
 def _check_decoder(syntax: Any) -> None:

@@ -15,6 +15,8 @@ from causalseg.inference.formats.dicom_tables import Table, Values, is_little, r
 from causalseg.inference.formats.study import Pixels
 
 Bools = npt.NDArray[np.bool_]
+_FEW = 8
+"""Values that an image of black and white may have."""
 
 
 def frame_attribute(dataset: Any, frame: int, group: str, keyword: str) -> Any:
@@ -37,8 +39,8 @@ def window(
     Args:
         values: after the modality transform, any shape.
         center: c, in the units of `values`.
-        width: w, more than 0. LINEAR is defined from 1 on; a smaller width, which means values of a
-            fine scale, is treated as LINEAR_EXACT.
+        width: w, more than 0. LINEAR is defined from 1 on, for integers; below 1, and at 1 where
+            values are not all integers, the scale is a fine one and LINEAR_EXACT is taken.
         function: LINEAR `(x - (c - 0.5)) / (w - 1) + 0.5`, LINEAR_EXACT `(x - c) / w + 0.5`, or
             SIGMOID `1 / (1 + exp(-4 (x - c) / w))`.
 
@@ -50,7 +52,8 @@ def window(
         raise InputError(f"the window's width must be above 0, not {width:g}.")
     if function == "SIGMOID":
         return np.asarray(1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - center) / width, -60, 60))))
-    if function == "LINEAR_EXACT" or (function == "LINEAR" and width < 1):
+    fine = width < 1 or (width == 1 and bool((values % 1 != 0).any()))
+    if function == "LINEAR_EXACT" or (function == "LINEAR" and fine):
         return np.clip((values - center) / width + 0.5, 0.0, 1.0)
     if function != "LINEAR":
         raise InputError("the window's function is none of LINEAR, LINEAR_EXACT and SIGMOID.")
@@ -245,8 +248,11 @@ def grey_frame(
     if dataset.PhotometricInterpretation == "MONOCHROME1":
         shown = 1.0 - shown
     grey = to_bytes(np.where(padding, 0.0, shown))
-    if np.ptp(grey[valid]) == 0 and np.ptp(values[valid]) > 0:
+    left = np.count_nonzero(np.bincount(grey[valid], minlength=256))
+    held = len(np.unique(values[valid][:: values.size // 65536 or 1]))  # of a large frame, some
+    if left < min(held, 3) and (left == 1 or held > _FEW):
         notes.append(
-            "the window leaves a single grey level of this image: give one that fits (--window)."
+            f"the window leaves {'a single grey level' if left == 1 else 'two grey levels'} of "
+            "this image: give one that fits (--window)."
         )
     return grey if places is None else _pick(grey, places), notes

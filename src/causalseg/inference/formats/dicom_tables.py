@@ -79,7 +79,7 @@ def read_lookup_table(
         entries = _entries(content, count % 65536 or 65536, bits, "<" if little else ">")
     except (TypeError, ValueError):
         return None
-    if entries is None or not len(entries) or not 1 <= bits <= 16:
+    if entries is None or len(entries) < (count % 65536 or 65536) or not 1 <= bits <= 16:
         return None
     return Table(entries.astype(np.float64), first, bits)
 

@@ -25,6 +25,11 @@ _PLANES: dict[str, tuple[int, int, int]] = {
     "sagittal": (0, 2, 1),
 }
 
+_OBLIQUE = 20.0
+"""Degrees."""
+_SMALL, _LARGE = 0.005, 50.0
+"""Millimetres; smaller and larger voxels are reported."""
+
 
 def _to_standard(image: Any) -> npt.NDArray[np.float64]:
     """nibabel's orientation transform from the file's axes to (L, P, I)."""
@@ -80,7 +85,7 @@ def read_nifti(
     notes = [] if window_ else ["no window was given: scaled from the volume's min to its max."]
     if int(image.header["qform_code"]) == 0 and int(image.header["sform_code"]) == 0:
         notes.append("the NIfTI header gives no orientation: the sides are unconfirmed.")
-    notes += _disagreement(image.header)
+    notes += _disagreement(image.header) + _odd_geometry(image.affine, zooms)
     return Study(
         kind="nifti",
         frames=frames,
@@ -98,20 +103,42 @@ def _millimetres(header: Any) -> float:
 
 
 def _disagreement(header: Any) -> list[str]:
-    """A warning where qform and sform are both given and call different directions left."""
+    """A warning where qform and sform are both given and differ about directions or sizes."""
     if int(header["qform_code"]) <= 0 or int(header["sform_code"]) <= 0:
         return []
-    codes = nibabel_().aff2axcodes
+    nibabel = nibabel_()
     try:
-        same = codes(header.get_qform()) == codes(header.get_sform())
+        forms = header.get_qform(), header.get_sform()
     except Exception:  # not a quaternion
         return ["the NIfTI header's qform is damaged: the sform was taken."]
+    same = nibabel.aff2axcodes(forms[0]) == nibabel.aff2axcodes(forms[1])
+    sizes = [nibabel.affines.voxel_sizes(form) for form in forms]
+    if same and not np.allclose(*sizes, rtol=0.02):
+        return [
+            "the NIfTI header's qform and sform disagree about the size of a voxel: the sform's "
+            "was taken, check the areas."
+        ]
     if same:
         return []
     return [
         "the NIfTI header's qform and sform disagree about which way the patient lies: the sform "
         "was taken, check the sides."
     ]
+
+
+def _odd_geometry(affine: Any, zooms: npt.NDArray[np.float64]) -> list[str]:
+    """Warnings about slices that lie aslant, and sizes in mm that no scan has."""
+    notes = []
+    tilt = float(np.degrees(nibabel_().affines.obliquity(affine).max()))
+    if tilt > _OBLIQUE:
+        notes.append(
+            f"the volume lies aslant by {tilt:.0f} degrees: it was cut along the nearest of its "
+            "own axes."
+        )
+    if zooms.min() < _SMALL or zooms.max() > _LARGE:
+        sizes = " x ".join(f"{zoom:.3g}" for zoom in zooms)
+        notes.append(f"the NIfTI header gives voxels of {sizes} mm: check its unit of length.")
+    return notes
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -65,6 +65,8 @@ def _parts(path: Path) -> tuple[Path, Path]:
     if pair_header(path) is not None:
         return pair_header(path) or path, path
     name = path.name.lower()
+    if name.endswith((".img", ".img.gz")) and _start(path, 348)[344:347] != b"n+1":
+        raise InputError("the voxels (.img) of a NIfTI pair need their .hdr file beside them.")
     if not name.endswith((".hdr", ".hdr.gz")):
         return path, path
     base = path.name[: name.rindex(".hdr")]
@@ -91,10 +93,16 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _start(path: Path, length: int) -> bytes:
-    """The first bytes, inflated where the file is compressed, and no more than asked for."""
+def _start(path: Path, length: int, *, checked: bool = False) -> bytes:
+    """The first bytes, inflated where the file is compressed, and no more than asked for.
+
+    `checked` looks for the end too, where gzip compares its checksum.
+    """
     with gzip.open(path) if _is_gzip(path) else path.open("rb") as file:
-        return file.read(length)
+        start = file.read(length)
+        if checked:
+            file.read(1)
+        return start
 
 
 def _parse(nibabel: Any, header_path: Path, data_path: Path) -> Volume:
@@ -132,7 +140,7 @@ def _read(path: Path, wanted: int) -> bytes:
             f"the NIfTI header claims {wanted} bytes and the file has {length}: it is damaged or "
             "truncated."
         )
-    data = _start(path, wanted)
+    data = _start(path, wanted, checked=True)
     if len(data) < wanted:
         raise InputError("the NIfTI file is truncated: it holds fewer voxels than its header says.")
     return data
