@@ -44,6 +44,7 @@ def captions(path: Path) -> list[tuple[str, str]]:
         f'\ufeffimage,DESCRIPTION\r\na.png,"{TEXT}"\r\n\r\n,\r\n',
         f'Image,Description,,\na.png,"{TEXT}",,\n',
         f'Note,Description,Image\nx,"{TEXT}",a.png\n',
+        f'\n ,\nImage,Description\na.png,"{TEXT}"\n',
         f'Image,Description\na.png,"{TEXT}",,\n',
         f'Image,Description\na.png,"{TEXT}"\n'.encode("utf-16"),
     ],
@@ -90,7 +91,9 @@ def test_two_columns_of_one_name_are_refused_for_prompts_too(tmp_path: Path) -> 
         requests.read_requests(saved(tmp_path, "image,text,text\na.png,x,y\n"))
 
 
-@pytest.mark.parametrize("word", ["N/A", "nan", "None", "#REF!", " ", "-", "\u200b", "null"])
+@pytest.mark.parametrize(
+    "word", ["N/A", "nan", "None.", "#REF!", " ", "-", "0.0", "\u200b", "(not available)", "TRUE"]
+)
 def test_a_placeholder_is_no_caption(phantom_copy: Path, tmp_path: Path, word: str) -> None:
     record = read_lvit(phantom_copy, "train").records[0]
     table = phantom_copy / "Train_Folder" / "Train_text.csv"
@@ -168,6 +171,12 @@ def test_a_workbook_is_read_whole_whatever_size_it_states(tmp_path: Path) -> Non
     rewritten(path, "xl/worksheets/sheet1.xml", b'ref="A1:B3"', b'ref="A1"')
     assert captions(path) == [("a.png", TEXT), ("b.png", "x")]
     assert captions(path.rename(tmp_path / "t.csv")) == [("a.png", TEXT), ("b.png", "x")]
+
+
+def test_a_workbooks_escapes_are_no_words(tmp_path: Path) -> None:
+    path = tmp_path / "t.xlsx"
+    workbook(path, one=[TABLE[0], ["a.png", "lower_x000D_ left lung"]])
+    assert captions(path) == [("a.png", "lower\r left lung")]
 
 
 def test_the_visible_sheet_with_the_columns_counts(tmp_path: Path) -> None:
@@ -266,7 +275,15 @@ def test_only_regular_files_of_valid_names_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["[1]", "[" * 100_000, '{"a": NaN}', '{"a": 1e999999}', '{"a": "\\ud800"}', "{"],
+    [
+        "[1]",
+        "[" * 100_000,
+        '{"a": NaN}',
+        '{"a": 1e999999}',
+        '{"a": "\\ud800"}',
+        '{"a": 1, "a": 2}',
+        "{",
+    ],
 )
 def test_json_is_an_object_of_finite_numbers_and_text(tmp_path: Path, content: str) -> None:
     with pytest.raises(InputError, match=r"a\.json"):
@@ -275,7 +292,15 @@ def test_json_is_an_object_of_finite_numbers_and_text(tmp_path: Path, content: s
 
 @pytest.mark.parametrize(
     "content",
-    ["- 1", "a: [1, 2", "a: &x [1]\nb: *x", "a: 2020-99-99", "!!python/object:os.x {}", "[" * 9000],
+    [
+        "- 1",
+        "a: [1, 2",
+        "a: &x [1]\nb: *x",
+        "a: 2020-99-99",
+        "!!python/object:os.x {}",
+        "[" * 9000,
+        "a: {b: 1, b: 2}",
+    ],
 )
 def test_yaml_is_a_plain_mapping(tmp_path: Path, content: str) -> None:
     with pytest.raises(InputError, match=r"a\.yaml"):

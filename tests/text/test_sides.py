@@ -34,6 +34,12 @@ from causalseg.text.sides import unmirrored_side
         ("левое легкое", "левое"),
         ("lower lеft lung", "lеft"),  # with a Cyrillic letter
         ("LV enlargement", "LV"),
+        ("hemithorax dexter", "dexter"),
+        ("opacité LSD", "opacité"),
+        ("LID y base", "LID"),
+        ("lijevo pluce", "lijevo"),
+        ("kairys plautis", "kairys"),
+        ("sagda opasite", "sagda"),
     ],
 )
 def test_a_side_in_other_words_is_found_and_its_image_never_flipped(text: str, word: str) -> None:
@@ -49,6 +55,7 @@ def test_a_side_in_other_words_is_found_and_its_image_never_flipped(text: str, w
         "light, tight nodule at eight levels",
         "patchy ground-glass opacity, lower zones",
         "L1 fracture",
+        "the lid of a level, parallel",
         "three small round polyps in the center",
     ],
 )

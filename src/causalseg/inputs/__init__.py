@@ -81,7 +81,7 @@ def read_bytes(path: str | Path, limit: int = MAX_BYTES) -> bytes:
 
 
 def parse_json(text: str | bytes, name: object, *, finite: bool = True) -> dict[str, Any]:
-    """A JSON object, strictly: no NaN, no infinity, no nesting without end, no broken text.
+    """A JSON object, strictly: no NaN, no key twice, no nesting without end, no broken text.
 
     Args:
         text: JSON.
@@ -94,7 +94,7 @@ def parse_json(text: str | bytes, name: object, *, finite: bool = True) -> dict[
     """
     hooks: dict[str, Any] = {"parse_constant": _no_number, "parse_float": _finite}
     try:
-        content = json.loads(text, **(hooks if finite else {}))
+        content = json.loads(text, object_pairs_hook=_distinct, **(hooks if finite else {}))
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{name} cannot be read as JSON: {reason}.") from None
@@ -103,6 +103,14 @@ def parse_json(text: str | bytes, name: object, *, finite: bool = True) -> dict[
     if _has_lone_surrogate(content):
         raise InputError(f"{name} holds an unpaired surrogate, which is not text.")
     return content
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for i, (key, _) in enumerate(pairs) if key in dict(pairs[:i]))
+        raise ValueError(f"the key {printable(twice)!r} is there twice")
+    return found
 
 
 def _no_number(word: str) -> float:
@@ -140,7 +148,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping, without aliases (a few of them can stand for terabytes).
 
     Raises:
-        InputError: no regular file, over 1 MB, no YAML, nested too deep, or no mapping.
+        InputError: no regular file, over 1 MB, no YAML, nested too deep, with a key twice, or no
+            mapping.
 
     """
     import yaml
@@ -156,6 +165,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:  # PyYAML's time grows with the square of the depth
                 raise InputError(f"{path} is nested over {MAX_DEPTH} deep: make it flatter.")
+        _once(yaml.compose(data, Loader=yaml.SafeLoader), path)
         content = yaml.safe_load(data)
     except InputError:
         raise
@@ -165,3 +175,18 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} must hold a YAML mapping (lines 'key: value').")
     return content
+
+
+def _once(node: Any, path: object) -> None:
+    """Refuse a YAML mapping with a key twice, of which the last would count."""
+    stack = [node]
+    while stack:
+        node = stack.pop()
+        if not isinstance(getattr(node, "value", None), list):
+            continue
+        pairs = [part for part in node.value if isinstance(part, tuple)]
+        keys = [str(key.value) for key, _ in pairs]
+        if len({*keys}) < len(keys):
+            twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+            raise InputError(f"{path} has the key {printable(twice)} twice in one place.")
+        stack += [part for pair in pairs for part in pair] or node.value

@@ -137,14 +137,15 @@ def _from_sheets(
 def _rows(
     rows: Iterable[list[str]], name: object, columns: Sequence[str], optional: Sequence[str]
 ) -> list[TableRow]:
-    rows = iter(rows)
-    header = [_strip(cell) for cell in next(rows, [])]
+    filled = (
+        (number, cells)
+        for number, row in enumerate(rows, start=1)
+        if any(cells := [_strip(cell) for cell in row])
+    )
+    _, header = next(filled, (1, []))
     places = _places(header, name, columns, optional)
     result = []
-    for number, row in enumerate(rows, start=2):
-        cells = [_strip(cell) for cell in row]
-        if not any(cells):
-            continue
+    for number, cells in filled:
         fields = {c: cells[i] if i < len(cells) else "" for c, i in places.items()}
         result.append(TableRow(number, fields, _problem(cells, fields, len(header))))
         for column, cell in fields.items():

@@ -16,6 +16,7 @@ MAX_ROW, MAX_COLUMN = 1_048_576, 256
 OLE_MAGIC = b"\xd0\xcf\x11\xe0"
 NO_VALUE = "\0formula"
 """Stands for a cell with a formula whose value was never computed."""
+_ESCAPE = re.compile("_x([0-9A-Fa-f]{4})_")
 _ROW = re.compile(rb'<(?:\w+:)?(?:row|c)\b[^>]*?\br\s*=\s*["\']([A-Za-z]{0,9})(\d*)')
 
 
@@ -127,5 +128,7 @@ def _rows(sheet: Any, formulas: Any, name: object) -> Iterator[list[str]]:
 
 
 def _text(cell: object) -> str:
-    """Whole numbers without ".0", as a spreadsheet shows them."""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+    """Whole numbers without ".0", as a spreadsheet shows them, and no escapes such as _x000D_."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), str(cell))

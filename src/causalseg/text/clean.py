@@ -12,8 +12,9 @@ from causalseg.errors import InputError
 MAX_LENGTH = 10_000
 # What spreadsheets and programs write where there is no text.
 _PLACEHOLDER = re.compile(
-    r"n/a|na|n\.a\.|nan|nat|none|null|nil|<na>|\((none|null)\)|undefined|missing|tbd|"
-    r"#(n/a|na|ref!|name\?|value!|div/0!|null!|num!)",
+    r"\W*(n\W?a|nan|nat|none|none given|null|nil|undefined|unknown|missing|empty|blank|void|tbd|"
+    r"todo|true|false|no (caption|text|description|label)|not (available|applicable|given)|"
+    r"#(ref|name|value|div/0|num))\W*",
     re.IGNORECASE,
 )
 # An image given in place of the text.
@@ -54,7 +55,7 @@ def clean_text(text: object, limit: int = MAX_LENGTH) -> str:
             f"the text {cleaned!r} is the name of a file: give the image first, and as text a "
             "sentence such as 'lower left lung'."
         )
-    if not any(map(str.isalnum, cleaned)):
+    if not any(map(str.isalpha, cleaned)):
         raise InputError(f"the text {cleaned!r} has no words: say what to segment.")
     return cleaned
 

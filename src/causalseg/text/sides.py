@@ -11,21 +11,24 @@ import unicodedata
 
 _WORD = re.compile(r"\w+")
 # L, Lt, LUL, LLZ, LLQ, LHS ... and the same of R.
-_SHORT = re.compile("[lr](?:[ht]|ft|gt|hs|[umlbi]?[lzqfb]|[uml])?")
+_SHORT = re.compile(r"[lr](?:[ht]|ft|gt|hs|[umlbi]?[lzqfb]|[uml])?")
 _SHORT_WORDS = re.compile(
     # Heart chambers, vessels and projections; eyes; German, Italian, Spanish, Portuguese, French.
     "la|ra|lv|rv|lvh|rvh|lad|lca|rca|lcx|lao|rao|lpo|rpo|lld|rld|lmb|rmb|lmca|od|os|"
     "li|re|sx|dx|sin|dex|dext|izq|izda|izdo|izqdo|izqda|der|dcho|dcha|esq|dir|gche|dte|dta"
 )
-_CAPITALS = ("G", "D")  # French: gauche, droit
+# French and Spanish: gauche and droit, and lobes such as LSD (superieur droit, superior derecho).
+_CAPITALS = re.compile("[GD]|[HP][GD]|L[SIM][GDEI]")
 _FOREIGN = re.compile(
     r"link(?:s|e|er|en|es|em)|links\w+|linker\w*|recht(?:s|e|er|en|es|em)|rechts\w+|rechter\w*|"
     r"gauches?|droite?s?|izquierd\w*|derech\w*|esquerd\w*|esquerr\w*|direit[ao]s?|dret[ae]?s?|"
-    r"sinistr\w*|destr[aoie]|dextr\w*|lew(?:y|a|e|ej|ego|ym|ych|o|ostronn\w*)|"
+    r"sinistr\w*|mancin\w+|destr[aoie]|dexter|dextr\w*|lew(?:y|a|e|ej|ego|ym|ych|o|ostronn\w*)|"
     r"praw(?:y|a|e|ej|ego|ym|ych|o|ostronn\w*)|vanster|hoger|venstre|hojre|hoyre|"
-    r"vasen|vasem\w+|oikea\w*|oikeass\w*|sol|sag|kiri|kanan|kaliwa|trai|phai|bal|balra|baloldali|"
-    r"jobb|jobbra|jobboldali|lev[aeiouy]|lev\w{0,2}stran\w*|prav[aeiouy]|desn[aeiou]|stang[aiu]?|"
-    r"drept|dreapta|aristera|dexia|hidari|migi|kushoto|kulia|port|starboard"
+    r"vasen|vasem\w+|oikea\w*|oikeass\w*|(?:sol|sag)(?:da|daki|dan)?|kiri|kanan|kaliwa|trai|phai|bal|balra|baloldali|"
+    r"jobb|jobbra|jobboldali|lev[aeiouy]|lev\w{0,2}stran\w*|(?:na|v)(?:lev|prav)[aeo]|li?jev\w{1,3}|prav[aeiouy]|desn[aeiou]|stang[aiu]?|"
+    r"drept|dreapta|aristera|dexia|hidari|migi|kushoto|kulia|kair\w+|desin\w+|kreis\w+|"
+    r"laba(?:is|ja)?|vasak\w*|parem\w*|majtas|majte|djathtas|djathte|ezkerr\w+|eskuin\w+|chwith|dde|"
+    r"deas|cle|vinstri|haegri|regter\w*|xellug|lemin|(?:mal)?dekstr\w*|port|starboard"
 )
 # English words one letter away from "left" or "right".
 _ENGLISH = re.compile(
@@ -50,7 +53,7 @@ def unmirrored_side(text: str) -> str | None:
         word = match[0]
         lower = _plain(word)
         broken = previous + lower in _SIDES and previous != ""
-        if broken or word in _CAPITALS or _names_side(word, lower):
+        if broken or _CAPITALS.fullmatch(word) or _names_side(word, lower):
             return word
         previous = lower if len(lower) < len("right") else ""
     return None
