@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from importlib import import_module
+from types import FrameType
 
 from causalseg.cli.dialect import meant, with_dashes
 from causalseg.errors import InputError
@@ -89,7 +90,9 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
         # What ends a run from outside ends it as Ctrl-C does. Servers set handlers of their own.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for kind in ("SIGTERM", "SIGINT", "SIGALRM"):  # Windows lacks the last
+            if hasattr(signal, kind):
+                signal.signal(getattr(signal, kind), _interrupt)
     try:
         with warnings_as(f"causalseg {name}"):
             command = import_module(f"causalseg.cli.{name.replace('-', '_')}")
@@ -104,6 +107,19 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return code
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """End the run, but not in the middle of an import: a library that is half there may hang.
+
+    Within one, the same is tried again soon.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "SIGALRM"):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            return
+        frame = frame.f_back
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

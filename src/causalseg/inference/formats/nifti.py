@@ -113,7 +113,7 @@ def _disagreement(header: Any) -> list[str]:
         return ["the NIfTI header's qform is damaged: the sform was taken."]
     same = nibabel.aff2axcodes(forms[0]) == nibabel.aff2axcodes(forms[1])
     sizes = [nibabel.affines.voxel_sizes(form) for form in forms]
-    if same and not np.allclose(*sizes, rtol=0.02):
+    if same and not np.allclose(sizes[0], sizes[1], rtol=0.02):
         return [
             "the NIfTI header's qform and sform disagree about the size of a voxel: the sform's "
             "was taken, check the areas."
