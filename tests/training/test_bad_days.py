@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,23 +15,20 @@ import torch
 from causalseg.errors import InputError
 from causalseg.training.checkpoint_io import WholeCheckpoints
 
+Refused = Callable[[list[str]], str]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def command(root: Path, out: Path, *more: str) -> list[str]:
+def words_of(root: Path, out: Path, *more: str) -> list[str]:
     options = {
         "data.root": root, "data.size": 32, "data.batch_size": 6, "model.encoder": "tiny",
         "model.head_channels": "[16,16,8]", "trainer.accelerator": "cpu", "out": out,
     }  # fmt: skip
-    words = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "causalseg", "fit", *words, *more]
+    return ["fit", *(f"--{name}={value}" for name, value in options.items()), *more]
 
 
-def ended(words: list[str], **environment: str) -> str:
-    done = subprocess.run(words, env=ENVIRONMENT | environment, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr
+def process_of(words: list[str]) -> list[str]:
+    return [sys.executable, "-m", "causalseg", *words]
 
 
 def test_the_checkpoint_before_is_kept_and_a_full_disk_loses_none(tmp_path: Path) -> None:
@@ -61,28 +59,31 @@ def test_a_full_disk_ends_in_a_sentence_and_leaves_the_checkpoint(tmp_path: Path
 
 
 def test_a_second_run_in_a_folder_is_refused_until_the_first_is_killed(
-    phantoms: Path, tmp_path: Path
+    phantoms: Path, tmp_path: Path, refused: Refused
 ) -> None:
     out = tmp_path / "run"
-    words = command(phantoms, out, "--ckpt_path=last")
+    words = words_of(phantoms, out, "--ckpt_path=last")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*words, "--trainer.max_epochs=1000"], env=ENVIRONMENT, **quiet) as first:
+    long = process_of([*words, "--trainer.max_epochs=1000"])
+    with subprocess.Popen(long, env=ENVIRONMENT, **quiet) as first:
         deadline = time.monotonic() + 120
         while not (out / "last.ckpt").exists():
             assert first.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert "another run is training in" in ended(words)
+        assert "another run is training in" in refused(words)
         first.send_signal(signal.SIGKILL)
     with (out / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises if the lock outlived the process
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut"])
-def test_a_damaged_checkpoint_is_named(content: bytes, phantoms: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_named(
+    content: bytes, phantoms: Path, tmp_path: Path, refused: Refused
+) -> None:
     (tmp_path / "last.ckpt").write_bytes(content)
-    said = ended(command(phantoms, tmp_path / "run", f"--ckpt_path={tmp_path / 'last.ckpt'}"))
-    assert "damaged or is no checkpoint" in said
+    words = words_of(phantoms, tmp_path / "run", f"--ckpt_path={tmp_path / 'last.ckpt'}")
+    assert "damaged or is no checkpoint" in refused(words)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +96,16 @@ def test_a_damaged_checkpoint_is_named(content: bytes, phantoms: Path, tmp_path:
     ],
 )
 def test_values_out_of_range_are_named(
-    option: str, message: str, phantoms: Path, tmp_path: Path
+    option: str, message: str, phantoms: Path, tmp_path: Path, refused: Refused
 ) -> None:
-    assert message in ended(command(phantoms, tmp_path / "run", option))
+    assert message in refused(words_of(phantoms, tmp_path / "run", option))
 
 
-def test_a_file_in_the_folders_place_is_named(phantoms: Path, tmp_path: Path) -> None:
+def test_a_file_in_the_folders_place_is_named(
+    phantoms: Path, tmp_path: Path, refused: Refused
+) -> None:
     (tmp_path / "file").write_text("")
-    assert "is a file" in ended(command(phantoms, tmp_path / "file"))
+    assert "is a file" in refused(words_of(phantoms, tmp_path / "file"))
 
 
 def test_no_git_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,23 +135,27 @@ def test_a_run_that_has_its_epochs_is_not_shortened(tmp_path: Path) -> None:
     ],
 )
 def test_a_run_that_cannot_be_ends_in_a_sentence(
-    phantoms: Path, tmp_path: Path, words: list[str], sentence: str
+    phantoms: Path, tmp_path: Path, words: list[str], sentence: str, refused: Refused
 ) -> None:
-    assert sentence in ended(command(phantoms, tmp_path / "run", *words))
+    if "--trainer.accelerator=gpu" in words and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert sentence in refused(words_of(phantoms, tmp_path / "run", *words))
 
 
-def test_a_config_without_a_model_ends_in_a_sentence(phantoms: Path, tmp_path: Path) -> None:
+def test_a_config_without_a_model_ends_in_a_sentence(
+    phantoms: Path, tmp_path: Path, refused: Refused
+) -> None:
     (tmp_path / "c.yaml").write_text("model: null\n")
-    words = command(phantoms, tmp_path / "run")
-    words[4:4] = ["--config", str(tmp_path / "c.yaml")]
-    assert "model" in ended([word for word in words if not word.startswith("--model.")])
+    words = words_of(phantoms, tmp_path / "run")
+    words[1:1] = ["--config", str(tmp_path / "c.yaml")]
+    assert "model" in refused([word for word in words if not word.startswith("--model.")])
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="waits by Linux's /proc")
 def test_a_run_that_is_terminated_in_its_first_moments_says_so(
     phantoms: Path, tmp_path: Path
 ) -> None:
-    words = command(phantoms, tmp_path / "run")
+    words = process_of(words_of(phantoms, tmp_path / "run"))
     with subprocess.Popen(words, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as run:
         while not caught(run.pid) >> (signal.SIGTERM - 1) & 1:
             assert run.poll() is None

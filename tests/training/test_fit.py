@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lightning as L
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from causalseg import Segmenter
+from causalseg.cli.main import main
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.errors import InputError
 from causalseg.models.checkpoint import load_checkpoint, read_header
@@ -35,14 +37,26 @@ def config(root: Path, out: Path, epochs: int = 1, **options: object) -> RunConf
     return RunConfig(**fields)
 
 
-def command(root: Path, out: Path, epochs: int, *more: str) -> list[str]:
+def words_of(root: Path, out: Path, epochs: int, *more: str) -> list[str]:
     options = {
         "data.root": root, "data.size": 32, "data.batch_size": 6, "model.encoder": "tiny",
         "model.head_channels": "[16,16,8]", "optimizer.lr": 0.001, "optimizer.ema_decay": 0.9,
         "trainer.max_epochs": epochs, "trainer.accelerator": "cpu", "out": out,
     }  # fmt: skip
-    words = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "causalseg", "fit", *words, *more]
+    return ["fit", *(f"--{name}={value}" for name, value in options.items()), *more]
+
+
+def command(root: Path, out: Path, epochs: int, *more: str) -> list[str]:
+    return [sys.executable, "-m", "causalseg", *words_of(root, out, epochs, *more)]
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As `ENVIRONMENT` gives to processes: the order of sums depends on it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def bare_trainer(callback: L.Callback, **limits: int) -> L.Trainer:
@@ -83,12 +97,12 @@ def test_a_run_leaves_what_it_promises(phantoms: Path, tmp_path: Path) -> None:
     assert Segmenter.load(best).preprocessing.size == 32
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_kill_and_resume_equals_an_unbroken_run(phantoms: Path, tmp_path: Path) -> None:
-    """2 + 2 epochs with a kill -9 in the third equal 4, metric for metric."""
+    """2 + 1 epochs with a kill -9 in the third equal 3, metric for metric."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run(command(phantoms, whole, 4), env=ENVIRONMENT, check=True, capture_output=True)
     process = subprocess.Popen(
-        command(phantoms, broken, 4),
+        command(phantoms, broken, 3),
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -103,9 +117,9 @@ def test_kill_and_resume_equals_an_unbroken_run(phantoms: Path, tmp_path: Path) 
             break
     process.wait()
     assert process.returncode == -signal.SIGKILL
-    assert len(table(broken)) < 4
-    resumed = command(phantoms, broken, 4, "--ckpt_path=last")
-    subprocess.run(resumed, env=ENVIRONMENT, check=True, capture_output=True)
+    assert len(table(broken)) < 3
+    assert main(words_of(phantoms, broken, 3, "--ckpt_path=last")) == 0
+    assert main(words_of(phantoms, whole, 3)) == 0
     assert table(broken) == table(whole)
     best = [Segmenter.load(f / "best.safetensors").model.state_dict() for f in (whole, broken)]
     for name, tensor in best[0].items():
@@ -217,20 +231,16 @@ def test_init_starts_from_a_checkpoint(phantoms: Path, tmp_path: Path) -> None:
     ],
 )
 def test_wrong_options_end_in_a_sentence(
-    words: list[str], message: str, phantoms: Path, tmp_path: Path
+    words: list[str],
+    message: str,
+    phantoms: Path,
+    tmp_path: Path,
+    refused: Callable[[list[str]], str],
 ) -> None:
     options = ["--out", str(tmp_path / "run"), "--model.encoder", "tiny"]
     if "--data.root" not in words:
         options += ["--data.root", str(phantoms)]
-    done = subprocess.run(
-        [sys.executable, "-m", "causalseg", "fit", *options, *words],
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert "Traceback" not in done.stderr
+    assert message in refused(["fit", *options, *words])
     assert not (tmp_path / "run").exists()
 
 

@@ -102,9 +102,10 @@ def _copies(root: Path, records: Records, known: set[str]) -> list[Problem]:
 
 
 def _pairs(records: Sequence[Record]) -> list[tuple[int, int, float]]:
-    """Pairs of copies; kept in the user's cache folder, since they take minutes for thousands."""
-    if len(records) < WORTH_KEEPING:
-        return _search(records)
+    """Pairs of copies, which a process looks for once: the runs of a grid share their data.
+
+    Those of many images take minutes, and are kept in the user's cache folder too.
+    """
     digest = hashlib.sha256(f"{EDITION}".encode())
     for record in records:
         try:
@@ -113,8 +114,19 @@ def _pairs(records: Sequence[Record]) -> list[tuple[int, int, float]]:
         except OSError:
             line = f"{record.image}\0\n"
         digest.update(line.encode("utf-8", "surrogateescape"))
+    key = digest.hexdigest()
+    if key not in _FOUND:
+        _FOUND[key] = _kept(key, records) if len(records) >= WORTH_KEEPING else _search(records)
+    return _FOUND[key]
+
+
+_FOUND: dict[str, list[tuple[int, int, float]]] = {}
+
+
+def _kept(key: str, records: Sequence[Record]) -> list[tuple[int, int, float]]:
+    """The pairs of the cache folder, or those that are found now."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "causalseg"
-    cache = folder / f"copies-{digest.hexdigest()[:32]}.json"
+    cache = folder / f"copies-{key[:32]}.json"
     try:
         return [(int(i), int(j), float(c)) for i, j, c in read_json(cache)["pairs"]]
     except (InputError, KeyError, TypeError, ValueError):
