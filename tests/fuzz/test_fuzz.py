@@ -58,8 +58,6 @@ def test_the_suite_sees_what_it_is_for(monkeypatch, tmp_path, reader, problem) -
 
 
 def test_a_process_that_dies_is_an_input_found_and_the_rest_goes_on(tmp_path, monkeypatch) -> None:
-    found = run([("text", 0, 30), ("results", 0, 10)], seed=1)
-    assert (found.inputs, found.problems) == (40, [])
     monkeypatch.setenv("CAUSALSEG_FUZZ_DIE", "text:12")
     found = run([("text", 0, 30), ("results", 0, 10)], seed=1)
     assert found.inputs == 40

@@ -24,6 +24,8 @@ from causalseg.text.readers.none import NoText
 from causalseg.training.config import OptimizerConfig
 
 NAMES = list(MODELS)
+EXAMPLE = "small"
+"""The model that docs/explanation/architecture.md adds."""
 # The towers of these two come in a size for tests; every other model is built compact.
 OPTIONS = {
     "causalclipseg": {"encoder": "tiny"},
@@ -34,9 +36,11 @@ TEXTS = ["one infected area, lower left lung.", "bilateral pulmonary infection, 
 IMAGE_ONLY = [name for name in NAMES if issubclass(model_class(name), ImageOnlyModel)]
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=[*NAMES, EXAMPLE])
 def name(request: pytest.FixtureRequest) -> str:
     """Of the module's scope, so that all tests of a model follow each other and share `built`."""
+    if request.param == EXAMPLE:
+        request.getfixturevalue("worked_example")
     return request.param
 
 
