@@ -51,9 +51,9 @@ def test_bodies_are_bounded_together():
         assert refused.value.status_code == 429
         assert int(refused.value.headers["Retry-After"]) >= 1
     with ExitStack() as places:  # Small ones are as many as there are places.
-        for _ in range(limits.queue):
+        for _ in range(limits.most):
             places.enter_context(admission.enter(1000))
-        assert admission.in_work == limits.queue
+        assert admission.in_work == limits.most
 
 
 def test_large_pictures_wait_for_each_other_and_small_ones_pass():

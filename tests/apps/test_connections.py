@@ -87,7 +87,7 @@ def test_headers_that_drip_gain_no_time(segmenter, monkeypatch):
 
 def test_slow_bodies_give_their_places_to_those_who_send(segmenter, png, monkeypatch):
     monkeypatch.setattr("causalseg.apps.admission.GRACE_S", 0.2)
-    app = create_app(segmenter, Limits(queue=4, timeout_s=20))
+    app = create_app(segmenter, Limits(most=4, timeout_s=20))
     with running(app) as url:
         slow = [
             connect(url, BEGINNING + FORM + b"Content-Length: 9999\r\n\r\n--x") for _ in range(4)
@@ -163,7 +163,7 @@ def test_what_a_client_no_longer_waits_for_is_skipped(segmenter, png, monkeypatc
     monkeypatch.setattr(service, "_MOST_WORKERS", 1)
     held = Held(segmenter.model, segmenter.preprocessing, segmenter.threshold)
     held.go, held.seen = threading.Event(), []
-    app = create_app(held, Limits(batch=1))
+    app = create_app(held, Limits(batch_size=1))
     request = httpx.Request(
         "POST", "http://localhost/segment", files={"image": ("x", png)}, data={"text": "left lung"}
     )

@@ -39,7 +39,7 @@ def archive(tmp_path_factory, png, to_png):
 
 def command(archive, out, checkpoint, *more):
     manifest = str(archive / "manifest.parquet")
-    return ["predict", "--engine", "ray", "--input", manifest, "--output", str(out),
+    return ["predict", "--engine", "ray", "--prompts", manifest, "--out", str(out),
             "--model", str(checkpoint), "--shard-rows", "5", *more]  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def test_overwrite_begins_from_nothing_and_only_when_it_is_asked_for(archive, tm
 def test_options_that_cannot_be_used_are_said(archive, tiny_checkpoint, tmp_path, capsys):
     for more, said in (
         (["--workers", "0"], "workers must be at least 1"),
-        (["--text", "lung"], "from --input MANIFEST.parquet alone"),
+        (["--text", "lung"], "from --prompts MANIFEST.parquet alone"),
     ):
         assert main(command(archive, tmp_path / "out", tiny_checkpoint, *more)) == 2
         assert said in capsys.readouterr().err

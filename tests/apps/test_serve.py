@@ -92,7 +92,7 @@ def test_sigterm_before_the_server_runs_is_not_lost(tiny_checkpoint, monkeypatch
     ("arguments", "said"),
     [
         (["--model", "no/such.safetensors"], "no/such.safetensors"),
-        (["--queue", "0"], "queue must be at least 1"),
+        (["--most", "0"], "most must be at least 1"),
         (["--timeout-s", "0"], "timeout_s must be above 0"),
         (["--token-file", "no/such/token"], "--token-file no/such/token cannot be read"),
         (["--host", "203.0.113.7", "--model", "CHECKPOINT"], "--host 203.0.113.7"),

@@ -114,7 +114,7 @@ def test_a_picture_has_no_dicom_seg(client, png):
 
 
 def test_a_body_that_finds_no_place_is_not_read(segmenter):
-    app = create_app(segmenter, Limits(queue=1, timeout_s=20))
+    app = create_app(segmenter, Limits(most=1, timeout_s=20))
     sent, taken = [], []
 
     async def first_never_arrives():
@@ -424,7 +424,7 @@ def held(segmenter, monkeypatch):
 
 
 def test_beyond_the_queue_comes_429_and_nothing_admitted_is_lost(held, png):
-    app = create_app(held, Limits(queue=2, batch=1))
+    app = create_app(held, Limits(most=2, batch_size=1))
 
     async def run():
         transport = httpx.ASGITransport(app)
@@ -446,7 +446,7 @@ def test_beyond_the_queue_comes_429_and_nothing_admitted_is_lost(held, png):
 
 
 def test_an_answer_that_takes_too_long_is_503_and_frees_its_place(held, png):
-    app = create_app(held, Limits(queue=1, timeout_s=0.5))
+    app = create_app(held, Limits(most=1, timeout_s=0.5))
     with TestClient(app) as client:
         assert ask(client, png).status_code == 503
         assert app.state.service.admission.in_work == 0

@@ -1,6 +1,7 @@
 """Dashes in options, `--model` for a checkpoint; what versions before took still works."""
 
 import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,22 @@ def test_an_option_is_not_completed_from_its_first_letters(capsys):
     with pytest.raises(SystemExit):
         main(["predict", "a.png", "--out", "o", "--tex", "left lung"])
     assert "did you mean --text?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "older", "now"),
+    [
+        ("serve", ["--queue", "3", "--batch=2"], {"most": 3, "batch_size": 2}),
+        (
+            "predict",
+            ["--input", "p.csv", "--output=o", "--prompt", "left lung"],
+            {"prompts": Path("p.csv"), "out": Path("o"), "text": ["left lung"]},
+        ),
+    ],
+)
+def test_older_spellings_work_and_are_not_shown(command, older, now) -> None:
+    parser = import_module(f"causalseg.cli.{command}")._parser()
+    found = vars(parser.parse_args(older))
+    assert {name: found[name] for name in now} == now
+    for word in (word.partition("=")[0] for word in older if word.startswith("--")):
+        assert f"{word} " not in parser.format_help()

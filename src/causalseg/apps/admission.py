@@ -163,7 +163,7 @@ class Admission:
     def _make_room(self, announced: int) -> None:
         most = BODIES * self._limits.max_bytes
         while (
-            len(self._visits) >= self._limits.queue
+            len(self._visits) >= self._limits.most
             or sum(visit.announced for visit in self._visits) + announced > most
         ):
             arriving = [visit for visit in self._visits if visit.arriving]

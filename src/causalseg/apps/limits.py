@@ -30,9 +30,9 @@ class Limits:
     """Of a whole request body, and of an upload to the page."""
     max_pixels: int = 40_000_000
     """Width times height that a header may claim; more is refused unread."""
-    queue: int = 256
+    most: int = 256
     """Requests that may be in progress or waiting; the next one is answered 429."""
-    batch: int = 8
+    batch_size: int = 8
     """Images that the model takes at once."""
     wait_ms: float = 0.0
     """How long the first request of a batch waits for others; those that come while the model is
@@ -42,7 +42,7 @@ class Limits:
     longer is answered 503 at once."""
 
     def __post_init__(self) -> None:
-        low = {"max_bytes": 1024, "max_pixels": 4096, "queue": 1, "batch": 1}
+        low = {"max_bytes": 1024, "max_pixels": 4096, "most": 1, "batch_size": 1}
         for name, least in low.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}.")

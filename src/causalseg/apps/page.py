@@ -87,7 +87,7 @@ class Page:
         """
         from starlette.middleware import Middleware
 
-        self.blocks.queue(max_size=self.limits.queue)
+        self.blocks.queue(max_size=self.limits.most)
         _, url, _ = self.blocks.launch(
             server_name=host,
             server_port=port,

@@ -105,7 +105,7 @@ def uvicorn_config(app: FastAPI) -> uvicorn.Config:
         timeout_keep_alive=5,
         timeout_graceful_shutdown=int(limits.timeout_s) + 1,
         # Beyond the queue there is room for those that are being rejected.
-        limit_concurrency=MOST_IDLE + 2 * limits.queue + 64,
+        limit_concurrency=MOST_IDLE + 2 * limits.most + 64,
     )
 
 

@@ -63,12 +63,12 @@ class Service:
         self, segmenter: Segmenter, limits: Limits, model: Identity, jobs: Store | None = None
     ) -> None:
         self.segmenter, self.limits, self.model = segmenter, limits, model
-        self.metrics = Metrics(limits.queue)
+        self.metrics = Metrics(limits.most)
         self.admission = Admission(limits)
         self.metrics.waiting.set_function(lambda: self.admission.in_work)
         self.batcher = Batcher(
             segmenter,
-            limits.batch,
+            limits.batch_size,
             limits.wait_ms / 1000,
             self._batch_done,
             workers=_workers(segmenter),
@@ -79,7 +79,7 @@ class Service:
         # One job is received at a time, with at most as many bytes as requests may hold together.
         self._job_limits = replace(
             limits,
-            queue=1,
+            most=1,
             max_bytes=BODIES * limits.max_bytes,
             timeout_s=BODIES * limits.timeout_s,
         )

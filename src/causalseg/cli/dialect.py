@@ -7,7 +7,8 @@ work, and so does a checkpoint without `--model`, as in earlier versions.
 import argparse
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from causalseg.errors import InputError
@@ -34,10 +35,28 @@ class Parser(argparse.ArgumentParser):
     """argparse's parser, whose errors are a sentence and name what a mistyped option may mean.
 
     An option is never completed from its first letters: `--prompt` would be taken for `--prompts`.
+
+    Args:
+        older: spellings of earlier versions that still work, and what they are called now. Help
+            does not show them.
+        options: of the parent.
+
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, older: Mapping[str, str] | None = None, **options: Any) -> None:
         super().__init__(allow_abbrev=False, **options)
+        self.older = older or {}
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """As the parent's, older spellings included."""
+        given = sys.argv[1:] if args is None else args
+        return super().parse_known_args([self._renamed(word) for word in given], namespace)
+
+    def _renamed(self, word: str) -> str:
+        name, equals, value = word.partition("=")
+        return self.older.get(name, name) + equals + value
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and the message, without the usage."""

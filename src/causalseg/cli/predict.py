@@ -37,6 +37,7 @@ _SHOWN = 20
 def _parser() -> argparse.ArgumentParser:
     parser = dialect.Parser(
         prog="causalseg predict",
+        older={"--prompt": "--text", "--input": "--prompts", "--output": "--out"},
         description="Segment what a sentence names, in PNG, JPEG, TIFF, BMP, DICOM or NIfTI.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("images", nargs="*", metavar="IMAGE", help="image files, or folders to search")
     add(
-        *("--text", "--prompt"),
+        "--text",
         action="append",
         default=[],
         help="what to segment; may be given several times",
@@ -65,7 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     add(
         "--prompts",
-        "--input",
         type=Path,
         metavar="FILE",
         help="table image,text[,slice]: CSV or JSON lines",
@@ -76,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CHECKPOINT",
         help="a .safetensors file (default: %(default)s)",
     )
-    add("--out", "--output", type=Path, required=True, metavar="DIR", help="folder of the results")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the results")
     add("--device", default="auto", help="cpu, cuda, cuda:1... (default: a GPU if there is one)")
     add(
         "--format",

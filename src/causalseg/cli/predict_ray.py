@@ -43,7 +43,9 @@ def run_ray(arguments: argparse.Namespace, options: "PredictOptions", checkpoint
     from causalseg.inference.shards import open_job
 
     if arguments.images or arguments.text or arguments.prompts is None:
-        raise InputError("--engine ray takes images and texts from --input MANIFEST.parquet alone.")
+        raise InputError(
+            "--engine ray takes images and texts from --prompts MANIFEST.parquet alone."
+        )
     pool = Pool(
         arguments.workers,
         arguments.cpus,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="causalseg serve",
+        older={"--queue": "--most", "--batch": "--batch-size"},
         description="Serve a model over HTTP: POST /segment, /jobs, /health, /ready, /metrics, "
         "/openapi.json. Research software, not a medical device.",
     )
@@ -55,8 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-bytes", type=int, help="of a request (default: 33554432)")
     limits.add_argument("--max-pixels", type=int, help="of an image (default: 40000000)")
-    limits.add_argument("--queue", type=int, help="requests in work before 429 (default: 256)")
-    limits.add_argument("--batch", type=int, help="images per batch (default: 8)")
+    limits.add_argument("--most", type=int, help="requests in work before 429 (default: 256)")
+    limits.add_argument("--batch-size", type=int, help="images per batch (default: 8)")
     limits.add_argument("--wait-ms", type=float, help="wait for a batch to fill (default: 0)")
     limits.add_argument("--timeout-s", type=float, help="for a body, and an answer (default: 30)")
     return parser
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 def _limits(options: argparse.Namespace) -> "Limits":
     from causalseg.apps.limits import Limits
 
-    names = ("max_bytes", "max_pixels", "queue", "batch", "wait_ms", "timeout_s")
+    names = ("max_bytes", "max_pixels", "most", "batch_size", "wait_ms", "timeout_s")
     given = {name: getattr(options, name) for name in names}
     return Limits(**{name: value for name, value in given.items() if value is not None})
 

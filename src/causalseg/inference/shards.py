@@ -68,11 +68,11 @@ def open_job(
     path = out / JOB
     if path.exists() and again != "overwrite":
         if not again:
-            raise InputError(f"--output {out} holds a job already: give --resume or --overwrite.")
+            raise InputError(f"--out {out} holds a job already: give --resume or --overwrite.")
         if json.loads(path.read_text(encoding="utf-8")) != job:
             raise InputError(
                 f"--resume: {out} holds a job with another manifest, model or options: give "
-                "--overwrite or another --output."
+                "--overwrite or another --out."
             )
     if again == "overwrite":
         for folder in out.glob("shard-[0-9]*[0-9]"):
