@@ -58,7 +58,7 @@ _TOP, _ROW, _LEFT, _HOUSE, _LANE = 44, 64, 16, 560, 208
 _STYLE = """
   .page { fill: #ffffff } .room { fill: #eef2f6; stroke: #5b6b7b }
   text { font: 13px system-ui, sans-serif; fill: #1c242c }
-  .name { font-weight: 600; font-size: 12px } .small { font-size: 11px; fill: #45525e }
+  .name { font-weight: 600; font-size: 11px } .small { font-size: 11px; fill: #45525e }
   .image { stroke: #b4530a } .sentence { stroke: #11698e } .config { stroke: #5b3d99 }
   .number { font-size: 10px; font-weight: 600; text-anchor: middle }
   .way { fill: none; stroke-width: 2 } .stop { fill: #ffffff; stroke-width: 2 }
