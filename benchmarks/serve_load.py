@@ -101,9 +101,13 @@ def uploads(count: int, size: int) -> list[bytes]:
     return found
 
 
-async def ask(client: httpx.AsyncClient, png: bytes) -> httpx.Response:
-    """One request."""
-    return await client.post("/segment", files={"image": ("x.png", png)}, data={"text": TEXT})
+async def ask(client: httpx.AsyncClient, png: bytes) -> str | None:
+    """The answer to one request; None where it is refused or the connection ends."""
+    try:
+        answer = await client.post("/segment", files={"image": ("x.png", png)}, data={"text": TEXT})
+    except httpx.TransportError:
+        return None
+    return answer.text if answer.status_code == 200 else None
 
 
 async def measure(server: Server, images: list[bytes], clients: int, seconds: float) -> Load:
@@ -118,10 +122,10 @@ async def measure(server: Server, images: list[bytes], clients: int, seconds: fl
         nonlocal errors
         while time.perf_counter() < end:
             start = time.perf_counter()
-            answer = await ask(client, images[number % len(images)])
-            if answer.status_code == 200:
+            if await ask(client, images[number % len(images)]) is not None:
                 times.append(time.perf_counter() - start)
-            errors += answer.status_code != 200
+            else:
+                errors += 1
             number += 1
 
     async with httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) as client:
@@ -145,26 +149,34 @@ async def measure(server: Server, images: list[bytes], clients: int, seconds: fl
     )
 
 
-async def soak(server: Server, images: list[bytes], requests: int) -> dict[str, float]:
+async def soak(
+    server: Server, images: list[bytes], requests: int, clients: int
+) -> dict[str, float]:
     """Memory over many requests, in 40 samples.
 
     What a sample shows depends on the last batch's size, so the halves' peaks are compared.
     """
     samples: list[float] = []
-    step = max(1, requests // 40)
-    async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
+    step, refused, start = max(1, requests // 40), 0, time.perf_counter()
+    limits = httpx.Limits(max_connections=clients)
+    async with httpx.AsyncClient(base_url=server.url, timeout=120, limits=limits) as client:
         for first in range(0, requests, step):
             left = iter(range(first, min(first + step, requests)))
 
             async def drain(left=left) -> None:
+                nonlocal refused
                 for number in left:
-                    (await ask(client, images[number % len(images)])).raise_for_status()
+                    while await ask(client, images[number % len(images)]) is None:
+                        refused += 1
 
-            await asyncio.gather(*(drain() for _ in range(8)))
+            await asyncio.gather(*(drain() for _ in range(clients)))
             samples.append(server.memory_mb())
     half = len(samples) // 2
     return {
         "requests": requests,
+        "clients": clients,
+        "refused": refused,
+        "minutes": round((time.perf_counter() - start) / 60, 1),
         "first_half_peak_mb": round(max(samples[:half]), 1),
         "second_half_peak_mb": round(max(samples[half:]), 1),
         "first_half_mean_mb": round(float(np.mean(samples[:half])), 1),
@@ -183,13 +195,12 @@ async def kill_and_restart(server: Server, images: list[bytes], requests: int) -
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
             for number in numbers:
                 while number not in answers:
-                    try:
-                        answer = await ask(client, images[number % len(images)])
-                        answer.raise_for_status()
-                        answers[number] = answer.text
-                    except httpx.HTTPError:
+                    answer = await ask(client, images[number % len(images)])
+                    if answer is None:
                         repeats += 1
                         await asyncio.sleep(0.25)
+                    else:
+                        answers[number] = answer
 
     async def killer() -> None:
         while len(answers) < requests // 3:
@@ -210,11 +221,12 @@ def main() -> None:
     """Run all parts and print them."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default="default")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32, 64, 128])
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 32, 64, 128])
     parser.add_argument("--seconds", type=float, default=20.0, help="for each number of clients")
     parser.add_argument("--rounds", type=int, default=1, help="of each number of clients")
     parser.add_argument("--against", type=Path, help="folder with another version's `causalseg`")
     parser.add_argument("--soak", type=int, default=2000, help="requests; 0 leaves soak and kill")
+    parser.add_argument("--soak-clients", type=int, default=8, help="clients of the soak")
     parser.add_argument("--size", type=int, default=224, help="side of the images in pixels")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -231,7 +243,7 @@ def main() -> None:
             print(loads[-1], flush=True)
     last = {}
     if options.soak:
-        last["soak"] = asyncio.run(soak(servers[0], images, options.soak))
+        last["soak"] = asyncio.run(soak(servers[0], images, options.soak, options.soak_clients))
         last["kill"] = asyncio.run(kill_and_restart(servers[0], images, 120))
     for server in servers:
         server.end(signal.SIGTERM)
