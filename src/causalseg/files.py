@@ -142,17 +142,19 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file whole; InputError says why it cannot be written."""
-    with replacing(path) as part:
+def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Write a file whole; InputError says why it cannot be written. See `replacing`."""
+    with replacing(path, sync=sync) as part:
         part.write_bytes(content)
 
 
-def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any], *, indent: int = 2) -> None:
-    """Write strict JSON (no NaN), indented."""
+def write_json(
+    path: Path, content: Mapping[str, Any] | Sequence[Any], *, indent: int = 2, sync: bool = True
+) -> None:
+    """Write strict JSON (no NaN), indented. See `replacing`."""
     text = json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
     # A file name that is not valid Unicode has lone surrogates, which UTF-8 cannot hold.
-    write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"))
+    write_bytes(path, (text + "\n").encode("utf-8", "backslashreplace"), sync=sync)
 
 
 def write_csv(

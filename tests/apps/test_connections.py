@@ -13,7 +13,7 @@ pytest.importorskip("fastapi")
 import uvicorn
 from fastapi import Response
 
-from causalseg.apps import connections, service
+from causalseg.apps import connections
 from causalseg.apps.limits import Limits
 from causalseg.apps.server import create_app, uvicorn_config
 from causalseg.inference.segmenter import Segmenter
@@ -160,7 +160,7 @@ class Held(Segmenter):
 
 
 def test_what_a_client_no_longer_waits_for_is_skipped(segmenter, png, monkeypatch):
-    monkeypatch.setattr(service, "_MOST_WORKERS", 1)
+    monkeypatch.setattr("causalseg.inference.device._MOST_STREAMS", 1)
     held = Held(segmenter.model, segmenter.preprocessing, segmenter.threshold)
     held.go, held.seen = threading.Event(), []
     app = create_app(held, Limits(batch_size=1))

@@ -417,7 +417,7 @@ class Held(Segmenter):
 
 @pytest.fixture
 def held(segmenter, monkeypatch):
-    monkeypatch.setattr("causalseg.apps.service._MOST_WORKERS", 1)
+    monkeypatch.setattr("causalseg.inference.device._MOST_STREAMS", 1)
     found = Held(segmenter.model, segmenter.preprocessing, segmenter.threshold)
     found.go, found.busy = threading.Event(), threading.Event()
     return found

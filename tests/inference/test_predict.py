@@ -92,6 +92,25 @@ def test_many_prompts_encode_the_image_once(segmenter, tmp_path):
     assert len(result(tmp_path / "a")["masks"]) == 9
 
 
+def test_images_side_by_side_give_what_they_give_one_after_the_other(
+    predict, segmenter, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("causalseg.inference.device._THREADS", 3)
+    assert segmenter.streams == 3
+    folder = tmp_path / "in"
+    folder.mkdir()
+    images = [picture(folder / f"{i}.png", (40 + i, 60), seed=i) for i in range(12)]
+    images[5].write_bytes(b"no picture")
+    assert predict(folder, "--text", TEXT) == 1
+    rows = list(csv.DictReader((tmp_path / "out" / "index.csv").open(encoding="utf-8")))
+    assert [row["name"] for row in rows] == [f"{i}" for i in (0, 1, 10, 11, *range(2, 10))]
+    assert [row["name"] for row in rows if row["status"] == "failed"] == ["5"]
+    for i in range(12):
+        if i != 5:
+            mask = np.asarray(Image.open(tmp_path / "out" / f"{i}" / "1_mask.png"))
+            assert np.array_equal(mask, segmenter(images[i], TEXT).mask * 255)
+
+
 def test_one_bad_file_never_stops_the_rest(predict, tmp_path, capsys):
     good = picture(tmp_path / "good.png")
     (tmp_path / "cut.png").write_bytes(good.read_bytes()[:200])

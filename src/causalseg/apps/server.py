@@ -213,7 +213,7 @@ def _render(found: Found, output: str, model: Identity) -> Response:
         pixels: Any = mask_pixels(found.answers[0].mask)
     else:
         pixels = found.study.display.undo(probability_pixels(found.results[0].probability))
-    return Response(png_bytes(pixels, quick=True), media_type="image/png", headers=headers)
+    return Response(png_bytes(pixels), media_type="image/png", headers=headers)
 
 
 async def _invalid(_: Request, error: Any) -> JSONResponse:

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-import torch
 from fastapi import HTTPException, Request, Response
 
 from causalseg.apps.admission import BODIES, Admission, Visit
@@ -18,7 +17,7 @@ from causalseg.apps.jobs import MOST_JOBS, Store
 from causalseg.apps.limits import Limits, check_upload, read_upload
 from causalseg.apps.metrics import Metrics
 from causalseg.apps.worker import Worker
-from causalseg.inference.backends import ExportedModel
+from causalseg.inference.device import share_threads
 from causalseg.inference.formats import Study
 from causalseg.inference.requests import clean_prompt
 from causalseg.inference.segmentation import Segmentation
@@ -28,10 +27,6 @@ from causalseg.text.reading import Sides
 
 # Decoding holds several copies of a picture, so only a few are decoded at once.
 _DECODERS = 2
-# Each holds the activations of a batch.
-_MOST_WORKERS = 4
-# As the process started: a worker changes what later threads would be told.
-_THREADS = torch.get_num_threads()
 JOBS = "/jobs"
 _T = TypeVar("_T")
 
@@ -71,8 +66,8 @@ class Service:
             limits.batch_size,
             limits.wait_ms / 1000,
             self._batch_done,
-            workers=_workers(segmenter),
-            share=_share_processors,
+            workers=segmenter.streams,
+            share=share_threads,
         )
         self.decoders = ThreadPoolExecutor(_DECODERS, "causalseg-decoder")
         self.jobs = Worker(jobs, segmenter, limits, model.sha256) if jobs else None
@@ -163,18 +158,6 @@ class Service:
             self.jobs.close()
         self.batcher.close()
         self.decoders.shutdown()
-
-
-def _workers(segmenter: Segmenter) -> int:
-    """Threads that run the model: one where it has a GPU or a runtime with threads of its own."""
-    if torch.device(segmenter.device).type != "cpu" or isinstance(segmenter.model, ExportedModel):
-        return 1
-    return min(_THREADS, _MOST_WORKERS)
-
-
-def _share_processors(batches: int) -> None:
-    """Give the calling thread its part of PyTorch's threads."""
-    torch.set_num_threads(max(1, _THREADS // batches))
 
 
 def _timed(work: Callable[..., _T], *arguments: Any) -> tuple[_T, float]:

@@ -115,7 +115,7 @@ def painted(data: object, shape: tuple[int, int]) -> Pixels:
 
 def data_url(pixels: Pixels) -> str:
     """uint8 (h, w) or (h, w, 3) as a PNG within a URL."""
-    content = base64.b64encode(png_bytes(pixels, quick=True))
+    content = base64.b64encode(png_bytes(pixels))
     return "data:image/png;base64," + content.decode("ascii")
 
 

@@ -230,11 +230,11 @@ def _prepare(out: Path, plan: "Plan", *, keep: bool) -> None:
 def _local(
     segmenter: "Segmenter", plan: "Plan", out: Path, options: "PredictOptions"
 ) -> "Iterator[Outcome]":
-    from causalseg.inference.predict import predict_one
+    from causalseg.inference.predict import predict_all
 
     with writing_index(out / "index.csv", plan) as add:
-        for item in plan.items:
-            outcome = predict_one(segmenter, item, out, options)
+        outcomes = predict_all(segmenter, plan.items, out, options)
+        for item, outcome in zip(plan.items, outcomes, strict=True):
             add(item, outcome)
             yield outcome
 

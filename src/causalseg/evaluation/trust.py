@@ -41,12 +41,12 @@ def look(segmenter: Segmenter, record: Record) -> Seen:
     """
     truth = read_mask(record.mask)
     encoded = segmenter.encode([read_image(record.image)])
-    assert encoded.unlocated is not None
     named = named_halves(record.caption, segmenter.provenance)
     mirrored = mirror_caption(record.caption) if len(named) == 1 else None
     texts = [record.caption, *([mirrored] if mirrored else [])]
     maps = [resize_map(p, truth.shape) for p in segmenter.probabilities(encoded, texts)]
     mask = foreground(maps[0], segmenter.threshold)
+    assert encoded.unlocated is not None
     evidence = PresenceCheck(UNLOCATED, 0, 1).evidence(encoded.unlocated[0])
     halves = []
     for side in SIDES:

@@ -4,6 +4,25 @@ import torch
 
 from causalseg.errors import InputError
 
+_THREADS = torch.get_num_threads()
+"""As the process started: a thread that takes its share changes what later ones are told."""
+_MOST_STREAMS = 4
+"""Each holds the activations of a batch."""
+
+
+def streams_of(device: torch.device) -> int:
+    """How many threads may run a model side by side: one on a GPU, else as many as pay.
+
+    The threads of one operation wait for each other some hundred times in a forward pass, which
+    two forward passes on a thread each never do.
+    """
+    return 1 if device.type != "cpu" else min(_THREADS, _MOST_STREAMS)
+
+
+def share_threads(streams: int) -> None:
+    """Give the calling thread its part of PyTorch's threads, where so many run side by side."""
+    torch.set_num_threads(max(1, _THREADS // streams))
+
 
 def usable_device(name: str) -> torch.device:
     """The device of that name; `auto` is a GPU if there is one, and the CPU otherwise.

@@ -1,15 +1,20 @@
 """What is kept between the two halves of a forward pass, and what comes out."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from causalseg.models.checks import half_of
 from causalseg.models.output import SegmentationOutput
 
+NO_FINDING = -20.0
+"""Logit of a place that is known to hold nothing."""
 
-@dataclass(frozen=True)
+
+@dataclass
 class EncodedImages:
     """What a model computes of images before it reads a text."""
 
@@ -20,10 +25,28 @@ class EncodedImages:
     summaries: NDArray[np.float32] | None = None
     """(B, D): features that tell images like those in training from others."""
     unlocated: NDArray[np.float32] | None = None
-    """(B, S, S): probabilities of the answer to a sentence that names no place."""
+    """(B, S, S): probabilities of the answer to a sentence that names no place; the first question
+    about the images fills them in, where they are needed."""
 
 
 def probabilities(output: SegmentationOutput) -> NDArray[np.float32]:
     """The foreground probability of each text, (T, S, S) float32."""
     found: NDArray[np.float32] = output.logits.sigmoid()[:, 0].float().cpu().numpy()
     return found
+
+
+def emptied(output: SegmentationOutput, healthy: Sequence[Sequence[str]]) -> SegmentationOutput:
+    """The output with nothing found in the sides of the picture that are known to be healthy.
+
+    Args:
+        output: to T texts.
+        healthy: sides for each text.
+
+    """
+    if not any(healthy):
+        return output
+    logits = output.logits.clone()
+    for one, sides in zip(logits, healthy, strict=True):
+        for side in sides:
+            one[half_of(one.shape[-1], side)] = NO_FINDING
+    return replace(output, logits=logits)

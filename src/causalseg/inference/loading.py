@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from causalseg.data.preprocessing import Preprocessing
+from causalseg.encoders.packed import can_pack, pack
 from causalseg.inference.backends import is_exported, load_exported
+from causalseg.inference.device import usable_device
 from causalseg.inference.optimise import Precision, compiled, optimise
 from causalseg.models.checkpoint import Checkpoint, load_checkpoint
 
@@ -28,6 +30,8 @@ def ready_model(
     optimise(saved.model, precision, _example(preprocessing))
     if compile:
         compiled(saved.model)
+    elif usable_device(device).type == "cpu" and can_pack():
+        pack(saved.model)
     return saved, preprocessing
 
 

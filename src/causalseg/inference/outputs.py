@@ -44,10 +44,10 @@ class Result(Protocol):
 
 
 def write_png(pixels: npt.NDArray[Any], path: Path, orientation: int = 1) -> Path:
-    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), as PNG: whole or not at all.
+    """Write uint8 (H, W) or (H, W, 3), or uint16 (H, W), as PNG.
 
     Args:
-        pixels: as they should be stored. path: the file's.
+        pixels: as they should be stored. path: the file's, in a folder that appears as a whole.
         orientation: EXIF orientation, so that a viewer turns the file as it turns its source.
 
     """
@@ -55,23 +55,21 @@ def write_png(pixels: npt.NDArray[Any], path: Path, orientation: int = 1) -> Pat
     if orientation != 1:
         options["exif"] = Image.Exif()
         options["exif"][ExifTags.Base.Orientation] = orientation
-    with replacing(path, sync=False) as part:  # there are many, and they can be made again
-        Image.fromarray(np.ascontiguousarray(pixels)).save(part, format="PNG", **options)
+    _save(pixels, path, **options)
     return path
 
 
-def png_bytes(pixels: npt.NDArray[Any], *, quick: bool = False) -> bytes:
-    """uint8 (H, W) or (H, W, 3), or uint16 (H, W), as the bytes of a PNG.
-
-    Args:
-        pixels: as they should be stored.
-        quick: compress little, for what somebody waits for.
-
-    """
+def png_bytes(pixels: npt.NDArray[Any]) -> bytes:
+    """uint8 (H, W) or (H, W, 3), or uint16 (H, W), as the bytes of a PNG."""
     file = io.BytesIO()
-    options = {"compress_level": 1} if quick else {}
-    Image.fromarray(np.ascontiguousarray(pixels)).save(file, format="PNG", **options)
+    _save(pixels, file)
     return file.getvalue()
+
+
+def _save(pixels: npt.NDArray[Any], file: Any, **options: Any) -> None:
+    # Pillow's own level takes several times as long, for files that are hardly smaller.
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    picture.save(file, format="PNG", compress_level=1, **options)
 
 
 def mask_pixels(mask: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -109,8 +107,9 @@ def save_pictures(result: Result, folder: Path, name: str) -> list[Path]:
         The files written.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    return [
-        write_png(pixels, folder / f"{name}_{kind}.png")
-        for kind, pixels in pictures(result).items()
-    ]
+    files = []
+    for kind, pixels in pictures(result).items():
+        files.append(folder / f"{name}_{kind}.png")
+        with replacing(files[-1], sync=False) as part:  # they can be made again
+            write_png(pixels, part)
+    return files

@@ -4,13 +4,16 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from causalseg.errors import InputError
 from causalseg.files import remove_leftovers, replacing_folder, sha256_of, write_json
+from causalseg.inference.device import share_threads
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study, read_study
 from causalseg.inference.outcome import Outcome, ResultRecord, outcome_of
@@ -104,6 +107,32 @@ def _attempt(segmenter: "Segmenter", item: Item, out: Path, options: PredictOpti
     return Outcome(item.row, item.name, "failed", reason)
 
 
+def predict_all(
+    segmenter: "Segmenter", items: Sequence[Item], out: Path, options: PredictOptions
+) -> Iterator[Outcome]:
+    """What `predict_one` says of each item, in their order.
+
+    On a processor several are worked on side by side: one image leaves cores idle while its
+    pictures are written, and the threads of one operation wait for each other.
+    """
+    count = min(segmenter.streams, len(items))
+    if count < 2:
+        for item in items:
+            yield predict_one(segmenter, item, out, options)
+        return
+    pool = ThreadPoolExecutor(count, initializer=share_threads, initargs=(count,))
+    waiting: deque[Future[Outcome]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(predict_one, segmenter, item, out, options))
+            if len(waiting) > 2 * count:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def _without_paths(reason: str, item: Item) -> str:
     """The message without the path of a scan, which may hold patient data."""
     if item.is_picture:
@@ -149,7 +178,7 @@ def _predict(segmenter: "Segmenter", item: Item, out: Path, options: PredictOpti
             "warnings": general + written["warnings"],
             "sha256": {path.name: sha256_of(path) for path in sorted(part.iterdir())},
         }
-        write_json(part / RESULT, content)
+        write_json(part / RESULT, content, sync=False)
     return outcome_of(cast(ResultRecord, content), item.name, "done")
 
 

@@ -1,7 +1,6 @@
 """From an image and a sentence to a mask: the one door to a trained model's forward pass."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,24 +12,20 @@ from causalseg import hub
 from causalseg.data.images import Channels, Picture
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.inference.backends import is_exported
+from causalseg.inference.backends import ExportedModel, is_exported
 from causalseg.inference.default import HUB, MODEL_FILE, checkpoint_path
-from causalseg.inference.device import usable_device
-from causalseg.inference.encoded import EncodedImages, probabilities
+from causalseg.inference.device import streams_of, usable_device
+from causalseg.inference.encoded import EncodedImages, emptied, probabilities
 from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.loading import ready_model
 from causalseg.inference.optimise import Precision, TextCache
 from causalseg.inference.segmentation import Segmentation, answer_of, checked
 from causalseg.inference.sentences import Sentence, named_halves, read_for, unread_sentence
 from causalseg.models.base import SegmentationModel
-from causalseg.models.checks import half_of
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.trust import Trust
 from causalseg.text.reading import Sides
-
-NO_FINDING = -20.0
-"""Logit of a place that is known to hold nothing."""
 
 
 class Segmenter:
@@ -62,6 +57,11 @@ class Segmenter:
         self.trust = trust or Trust()
         self.source = source
         self._encode_text = TextCache(self.model)
+
+    @property
+    def streams(self) -> int:
+        """Threads that may use it side by side to advantage; exported files have their own."""
+        return 1 if isinstance(self.model, ExportedModel) else streams_of(self.device)
 
     def __repr__(self) -> str:
         size = self.preprocessing.size
@@ -228,16 +228,8 @@ class Segmenter:
         batch = torch.stack([self.preprocessing.image(image) for image in images])
         features = self.model.encode_image(batch.to(self.device))
         summary = self.model.summarise(features)
-        presence, unlocated = self.trust.presence, None
-        if presence is not None:
-            tokens = self.preprocessing.tokens([presence.text] * len(images)).to(self.device)
-            unlocated = probabilities(self.model.segment(features, self._encode_text(tokens)))
-        return EncodedImages(
-            features,
-            len(images),
-            None if summary is None else summary.float().cpu().numpy(),
-            unlocated,
-        )
+        summaries = None if summary is None else summary.float().cpu().numpy()
+        return EncodedImages(features, len(images), summaries)
 
     @torch.inference_mode()
     def answer(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
@@ -253,16 +245,22 @@ class Segmenter:
         """
         if images.count not in (1, len(texts)):
             raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
+        presence = self.trust.presence if images.unlocated is None else None
+        if presence is not None and images.count == 1:
+            # One text more hardly adds to the work that all texts about an image share.
+            every = self._segment(images, [*texts, presence.text])
+            images.unlocated = probabilities(every)[-1:]
+            output = every.first(len(texts))
+        else:
+            if presence is not None:
+                texts_without = [presence.text] * images.count
+                images.unlocated = probabilities(self._segment(images, texts_without))
+            output = self._segment(images, texts)
+        return emptied(output, [self._healthy(images, i, text) for i, text in enumerate(texts)])
+
+    def _segment(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
         tokens = self.preprocessing.tokens(texts).to(self.device)
-        output = self.model.segment(images.features, self._encode_text(tokens))
-        healthy = [self._healthy(images, i, text) for i, text in enumerate(texts)]
-        if any(healthy):
-            logits = output.logits.clone()
-            for one, sides in zip(logits, healthy, strict=True):
-                for side in sides:
-                    one[half_of(one.shape[-1], side)] = NO_FINDING
-            output = replace(output, logits=logits)
-        return output
+        return self.model.segment(images.features, self._encode_text(tokens))
 
     def _healthy(self, images: EncodedImages, index: int, text: str) -> list[str]:
         """Sides of the picture that a caption names and in which the image shows nothing."""

@@ -101,8 +101,12 @@ def _expand(taps: Tensor, scale: int) -> Tensor:
         columns = min(width, 3)
         rows = [torch.cat(parts[i : i + columns], 3) for i in range(0, len(parts), columns)]
         return torch.cat(rows, 2)
-    out = taps.new_empty(count, scale**2, height, width)
-    for region in regions:
+    edges = list(regions)
+    if len(regions) == 9:  # the middle is made with its edges, which are then made right
+        out = F.conv2d(taps, edges.pop(4).kernel, padding=1)
+    else:
+        out = taps.new_empty(count, scale**2, height, width)
+    for region in edges:
         (y, x), (v, u) = region.out, region.read
         out[:, :, y, x] = F.conv2d(taps[:, :, v, u], region.kernel)
     return out
@@ -153,8 +157,11 @@ def _phases(x: Tensor, weight: Tensor, bias: Tensor | None, scale: int) -> Tenso
 
     if torch.compiler.is_compiling():
         return block(x, weight, bias)
+    blocks = list(_blocks(x, len(weight), scale))
+    if len(blocks) == 1:
+        return block(x, weight, bias)
     out = x.new_empty(batch, *shape)
-    for samples, channels in _blocks(x, len(weight), scale):
+    for samples, channels in blocks:
         own = None if bias is None else bias[channels]
         out[samples, channels] = block(x[samples], weight[channels], own)
     return out

@@ -1,6 +1,7 @@
 """What every segmentation model returns."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -22,3 +23,13 @@ class SegmentationOutput:
     """(B, N, M): attention of N selected positions over M confounders."""
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
     """Tensors that only a model's own objective reads."""
+
+    def first(self, count: int) -> Self:
+        """The answers to the first of several texts; what all of them share stays."""
+        found: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, dict):
+                found[name] = {key: part[:count] for key, part in value.items()}
+            else:
+                found[name] = None if value is None else value[:count]
+        return replace(self, **found)

@@ -199,7 +199,7 @@ def test_the_text_cache_is_bounded_by_bytes():
 def test_reduced_precision_stays_near_and_text_stays_in_full(tiny_checkpoint):
     full, half = (Segmenter.load(tiny_checkpoint, precision=p) for p in ("fp32", "bf16"))
     assert half.model.text_tower.text_projection.dtype == torch.float32
-    assert half.model.image_tower.conv1.weight.dtype == torch.bfloat16
+    assert half.model.maskers["2"].conv.weight.dtype == torch.bfloat16
     image = (torch.rand(64, 64, 3) * 255).byte().numpy()
     a, b = (s.probabilities([image], [TEXTS[0]]) for s in (full, half))
     assert b.dtype == a.dtype
