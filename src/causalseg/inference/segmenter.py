@@ -1,6 +1,7 @@
 """From an image and a sentence to a mask: the one door to a trained model's forward pass."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
