@@ -5,7 +5,7 @@ from dataclasses import replace
 from causalseg.text.reading.clauses import Clause, spares_next
 from causalseg.text.reading.share import share
 from causalseg.text.reading.story import Mention, Story
-from causalseg.text.reading.terms import Kind, Place, Term
+from causalseg.text.reading.terms import BOTH, Kind, Place, Term
 
 _PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
 # Adjectives of height that go with what follows; a noun ("base") ends a place.
@@ -90,6 +90,9 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
         limited = clause.has(Kind.LIMITED) and not here
         places = place_terms(clause, story)
         named = has_place(places)
+        if limited and not named and "underlying" in clause.keys and previous:
+            places = [term for group in previous.places for term in group]
+            named = has_place(places)
         if limited:
             named = named and any(term.place for term in places)
             here = [
@@ -117,6 +120,9 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
         elif named and clause.terms[0].key == "clearing" and _has_own_place(parts, number):
             story.note("a place that is clearing was read as clear.")
             mine.append(_clear_mention(clause.terms[0], [places], sentence, number))
+        elif named and _only_changes(clause, previous):
+            word = clause.of(Kind.STILL)[0].text
+            story.note(f"{word!r} was read as saying where it has changed, not where it is.")
         elif named and _goes_on_sparing(parts, number, places):
             spared = previous.spared if previous else story.excepted
             last = spared.pop() if spared else []
@@ -144,6 +150,14 @@ def _spoken_of(previous: Mention | None, mine: list[Mention], clause: Clause) ->
         return previous
     open_ones = [one for one in mine if one.infection and one.status == "present"]
     return open_ones[-1] if open_ones and not open_ones[-1].places else previous
+
+
+def _only_changes(clause: Clause, previous: Mention | None) -> bool:
+    """Whether a place is where something changed: "in both lungs, improved at the right apex"."""
+    both = previous and any(
+        term.place and term.place.sides == BOTH for group in previous.places for term in group
+    )
+    return bool(both) and clause.opening == "comma" and clause.has(Kind.STILL)
 
 
 def _has_own_place(parts: list[Clause], number: int) -> bool:
@@ -226,6 +240,10 @@ def _place_alone(
             story.used.add(term.at)
             return None
         return _clear_mention(term, [places], *position)
+    if previous and previous.kind is Kind.CLEAR and previous.term.key == "not":
+        # "Not the left lung, the right one"
+        story.note("only a place is named: an infection there is looked for.")
+        return Mention(Kind.ABNORMAL, places[0], "present", *position, [places])
     if previous is not None:
         previous.places.append(places)
         return previous

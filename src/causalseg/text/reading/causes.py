@@ -11,18 +11,30 @@ _LINKS = frozenset(
     "likely|caused|keeping|consistent|compatible".split("|")
 )
 _DUE_TO = ("due to", "secondary to", "because of")
+_TAKEN_FOR = frozenset("keeping consistent compatible suspicious representing represents".split())
+# Findings that an opacity is not, even where infection is not denied.
+_NEVER_INFECTION = ("nodule", "scarring", "artefact")
 
 
 def put_down(parts: list[Clause], found: list[Mention]) -> None:
-    """Read "haze due to effusion" as the effusion; the answer has a note that says so."""
+    """Read "haze due to effusion" and "density suspicious for a neoplasm" as the other finding; the
+    answer has a note that says so.
+    """
     for mention, cause in pairwise(found):
         begins = parts[cause.clause].terms[0].key
+        between = {
+            term.key
+            for part in parts[mention.clause : cause.clause + 1]
+            for term in part.terms
+            if mention.term.at < term.at < cause.term.at
+        }
+        taken = cause.term.value in _NEVER_INFECTION and between & _TAKEN_FOR
         if (
-            begins in _DUE_TO
+            (taken or begins in _DUE_TO or cause.term.key.startswith(_DUE_TO))
             and cause.kind is Kind.OTHER
             and {mention.status, cause.status} == {"present"}
             and mention.kind is Kind.FINDING
-            and mention.clause == cause.clause - 1
+            and cause.clause - mention.clause in (0, 1, 2)
             and not set(mention.term.key.split()) & (CAUSE_WORDS | {"consolidation", "collapse"})
         ):
             mention.kind = Kind.OTHER

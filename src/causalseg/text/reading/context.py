@@ -1,6 +1,7 @@
 """What a sentence takes from those around it: places, what "it" is, what is long past."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.attach import has_place
@@ -15,7 +16,7 @@ _VAGUE = frozenset(
     "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas "
     "process white whitish whiter".split()
 )
-_ILL = frozenset(("affected", "involved", "diseased"))
+_ILL = frozenset(("affected", "involved", "diseased", "sick"))
 _OTHER_CHANGES = frozenset(
     "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "
     "osteoarthritic postradiation radiation".split()
@@ -74,7 +75,8 @@ def mark_background(parts: list[Clause], mine: list[Mention]) -> None:
         rest = parts[mention.clause :]
         told = any(part.has(Kind.CLEAR, Kind.NORMAL) for part in rest[1:])
         placed = any(has_place(part.terms) for part in parts)
-        if not placed or (told and not has_place(rest[0].terms)):
+        names = heads and mention.clause == 0 and any(part.has(Kind.FINDING) for part in parts[1:])
+        if not placed or names or (told and not has_place(rest[0].terms)):
             mention.background = True
 
 
@@ -186,8 +188,9 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
             last.status = "uncertain"
             last.why.append(doubted)
     elif alone and not mine and Kind.OTHER not in kinds and Kind.NOT_LUNG not in kinds:
-        if last.status == "absent" and kinds & {Kind.STILL, Kind.AFFECTED, Kind.WORSE}:
-            # "It has resolved on the left; on the right it persists."
+        new = any("new one" in f"{a.key} {b.key}" for a, b in pairwise(terms))
+        if last.status == "absent" and (new or kinds & {Kind.STILL, Kind.AFFECTED, Kind.WORSE}):
+            # "It has resolved on the left; on the right it persists", "... there is a new one"
             mine.append(Mention(Kind.FINDING, last.term, "present", number, 0, alone))
             return
         if last.status == "absent":

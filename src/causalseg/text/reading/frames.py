@@ -11,7 +11,7 @@ _VIEWER = re.compile(
     r"|\bas (?:displayed|viewed|shown|it appears|it is displayed|projected on|seen on) ?"
     rf"|\b(?:left|right) (?:upper|lower|mid|middle) (?:zone|half|third|part|corner|quadrant|area)"
     rf" of(?: the| this) {_SHOWN}\b"
-    r"|\b(?:as|when) (?:you|we|one) (?:look|see|view)s?\b|\byour (?:left|right)\b"
+    r"|\b(?:as|when) (?:you|we|one|i) (?:look|see|view)s?\b|\byour (?:left|right)\b"
     rf"|\b(?:on|in)(?: the| this)? {_SHOWN}(?: the)? {_SIDE}\b"
     r"|\bimage sided?\b|\bonscreen\b|\bon screen\b"
 )

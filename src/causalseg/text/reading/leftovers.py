@@ -66,8 +66,9 @@ def _flat(groups: list[list[Term]]) -> Iterator[Term]:
 
 def _turning(clause: Clause, *, doubtful: bool) -> Iterator[Term]:
     """The terms of a clause that could turn a statement round, if it is about the lungs."""
-    if clause.has(*_OTHER_SUBJECTS) and not clause.has(*_FINDINGS):
-        return  # it has a subject of its own: "heart not enlarged"
+    about = _FINDINGS if clause.has(Kind.LUNG) else _FINDINGS[:2]
+    if clause.has(*_OTHER_SUBJECTS) and not clause.has(*about):
+        return  # it has a subject of its own: "heart not enlarged", "no acute bony abnormality"
     angles = any(term.key.startswith(NOT_AIR) for term in clause.terms)
     for number, term in enumerate(clause.terms):
         following = clause.terms[number + 1].key if number + 1 < len(clause.terms) else ""

@@ -28,7 +28,8 @@ _APEX = (
 )
 _MID = (
     "mid, middle, midzone, midlung, mid lung, mid zone, middle zone, middle third, mid third, mz, "
-    "perihilar, parahilar, peri hilar, para hilar, juxtahilar, hilar, midportion, mid portion, ml"
+    "perihilar, parahilar, peri hilar, para hilar, juxtahilar, hilar, paracardiac, para cardiac, "
+    "midportion, mid portion, ml"
 )
 _BEHIND_HEART = (
     "retrocardiac, retro cardiac, retrocardiac region, behind the heart, behind heart, "
@@ -92,6 +93,7 @@ def _places() -> dict[str, Place]:
         for codes, zone in (("ul uz", _UPPER), ("ml mz", _MIDDLE), ("ll lz", _LOWER)):
             for code in codes.split():
                 add(f"{letter}{code}, {letter}{code}s", Place((side,), zone))
+            add(f"{letter}{codes[0]} zone", Place((side,), zone))
         for near in _split(_AT_HILUM):
             add(f"{near} {side} hilum, {near} the {side} hilum", Place((side,), _MIDDLE))
         for border in ("heart border", "cardiac border", "heart margin"):
@@ -166,8 +168,13 @@ def english_words() -> frozenset[str]:
 
 
 def known(word: str) -> bool:
-    """Whether a word is one of ours, or its plural is; adverbs decide nothing, whichever."""
+    """Whether a word may be English at all: one of ours, or an adverb."""
     return listed(word) or (word.endswith("ly") and len(word) > 5)
+
+
+def idle(word: str) -> bool:
+    """Whether a word by itself is one that decides nothing; an adverb has to be listed."""
+    return listed(word) or word in FILLERS
 
 
 def listed(word: str) -> bool:

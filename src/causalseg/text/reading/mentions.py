@@ -5,6 +5,8 @@ governs what follows or precedes it up to the end of its clause, some look like 
 none ("no change in"), and a list carries the scope on.
 """
 
+import re
+
 from causalseg.text.reading.causes import deny_cause, deny_cause_later, put_down
 from causalseg.text.reading.clauses import Clause
 from causalseg.text.reading.story import Mention
@@ -16,6 +18,7 @@ _STARTS_ANEW = frozenset(
     "a an there some mild small minor moderate severe stable new old minimal trace patchy subtle "
     "large marked the increased increasing".split()
 )
+_YEAR = re.compile(r"(?:19|20)\d\d")
 _AIMS = frozenset("to ensure document confirm until for check assess exclude demonstrate".split())
 _REAL = frozenset("present seen there developing real evident visible forming exist".split())
 
@@ -199,7 +202,10 @@ def was_new(term: Term, following: list[Term]) -> bool:
     """Whether it was absent before: "not seen on the previous study" is new."""
     seen = [number for number, one in enumerate(following) if one.kind in _SIGHT]
     rest = following[: seen[0]] if seen else following
-    then = any(one.kind is Kind.PAST or one.key in ("ago", "before") for one in rest)
+    then = any(
+        one.kind is Kind.PAST or one.key in ("ago", "before") or _YEAR.fullmatch(one.key)
+        for one in rest
+    )
     return term.key.startswith("not ") and then
 
 

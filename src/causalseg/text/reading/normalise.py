@@ -25,6 +25,8 @@ _SHORT_FORMS = tuple(
         (r"\bs\s?/\s?o\b", "suggestive of"),
         (r"\br\s?/\s?o\b", "rule out"),
         (r"\bh\s?/\s?o\b", "history of"),
+        (r"\bf\s?/\s?u\b", "follow up"),
+        (r"\bs\s?/\s?p\b", "after"),
         (r"\be\s?/\s?o\b", "evidence of"),
         (r"\bdouble pneumonia", "bilateral pneumonia"),
         (r"\bw\s?/(?=\s)", "with "),

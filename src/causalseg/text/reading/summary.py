@@ -43,7 +43,7 @@ def summary(passage: Passage) -> Reading:
             passage.story.note("a doubtful finding elsewhere in the text was left out.")
     elif doubtful:
         status, chosen = "uncertain", doubtful
-    elif absent and any(one.places for one in limited):
+    elif (absent or other) and any(one.places for one in limited):
         status, chosen = "uncertain", limited
         passage.story.note("no finding is stated, but a place could not be judged.")
     elif absent:

@@ -211,7 +211,7 @@ def _single(word: Word, *, last: bool) -> Term:
         return Term(Kind.JOIN, word.text, key=word.key)
     if word.key == "?":
         return Term(Kind.PLAIN if last else Kind.DOUBT, word.text, key="?")
-    if not word.key.isalpha() or lexicon.known(word.key):
+    if not word.key.isalpha() or lexicon.idle(word.key):
         return Term(Kind.PLAIN, word.text, key=word.key)
     return Term(Kind.UNKNOWN, word.text, key=word.key)
 
