@@ -3,7 +3,8 @@
     python -m benchmarks.reading_blind FOLDER/1.txt [...] [--out FILE.json] [--show]
 
 A batch is a text file with a sentence a line: text | status | zones | sides, zones as L or R and
-U, M, D (upper, middle, lower), "all" for the six; the sides are the patient's where left out.
+U, M, D (upper, middle, lower), "all" for the six; the sides are the patient's where left out. A
+fifth column "noted" marks sentences that are still read wrongly, with a note.
 With `--out` a batch that the file does not hold yet is added as its first reading, with the hash of
 the batch and the rows that were read wrongly; a batch that it holds gets only its figures of now.
 """

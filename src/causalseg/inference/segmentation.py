@@ -12,6 +12,7 @@ from causalseg.data.images import Picture
 from causalseg.inference.encoded import probabilities
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.sentences import Sentence
+from causalseg.inference.zones import misplaced
 from causalseg.models.checks import Expected
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.trust import Trust
@@ -146,6 +147,12 @@ def checked(
 
     """
     about = found.sentence.about(pixels=int(found.mask.sum())) if found.sentence else ()
-    warnings = (*found.warnings, *trust.warnings(summary, upright, healthy), *about)
+    elsewhere = misplaced(upright, found.sentence.zones) if found.sentence else None
+    warnings = (
+        *found.warnings,
+        *trust.warnings(summary, upright, healthy),
+        *([elsewhere] if elsewhere else []),
+        *about,
+    )
     expected = trust.overlap(found.probability, found.mask) if trust.overlap else None
     return replace(found, warnings=warnings, expected=expected)

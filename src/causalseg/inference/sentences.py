@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from causalseg.errors import InputError
+from causalseg.inference.zones import meant
 from causalseg.text.captions import parse
 from causalseg.text.clean import clean_text
 from causalseg.text.grammar_lung import LungFinding, LungWording
@@ -67,6 +68,9 @@ class Sentence:
     patient_sides: frozenset[str] | None = frozenset()
     """Lungs named, in the patient's sides; None where a side is named but not whose."""
     warnings: tuple[str, ...] = field(default=())
+    zones: tuple[tuple[str, str], ...] = ()
+    """(side, height) pairs in which the mask must lie, in the picture's sides; () where no place is
+    said, the text is not sure, or the model was not trained on QaTa-COV19."""
 
     def about(self, *, pixels: int) -> tuple[str, ...]:
         """The warnings for this sentence's mask, which has that many pixels."""
@@ -113,13 +117,17 @@ def caption_kind(provenance: Mapping[str, Any]) -> CaptionKind | None:
         return CaptionKind(sides, wording, tuple(also))
     if "captions" in provenance:
         return None
+    return CaptionKind() if any(name in _trained_on(provenance) for name in _CHEST) else None
+
+
+def _trained_on(provenance: Mapping[str, Any]) -> str:
+    """What the card and the folders of the training data say, in lower case."""
     card = provenance.get("card")
     trained = [card.get("trained on")] if isinstance(card, Mapping) else []
     data = provenance.get("data")
     for split in data.values() if isinstance(data, Mapping) else []:
         trained.append(split.get("root") if isinstance(split, Mapping) else None)
-    told = " ".join(str(part).lower() for part in trained if part)
-    return CaptionKind() if any(name in told for name in _CHEST) else None
+    return " ".join(str(part).lower() for part in trained if part)
 
 
 def kind_of_captions(captions: Sequence[str]) -> dict[str, Any]:
@@ -184,14 +192,16 @@ def read_for(
         return Sentence(
             text, given, given, empty=True, status="absent", warnings=(*found.notes, NOTHING_SAID)
         )
+    checked = "qata" in _trained_on(provenance)  # in CT slices the zones' names mean other rows
     return Sentence(
         text,
         _same_caption(cleaned, found, kind) or found.canonical(kind.sides, kind.wording),
         found.canonical(kind.sides, kind.wording),
-        _meant(found),
+        meant(found),
         status=found.status,
         patient_sides=frozenset(side for side, _ in found.asked("patient")),
         warnings=found.notes,
+        zones=found.asked("viewer") if found.status == "present" and checked else (),
     )
 
 
@@ -269,31 +279,3 @@ def _unread(text: str, cleaned: str, found: Reading, *, strict: bool) -> Sentenc
             f"understood: {nearest!r}.",
         ),
     )
-
-
-def _meant(found: Reading) -> str:
-    """Which lungs, in words, and whose sides the text was taken to mean."""
-    zones = found.asked("viewer")
-    if not zones:
-        return ""
-    parts = []
-    for side in SIDES:
-        heights = [height for one, height in zones if one == side]
-        if heights:
-            zone = "zone" if len(heights) == 1 else "zones"
-            place = "all" if len(heights) == 3 else f"the {' and '.join(heights)} {zone}"
-            parts.append(
-                f"{place} of the lung on the {side} of the picture, the patient's "
-                f"{OTHER_SIDE[side]}"
-            )
-    if len(parts) == 2 and _symmetric(zones):
-        taken = ""
-    else:
-        said = "gives" if found.sides_said else "is taken to give"
-        taken = f" (the text {said} the {found.sides}'s sides)"
-    return "; ".join(parts) + taken
-
-
-def _symmetric(zones: tuple[tuple[str, str], ...]) -> bool:
-    left, right = ([height for one, height in zones if one == side] for side in SIDES)
-    return left == right

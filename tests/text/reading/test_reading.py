@@ -29,6 +29,8 @@ class Row:
     status: str
     zones: frozenset[tuple[str, str]]
     sides: str
+    noted: bool
+    """It is known to be read wrongly, with a note."""
 
 
 def rows() -> list[Row]:
@@ -37,10 +39,11 @@ def rows() -> list[Row]:
     for line in "\n".join(texts).split("\n"):
         if not line.strip() or line.startswith("#"):
             continue
-        text, status, zones, sides, *_ = [*line.split("|"), "", ""]
+        text, status, zones, sides, noted, *_ = [*line.split("|"), "", "", ""]
         codes = zones.replace("all", ALL).split()
         named = frozenset((SIDES[code[0]], HEIGHTS[code[1]]) for code in codes)
-        found.append(Row(text, status.strip(), named, sides.strip() or "patient"))
+        whose = sides.strip() or "patient"
+        found.append(Row(text, status.strip(), named, whose, noted.strip() == "noted"))
     return found
 
 
@@ -53,9 +56,12 @@ def test_every_sentence_is_read_rightly() -> None:
     sentences = rows()
     assert len(sentences) > 600
     wrong = [
-        f"{row.text!r}: {read(row.text)}" for row in sentences if not right(row, read(row.text))
+        f"{row.text!r}: {found}"
+        for row in sentences
+        if not right(row, found := read(row.text)) and not (row.noted and found.notes)
     ]
     assert not wrong, "\n".join(wrong)
+    assert sum(row.noted for row in sentences) < 0.01 * len(sentences)
 
 
 @pytest.mark.realdata
@@ -154,6 +160,18 @@ def test_a_word_that_could_turn_the_statement_and_decided_nothing_is_told(
         ("Left base opacity, draining towards the apex.", "was read as a place too"),
         ("Patchy change in the right lower zone.", "'change' was read as an opacity"),
         ("Infected areas in the left lung.", "taken as the patient's"),
+        ("Left lung healthy, but it gets worrying on the right.", "read as denied too"),
+        ("Haze over the right sixth rib.", "'right' was not read as a place"),
+        ("Facing the monitor, opacity in the left base.", "though the text says"),
+        (
+            "Opacity in the upper lobe of the left lung, sparing the apex.",
+            "the only place it names",
+        ),
+        ("Opacity in both lungs, improved at the left base.", "where it has changed"),
+        ("Density at the right apex suspicious for a neoplasm.", "attributed to another finding"),
+        ("Hopefully consolidation of the left base.", "not understood: Hopefully"),
+        ("Not the left lung, the right one.", "only a place is named"),
+        ("Scoliosis. The lung bases are difficult to assess.", "could not be judged"),
     ],
 )
 def test_where_the_rules_guess_the_answer_says_so(text: str, note: str) -> None:
@@ -178,9 +196,10 @@ def test_a_question_is_never_an_answer(text: str) -> None:
 
 
 def test_plain_statements_are_seldom_noted() -> None:
-    """Notes that stand beside every answer are read by nobody."""
+    """Notes that stand beside every answer are read by nobody; a typing error has one always."""
     found = [read(row.text) for row in rows() if row.status in ("present", "absent", "other")]
-    assert sum(bool(one.notes) for one in found) < 0.12 * len(found)
+    spelled = [one for one in found if not one.corrections]
+    assert sum(bool(one.notes) for one in spelled) < 0.1 * len(spelled)
 
 
 def test_a_height_without_a_side_asks_for_both_lungs() -> None:
@@ -236,7 +255,7 @@ def test_any_order_of_words_gets_a_reading(words: list[str]) -> None:
 def test_mirrored_words_give_mirrored_zones() -> None:
     """Swapping left and right in the text swaps the zones, where no other word implies a side."""
     coded = re.compile(
-        r"\b(?:[lr][lmu][lz]s?|[lr]|[lr]t|mid(?:dle)? lobe|lingula\w*|retrocardiac|behind)\b"
+        r"\b(?:[lr][lmu][lz]?s?|[lr]|[lr]t|mid(?:dle)? lobe|lingula\w*|retrocardiac|behind)\b"
         r"|border"
     )
     tried = 0

@@ -86,6 +86,7 @@ def _places() -> dict[str, Place]:
     add("lingula, lingular, lingular segment, lingula segment", Place(("left",), _MIDDLE))
     add("middle lobe, mid lobe", Place((), _MIDDLE, default="right"))
     add(_BEHIND_HEART, Place((), _LOWER, default="left"))
+    add("behind the left heart, behind the left side of the heart", Place(("left",), _LOWER))
     add("apex to base, base to apex, top to bottom, upper to lower", Place((), ZONES))
     add("lower two thirds, mid to lower, middle to lower", Place((), heights("middle", "lower")))
     add("upper two thirds, upper to mid, upper to middle", Place((), heights("upper", "middle")))

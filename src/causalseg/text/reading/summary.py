@@ -63,7 +63,7 @@ def summary(passage: Passage) -> Reading:
 def _artefacts(passage: Passage) -> None:
     """An opacity that could be an artefact is uncertain."""
     hedges = {Kind.DOUBT, Kind.MAYBE, Kind.DOUBTED}
-    by_words = {"likely", "probably", "or", "real"}
+    by_words = {"likely", "probably", "or", "real", "due to", "versus", "vs", "favoured", "favored"}
     for number, terms in passage.sentences.items():
         artefact = next((term for term in terms if term.kind is Kind.ARTEFACT), None)
         if artefact is None or not any(t.kind in hedges or t.key in by_words for t in terms):
@@ -134,6 +134,11 @@ def _region(passage: Passage, mention: Mention) -> tuple[set[tuple[str, str]], t
             zones = {(side, zone) for side in SIDES for zone in ZONES}
         zones -= set(spared.zones)
         zones = {zone for zone in zones if zone[1] not in spared.heights}
+    if found.zones and not zones:
+        passage.story.note(
+            "the text spares a part of the only place it names: all of it was taken."
+        )
+        return set(found.zones), heights
     return zones, heights
 
 
