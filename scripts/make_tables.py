@@ -4,7 +4,7 @@ python scripts/make_tables.py
 
 A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. The files are written by
 `python -m benchmarks.reading`, `reading_blind` and `reading_gain`, by scripts/unlike_pictures.py
-and by `causalseg calibrate`, each of which the pages name beside its table.
+and zone_check.py, and by `causalseg calibrate`, each of which the pages name beside its table.
 """
 
 import json
@@ -19,15 +19,19 @@ from causalseg.files import write_bytes
 from causalseg.markdown import markdown_table
 
 RESULTS = ROOT / "docs" / "results"
-FIRST_WITH_NOTES = 8
-"""The first batch that was read after doubtful readings began to be named in a note."""
+GROUPS = (
+    (8, 10, "read since doubtful readings are named in a note"),
+    (11, 14, "each in a register of its own"),
+    (15, 99, "all registers, read since every place is accounted for"),
+)
+"""Batches whose figures are told together: first, last, and what they have in common."""
 
 
 def pages() -> dict[Path, str]:
     """Each page as its files make it."""
     blocks = {
         "reading": {"alternatives": alternatives(), "blind": blind(), "gain": gain()},
-        "trust": {"unlike": unlike(), "calibration": calibration()},
+        "trust": {"unlike": unlike(), "calibration": calibration(), "zones": zones()},
     }
     found = {}
     for name, content in blocks.items():
@@ -81,24 +85,20 @@ def blind() -> str:
         name: entry["first reading"] for name, entry in _read("reading", "blind.json").items()
     }
     noted, plain = "right statements with a note", "right statements"
+    header = ("batch", "sentences", "status and zones right", "wrong without a note", noted)
     table = markdown_table(
-        ("batch", *batches),
+        header,
         [
-            ("sentences", *(str(b["sentences"]) for b in batches.values())),
-            *(
-                (key, *(str(b[key]) for b in batches.values()))
-                for key in ("status and zones right", "wrong without a note")
-            ),
-            (noted, *(f"{b[noted]} of {b[plain]}" for b in batches.values())),
+            (name, *(str(b[key]) for key in header[1:4]), f"{b[noted]} of {b[plain]}")
+            for name, b in sorted(batches.items(), key=lambda pair: int(pair[0]))
         ],
     )
-    everything = _shares(batches.values())
-    since = _shares(b for name, b in batches.items() if int(name) >= FIRST_WITH_NOTES)
-    return (
-        f"{table}\n\nAll batches: {everything}.\n\n"
-        f"Batches {FIRST_WITH_NOTES} to {max(map(int, batches))}, read since doubtful readings are "
-        f"named in a note: {since}."
-    )
+    told = [f"All batches: {_shares(batches.values())}."]
+    for first, last, what in GROUPS:
+        group = [b for name, b in batches.items() if first <= int(name) <= last]
+        end = min(last, max(map(int, batches)))
+        told.append(f"Batches {first} to {end}, {what}: {_shares(group)}.")
+    return "\n\n".join([table, *told])
 
 
 def _shares(batches: Iterable[Mapping[str, Any]]) -> str:
@@ -170,6 +170,30 @@ def calibration() -> str:
     return (
         f"{found['images']} validation images, fingerprint "
         f"`{found['validation']['fingerprint'][:16]}`.\n\n{table}"
+    )
+
+
+def zones() -> str:
+    """Which masks are told to lie elsewhere than asked."""
+    found = _read("trust", "zones.json")
+    rows = []
+    for name in ("true masks", "right answers", "right answers, the other lung named"):
+        masks, share = found[name]["masks"], found[name]["told"]
+        rows.append((name, f"{round(masks * share)} of {masks} ({100 * share:.1f} %)"))
+    another = found["another zone named"]
+    for kind, counts in sorted(another.items(), key=lambda pair: -pair[1]["asked"]):
+        there = counts["drawn in the true lesion"]
+        if there:
+            words = f"{kind.replace(' > ', ' lesion, asked for ')}, drawn in the true lesion"
+            rows.append((words, f"{counts['told']} of {there}"))
+    asked, there, empty = (
+        sum(counts[key] for counts in another.values())
+        for key in ("asked", "drawn in the true lesion", "empty")
+    )
+    table = markdown_table(("masks on validation images", "told"), rows)
+    return (
+        f"{table}\n\nAsked for another zone ({asked} sentences), the model drew mostly in the true "
+        f"lesion {there} times, nothing {empty} times, and mostly elsewhere the others."
     )
 
 
