@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, get_args
 
 from causalseg.errors import InputError
-from causalseg.inference.zones import meant
+from causalseg.inference.zones import meaning
 from causalseg.text.captions import parse
 from causalseg.text.clean import clean_text
 from causalseg.text.grammar_lung import LungFinding, LungWording
@@ -197,7 +197,7 @@ def read_for(
         text,
         _same_caption(cleaned, found, kind) or found.canonical(kind.sides, kind.wording),
         found.canonical(kind.sides, kind.wording),
-        meant(found),
+        meaning(found),
         status=found.status,
         patient_sides=frozenset(side for side, _ in found.asked("patient")),
         warnings=found.notes,

@@ -14,7 +14,7 @@ from causalseg.models.checks import half_of
 from causalseg.text.reading import Reading
 from causalseg.text.words import OTHER_SIDE, SIDES
 
-Zones = Iterable[tuple[str, str]]
+_Zones = Iterable[tuple[str, str]]
 Bands = dict[str, tuple[float, float]]
 
 BANDS: Bands = {"upper": (0.0, 0.46), "middle": (0.28, 0.68), "lower": (0.40, 1.0)}
@@ -25,7 +25,7 @@ MOST = 0.5
 """Share of a mask outside the zones named from which an answer says so."""
 
 
-def outside(mask: NDArray[np.uint8], zones: Zones, bands: Bands = BANDS) -> float:
+def outside(mask: NDArray[np.uint8], zones: _Zones, bands: Bands = BANDS) -> float:
     """Share of a mask's pixels outside some zones; 0 for an empty mask.
 
     Args:
@@ -54,7 +54,7 @@ def misplaced(mask: NDArray[np.uint8], zones: tuple[tuple[str, str], ...]) -> st
     )
 
 
-def in_words(zones: Zones) -> str:
+def in_words(zones: _Zones) -> str:
     """Zones in the picture's sides, in words: by the picture and by the patient."""
     named = list(zones)
     parts = []
@@ -70,7 +70,7 @@ def in_words(zones: Zones) -> str:
     return "; ".join(parts)
 
 
-def meant(found: Reading) -> str:
+def meaning(found: Reading) -> str:
     """Which lungs a text means, in words, and whose sides it was taken to give; "" for none."""
     zones = found.asked("viewer")
     left, right = ([height for one, height in zones if one == side] for side in SIDES)
