@@ -170,7 +170,7 @@ def work(job: Job, segmenter: Segmenter, limits: Limits, model: str) -> None:
     """Do the rest of a job.
 
     Args:
-        job: of a store.
+        job: to be finished; it stands in a store.
         segmenter: for this thread alone.
         limits: of each image.
         model: SHA-256 of the checkpoint: another model's results are not kept.

@@ -132,7 +132,7 @@ def segment(
     """Run the model on a sentence and, where it is not empty, on an edited one.
 
     Args:
-        segmenter: of the page.
+        segmenter: the one that the page uses.
         session: with an image.
         text: the sentence.
         edited: another to compare with, or "".

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PACKAGE = Path(causalseg.__file__).parent
 OF_ARCHITECTURE = "of --architecture"
-"""The model whose options `model` has is the one that `--architecture` names."""
+"""`model` takes the options of the model that `--architecture` names."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ConfigCommand:
     """A command and its options.
 
     `--help` reads the options from the dataclasses' source. What is given is read by jsonargparse
-    with the dataclasses themselves, which takes PyTorch, and seconds.
+    with the dataclasses themselves, which imports PyTorch and takes seconds.
     """
 
     name: str
@@ -32,7 +32,7 @@ class ConfigCommand:
     config: str
     """`package.module:CLASS` of the dataclass."""
     model: str | None = OF_ARCHITECTURE
-    """That of the options of `model`; None where the config has no such field."""
+    """Config whose fields `model` takes; None where the command has no `model`."""
     skip: tuple[str, ...] = ()
     """Fields that are no options."""
 

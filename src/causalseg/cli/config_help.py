@@ -22,7 +22,7 @@ def help_page(
 
     Args:
         prog: as in `causalseg fit`.
-        description: of the command.
+        description: what the command does, in words.
         config: its dataclass.
         model: that of `model`'s options; None where the config has no such field.
         skip: fields that are no options.

@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
     Args:
         older: spellings of earlier versions that still work, and what they are called now. Help
             does not show them.
-        options: of the parent.
+        options: those of the parent class.
 
     """
 

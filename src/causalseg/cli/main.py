@@ -112,7 +112,7 @@ def main(argv: list[str] | None = None) -> int:
 def _interrupt(_: int, frame: FrameType | None) -> None:
     """End the run, but not in the middle of an import: a library that is half there may hang.
 
-    Within one, the same is tried again soon.
+    While one goes on, it is tried again a moment later.
     """
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "SIGALRM"):

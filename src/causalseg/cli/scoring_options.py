@@ -1,4 +1,4 @@
-"""What `score` and `evaluate` share: options, progress bars, closing words."""
+"""What `score` and `evaluate` share: options, progress bars, the summary at the end."""
 
 import argparse
 from pathlib import Path

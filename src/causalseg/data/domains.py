@@ -69,7 +69,7 @@ def pool(
     """The records of a role of several domains as one manifest.
 
     Args:
-        roots: of the domains.
+        roots: the folders of the domains.
         role: "train", "holdout" or "target".
         sharing: see `roles`.
         limit: at most this many of each domain, chosen by a shuffle with the seed.

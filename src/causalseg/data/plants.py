@@ -37,7 +37,7 @@ def draw_plant(
         image: (H, W) or (H, W, 3) uint8.
         place: the edge near which it lies. A tone has no place: it is darker and grainier for
             "left" and "top", brighter for the others.
-        rng: of the jitter.
+        rng: draws the jitter.
         lesion: (H, W), where the clip belongs; all False for a clip half way.
 
     Returns:

@@ -62,7 +62,7 @@ class SwinStage(nn.Module):
     again; at 224 px and a window of 7 nothing is padded.
 
     Args:
-        channels: of a token.
+        channels: how many a token has.
         heads: number of attention heads.
         window: side of a window, in tokens.
         drop_paths: stochastic depth of each block; their number is the number of blocks.

@@ -8,3 +8,5 @@ class Tower(nn.Module):
 
     unused_weights: tuple[str, ...] = ("attnpool.",)
     """Prefixes of names that a file may hold and this tower does not use."""
+    activation: str | None = None
+    """What its transformer computes between linear layers; None where it has no transformer."""

@@ -81,7 +81,7 @@ class TextTower(Tower):
 
     def __init__(self, config: TextConfig, embedding: int) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.activation = config, config.activation
         self.token_embedding = nn.Embedding(config.vocabulary, config.width)
         self.positional_embedding = nn.Parameter(torch.empty(config.context_length, config.width))
         self.transformer = Transformer(config.width, config.layers, config.heads, config.activation)

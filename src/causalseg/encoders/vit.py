@@ -32,7 +32,7 @@ class VisionTransformer(Tower):
 
     def __init__(self, config: ViTConfig, embedding: int) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.activation = config, config.activation
         width, grid = config.width, config.resolution // config.patch
         self.conv1 = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=False)
         self.class_embedding = nn.Parameter(width**-0.5 * torch.randn(width))

@@ -103,7 +103,7 @@ def _load_foreign(
     folder = Path(weights) if Path(weights).is_dir() else None
     found = find_foreign(in_folder(folder) if folder else _on_hub(weights), weights)
     for tower in (image_tower, text_tower):
-        used = getattr(getattr(tower, "config", None), "activation", None)
+        used = None if tower is None else tower.activation
         if used not in (None, found.activation):
             raise InputError(
                 f"{weights} was trained with {found.activation} and this encoder computes {used}; "

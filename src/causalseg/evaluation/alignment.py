@@ -73,7 +73,7 @@ def retrieval(
         similarity: (n, T), images by distinct captions.
         own: (n,) column of each image's caption.
         subjects: (n,) for the intervals.
-        resamples: of the bootstrap.
+        resamples: how many, for the bootstrap.
 
     """
     place, clusters = ranks(similarity, own), cluster_codes(subjects)
@@ -110,7 +110,7 @@ def side_swap(
         own: (n,) similarity to the caption.
         swapped: (n,) similarity to the exchanged one, which reads differently.
         subjects: (n,) for the interval.
-        resamples: of the bootstrap.
+        resamples: how many, for the bootstrap.
 
     """
     right = (own > swapped).astype(float)

@@ -236,7 +236,7 @@ def what_may_be_claimed(
         over_subjects: A - B with its interval over subjects.
         p_holm: its corrected p value.
         over_seeds: A - B with its interval over training runs; None where a side has only one.
-        lower_is_better: of the measure.
+        lower_is_better: whether smaller values of the measure are better.
 
     Returns:
         Whether it may be claimed of the methods, and the sentence.

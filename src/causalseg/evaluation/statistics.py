@@ -98,7 +98,7 @@ def cluster_bootstrap(
         statistic: maps column sums (..., k + 1), image count last, to values (...).
         resamples: number of bootstrap resamples.
         level: coverage of the interval.
-        seed: of the random draws.
+        seed: decides the random draws.
 
     Raises:
         ValueError: a value is NaN or infinite, or lengths differ.

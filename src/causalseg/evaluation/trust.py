@@ -80,7 +80,7 @@ def calibrate(
     """Set all checks of a checkpoint of chest captions.
 
     Args:
-        segmenter: of the checkpoint.
+        segmenter: with the checkpoint to be calibrated.
         train: training records; `sample` of them give the image check its components, and all
             their masks the places.
         val: validation records, which set thresholds and scales.

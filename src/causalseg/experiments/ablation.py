@@ -32,7 +32,7 @@ def run_ablation(config: AblationConfig, say: Say = print) -> AblationTable:
     """Run the unfinished part of a grid; the tables are updated after each run.
 
     Args:
-        config: of the grid.
+        config: what the grid is made of.
         say: called with a line about each step.
 
     Raises:
@@ -106,8 +106,8 @@ class Ablation:
         Args:
             command: that made the run.
             task: the run.
-            folder: of the run.
-            segmenter: of its checkpoint.
+            folder: the run's folder.
+            segmenter: with its checkpoint.
             model: the same as it was trained, whose parameters are counted.
 
         """

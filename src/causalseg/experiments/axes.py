@@ -42,12 +42,12 @@ class AblationConfig(RunConfig):
     axes: Axes | list[Axes] = field(default_factory=dict)
     """Option (`model.masker`, `data.size`, ...) -> its values; or several such grids, whose union
     is run: options that a grid does not name keep the base's values."""
-    models: dict[str, Changes] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Name of a cell -> what it changes of the base: `architecture`, `model` (its options; the
     base's are kept where the architecture is the same), and dotted options of a run."""
     seeds: str | list[int] = field(default_factory=lambda: [0])
     """One run for each, e.g. 0,1,2. A seed decides weights, order, augmentation and any limits."""
-    reference: str | Changes = field(default_factory=dict)
+    reference: str | dict[str, Any] = field(default_factory=dict)
     """The cell that all others are compared with: its name, or option -> value, the rest as in
     the base. Without axes the first of `models`, unless named."""
     test_limit: int | None = None

@@ -26,7 +26,7 @@ def run_confound(config: ConfoundConfig, say: Say = print) -> ConfoundTable:
     """Run the unfinished part of a grid; the tables are updated after each run.
 
     Args:
-        config: of the grid.
+        config: what the grid is made of.
         say: called with a line about each step.
 
     Raises:

@@ -51,7 +51,7 @@ class PlantedDataModule(LViTDataModule):
 
     Args:
         config: its root is the planted data set.
-        row: of the grid.
+        row: which row of the grid.
         clean: the data set that was planted into.
         spec: which plant.
 

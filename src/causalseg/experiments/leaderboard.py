@@ -45,7 +45,7 @@ def run_leaderboard(config: LeaderboardConfig, say: Say = print) -> LeaderboardT
     """Run the unfinished part of a leaderboard; the tables are updated after each run.
 
     Args:
-        config: of the leaderboard.
+        config: what the leaderboard is made of.
         say: called with a line about each step.
 
     Raises:

@@ -1,6 +1,7 @@
 """What a leaderboard is made of: its rows, and the budget that all of them share."""
 
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from causalseg.data.manifest import Split
 from causalseg.errors import InputError
@@ -27,7 +28,7 @@ class LeaderboardConfig(AblationConfig):
 
     """
 
-    rows: list[str] | dict[str, Changes] = field(default_factory=list)
+    rows: list[str] | dict[str, dict[str, Any]] = field(default_factory=list)
     """Architectures; or name of a row -> what it changes of the base, as in `ablate`'s `models`
     (its architecture is its name unless given). Left out: all fifteen."""
     references: list[str] = field(default_factory=lambda: ["unet", "causalclipseg"])

@@ -48,7 +48,7 @@ def entry_runs(name: str, folder: Path, whole: Manifest, scored: Manifest) -> Ro
     """A row of masks that were made elsewhere and scored by `score` or `evaluate`.
 
     Args:
-        name: of the row.
+        name: what the row is called.
         folder: the score folder.
         whole: the split it must have been scored on.
         scored: the part of it that the table is about; the rest of the entry is left out.

@@ -33,7 +33,7 @@ def run_lodo(config: LodoConfig, say: Say = print) -> LodoTable:
     """Run the unfinished part of a grid, and write `results.json` and `table.md`.
 
     Args:
-        config: of the grid.
+        config: what the grid is made of.
         say: called with a line about each step.
 
     Raises:

@@ -26,7 +26,7 @@ def optimise(
 
     Args:
         model: in evaluation mode.
-        precision: of the image path.
+        precision: what the image path is computed in.
         example: on which logits before and after folding are compared.
 
     Raises:

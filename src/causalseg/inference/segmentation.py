@@ -140,7 +140,7 @@ def checked(
 
     Args:
         found: the answer.
-        trust: of the model.
+        trust: the checks that the model brings.
         upright: its mask as the model saw the picture.
         summary: (D,) features of the image.
         healthy: sides that the text names and in which the image shows nothing.

@@ -103,7 +103,7 @@ def write_index(folder: Path, outcomes: Sequence[Outcome]) -> None:
     """Write a shard's index, the last of its files.
 
     Args:
-        folder: of the shard.
+        folder: the folder of the shard.
         outcomes: one for each row. They hold no path, which may tell of a patient.
 
     """

@@ -13,7 +13,7 @@ class TransformerBlock(nn.Module):
         heads: number of attention heads.
         mlp: hidden channels of the feed-forward.
         dropout: after the attention's projection and both layers of the feed-forward.
-        eps: of the layer norms.
+        eps: added to the variance in layer norms.
         last_activation: a GELU after the feed-forward's second layer too, as LViT has it.
 
     """

@@ -32,7 +32,7 @@ class EpochTable(L.Callback):
         self._began = (0.0, 0.0)
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        """Look at the clocks."""
+        """Note the time."""
         self._began = (time.perf_counter(), time.process_time())
 
     def on_train_epoch_end(self, trainer: L.Trainer, _: L.LightningModule) -> None:

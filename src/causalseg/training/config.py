@@ -29,7 +29,7 @@ class OptimizerConfig:
 
 @dataclass(kw_only=True)
 class TrainerConfig:
-    """The options of Lightning's Trainer that experiments here have used."""
+    """The options of Lightning's Trainer that runs of this package need."""
 
     max_epochs: int = 2000
     """The cosine schedule ends here too."""

@@ -67,8 +67,8 @@ def distil_text(
         model: trained; only what `encode_text` uses of it changes.
         reader: of the model, with room for the longer sentences.
         pairs: draws a sentence and its caption.
-        config: see there.
-        progress: see there.
+        config: how long, and with which rate.
+        progress: told about each step.
 
     Raises:
         InputError: the model has no text tower of its own that could be taught.

@@ -59,7 +59,7 @@ def build_module(config: RunConfig) -> SegmentationModule:
 
 
 def preprocessing_for(model: SegmentationModel, data: DataConfig) -> Preprocessing:
-    """What a model takes: the run's image size, the model's normalisation and text reader."""
+    """How a model's input is made: the run's image size, the model's normalisation and reader."""
     return Preprocessing(
         size=data.size,
         mean=model.normalisation.mean,
@@ -148,7 +148,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def quiet_lightning() -> None:
-    """Silence Lightning's advertisements, and warnings that tell nobody anything here."""
+    """Silence Lightning's advertisements, and its warnings that do not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         r".*isinstance\(treespec, LeafSpec\)",

@@ -127,7 +127,7 @@ def pretrain(config: PretrainConfig) -> tuple[Path, PretrainReport]:
     epoch. No mask is looked at, and no image of another split is trained on.
 
     Args:
-        config: of the run.
+        config: what to train, on what, and where to write it.
 
     Returns:
         The weights' file, for `model.weights` of every model with towers of this encoder, and what

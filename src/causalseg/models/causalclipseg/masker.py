@@ -14,7 +14,7 @@ class Masker(nn.Module):
     much of the feature is passed on to the causal branch; the rest goes to the confounding one.
 
     Args:
-        channels: of the feature map.
+        channels: how many the feature map has.
         hidden: channels between the two convolutions.
         out_channels: 1 for a mask over locations, `channels` for one over channels and locations.
 

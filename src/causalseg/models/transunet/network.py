@@ -122,7 +122,7 @@ class TransUNetNetwork(nn.Module):
     """Hybrid encoder and cascaded upsampler.
 
     Args:
-        sizes: of the parts.
+        sizes: how large the parts are.
         resolution: image side in pixels that the positions are learned for.
 
     """
