@@ -76,7 +76,11 @@ def alternatives() -> str:
         "", "status right", "status and zones right", "wrong without a note",
         "right where the sentence holds a finding that they were told of",
     )  # fmt: skip
-    return markdown_table(header, rows)
+    languages = found["lingua"]
+    return (
+        f"{markdown_table(header, rows)}\n\nlingua takes {languages['English taken for another']} "
+        f"of {languages['of English']} English sentences for another language."
+    )
 
 
 def blind() -> str:

@@ -61,13 +61,22 @@ def fit(
     return recorder
 
 
+@pytest.fixture(scope="module", params=[0, 2])
+def unbroken(
+    request: pytest.FixtureRequest,
+    small_phantoms: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> "tuple[DataConfig, Recorder]":
+    """A fit of four epochs with so many loader processes, and its data."""
+    data = config(small_phantoms, workers=request.param)
+    return data, fit(tmp_path_factory.mktemp("whole"), data, 4)
+
+
 @pytest.mark.parametrize("at_end", [True, False], ids=["epoch end", "validation end"])
-@pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_fit_sees_the_batches_it_would_have_seen(
-    small_phantoms: Path, tmp_path: Path, workers: int, at_end: bool
+    unbroken: "tuple[DataConfig, Recorder]", tmp_path: Path, at_end: bool
 ) -> None:
-    data = config(small_phantoms, workers=workers)
-    whole = fit(tmp_path / "whole", data, 4)
+    data, whole = unbroken
     fit(tmp_path / "half", data, 2, at_end=at_end)
     rest = fit(tmp_path / "rest", data, 4, tmp_path / "half" / "epoch=1.ckpt")
     assert {epoch for epoch, _, _ in rest.seen} == {2, 3}
