@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import make_demo
 import make_results
 import make_tables
 import pytest
@@ -115,3 +116,7 @@ def test_paths_of_a_machine_are_cut() -> None:
 def test_the_tables_of_reading_and_trust_are_up_to_date() -> None:
     for path, text in make_tables.pages().items():
         assert path.read_text() == text, "run: python scripts/make_tables.py"
+
+
+def test_the_page_of_the_demo_is_up_to_date() -> None:
+    assert make_demo.PAGE.read_text() == make_demo.page(), "run: python scripts/make_demo.py"
