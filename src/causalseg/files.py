@@ -199,10 +199,25 @@ def check_folder(out: Path) -> Path:
         InputError: `out`, or the nearest folder above it that exists, is a file or read-only.
 
     """
-    nearest = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    try:
+        nearest = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
+    except (OSError, ValueError) as error:  # too long, or with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(out)[:90]} cannot be written: {reason}.") from None
     if not nearest.is_dir() or not os.access(nearest, os.W_OK):
         raise InputError(f"{out} cannot be written: {nearest} is a file or is read-only.")
     return out
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above it, where it is not there; InputError as `check_folder`."""
+    check_folder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)[:90]} cannot be written: {reason}.") from None
+    return path
 
 
 def sha256_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 """What goes wrong on a bad day ends in a sentence, and leaves the run that can go on."""
 
 import fcntl
+import math
 import os
 import signal
 import subprocess
@@ -8,12 +9,23 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from causalseg import build_model
+from causalseg.data.datamodule import DataConfig
 from causalseg.errors import InputError
-from causalseg.training.checkpoint_io import WholeCheckpoints
+from causalseg.files import check_folder, make_folder
+from causalseg.training.callbacks import Export
+from causalseg.training.checkpoint_io import (
+    WholeCheckpoints,
+    check_checkpoint,
+    check_same_model,
+)
+from causalseg.training.config import OptimizerConfig, RunConfig, TrainerConfig
+from causalseg.training.module import SegmentationModule
 
 Refused = Callable[[list[str]], str]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -87,18 +99,61 @@ def test_a_damaged_checkpoint_is_named(
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
+    ("part", "name", "value"),
     [
-        ("--seed=-1", "seed must be between"),
-        ("--seed=4294967296", "seed must be between"),
-        ("--trainer.devices=0", "trainer.devices must be at least 1"),
-        ("--optimizer.lr=-1", "optimizer.lr must be a positive number"),
+        *(("optimizer", "lr", value) for value in (-1.0, 0.0, math.inf, math.nan)),
+        *(("optimizer", name, -1) for name in ("image_lr_factor", "weight_decay", "warmup_steps")),
+        *(("optimizer", "ema_decay", value) for value in (-0.1, 1.0, 2.0)),
+        *(("trainer", name, 0) for name in ("max_epochs", "patience", "devices", "num_nodes")),
+        ("trainer", "accumulate_grad_batches", 0),
+        ("trainer", "gradient_clip_val", -1.0),
+        ("trainer", "check_val_every_n_epoch", 0),
+        ("trainer", "check_val_every_n_epoch", 2001),  # more than max_epochs
+        ("trainer", "sample_every_n_epoch", 0),
+        *(("data", name, -1) for name in ("batch_size", "workers", "seed", "val_limit")),
+        *(("", "seed", value) for value in (-1, 2**32)),
+        ("", "out", ""),
     ],
 )
-def test_values_out_of_range_are_named(
-    option: str, message: str, phantoms: Path, tmp_path: Path, refused: Refused
+def test_values_out_of_range_are_named(part: str, name: str, value: float) -> None:
+    kinds = {
+        "optimizer": OptimizerConfig,
+        "trainer": TrainerConfig,
+        "data": DataConfig,
+        "": RunConfig,
+    }
+    needed = {"data": {"root": "x"}, "": {"data": DataConfig(root="x")}}
+    with pytest.raises(InputError, match=f"{part}.?{name} "):
+        kinds[part](**needed.get(part, {}), **{name: value})
+
+
+def test_a_value_out_of_range_ends_the_command(
+    phantoms: Path, tmp_path: Path, refused: Refused
 ) -> None:
-    assert message in refused(words_of(phantoms, tmp_path / "run", option))
+    said = refused(words_of(phantoms, tmp_path / "run", "--trainer.accumulate-grad-batches=0"))
+    assert said == "causalseg fit: error: trainer.accumulate_grad_batches must be at least 1.\n"
+
+
+def test_layers_that_cannot_be_built_are_named() -> None:
+    with pytest.raises(InputError, match=r"causalclipseg cannot be built so: .*negative"):
+        build_model("causalclipseg", encoder="tiny", head_channels=(-1, 2, 3))
+
+
+def test_weights_that_are_no_numbers_are_not_exported() -> None:
+    module = SegmentationModule(build_model("causalclipseg", encoder="tiny"), OptimizerConfig())
+    next(module.model.parameters()).data.fill_(math.nan)
+    trainer = SimpleNamespace(current_epoch=3)
+    with pytest.raises(InputError, match=r"not finite after epoch 3: lower optimizer\.lr"):
+        Export(Path("unused"), {}).on_validation_epoch_end(trainer, module)  # type: ignore[arg-type]
+
+
+def test_a_run_is_not_continued_with_another_model(tmp_path: Path) -> None:
+    module = SegmentationModule(build_model("causalclipseg", encoder="tiny"), OptimizerConfig())
+    torch.save({"state_dict": module.state_dict()}, tmp_path / "last.ckpt")
+    check_same_model(tmp_path / "last.ckpt", module)
+    torch.save({"state_dict": {"model.x": torch.zeros(3)}}, tmp_path / "last.ckpt")
+    with pytest.raises(InputError, match="another model than the config describes"):
+        check_same_model(tmp_path / "last.ckpt", module)
 
 
 def test_a_file_in_the_folders_place_is_named(
@@ -106,6 +161,23 @@ def test_a_file_in_the_folders_place_is_named(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert "is a file" in refused(words_of(phantoms, tmp_path / "file"))
+
+
+@pytest.mark.parametrize("name", ["metrics.csv", "tensorboard"])
+def test_what_stands_in_a_files_place_is_named(
+    phantoms: Path, tmp_path: Path, name: str, refused: Refused
+) -> None:
+    place = tmp_path / "run" / name
+    place.parent.mkdir()
+    place.mkdir() if name == "metrics.csv" else place.write_text("")
+    said = refused(words_of(phantoms, tmp_path / "run", "--trainer.max_epochs=1"))
+    assert "cannot be written: " in said
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "/dev/null/x", "/proc/x"])
+def test_a_folder_that_cannot_be_made_is_named(name: str) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        make_folder(check_folder(Path(name)))
 
 
 def test_no_git_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,13 +188,15 @@ def test_no_git_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_that_has_its_epochs_is_not_shortened(tmp_path: Path) -> None:
-    from causalseg.training.fit import _check_checkpoint
-
     path = tmp_path / "last.ckpt"
-    torch.save({"state_dict": {}, "optimizer_states": [], "epoch": 4}, path)
-    _check_checkpoint(path, 5)
+    parts = {"optimizer_states": [], "loops": {}, "pytorch-lightning_version": "2.6.4"}
+    torch.save({"state_dict": {}, "epoch": 4} | parts, path)
+    check_checkpoint(path, 5)
     with pytest.raises(InputError, match="5 epochs already"):
-        _check_checkpoint(path, 4)
+        check_checkpoint(path, 4)
+    torch.save({"state_dict": {}, "epoch": 4}, path)
+    with pytest.raises(InputError, match="is no checkpoint of a run"):
+        check_checkpoint(path, 5)
 
 
 @pytest.mark.parametrize(

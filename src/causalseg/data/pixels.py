@@ -10,7 +10,7 @@ from causalseg.data.images import RULES, read_image, read_mask
 from causalseg.data.manifest import Manifest
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.files import replacing, sha256_of, write_json
+from causalseg.files import make_folder, replacing, sha256_of, write_json
 from causalseg.inputs import read_json
 from causalseg.progress import track
 
@@ -25,8 +25,7 @@ def load_pixels(
     """
     if cache is None:
         return _decode_all(manifest, preprocessing)
-    folder = Path(cache)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(Path(cache))
     order = hashlib.sha256("\0".join(r.name for r in manifest.records).encode()).hexdigest()[:8]
     path = folder / f"{manifest.fingerprint()[:24]}-{order}-{preprocessing.size}-r{RULES}.npy"
     stamp = path.with_suffix(".json")

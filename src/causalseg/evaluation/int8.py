@@ -15,6 +15,7 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
+from causalseg.files import make_folder
 from causalseg.inference.backends import KEY
 from causalseg.inference.export import export, paired_inputs
 from causalseg.inference.maps import foreground
@@ -86,7 +87,7 @@ def export_int8(
     if out.suffix.lower() != ".onnx":
         raise InputError(f"int8 is written for onnx alone: --out must end in .onnx, not {out}.")
     eager = Segmenter.load(checkpoint)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         exact, written = Path(folder) / "exact.onnx", Path(folder) / "int8.onnx"
         export(Path(checkpoint), exact, "onnx", images, texts)

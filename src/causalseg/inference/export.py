@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
+from causalseg.files import make_folder
 from causalseg.inference.backends import EXPORT_FORMAT, KEY, load_exported, load_runtime
 from causalseg.inference.default import checkpoint_path
 from causalseg.inference.optimise import fold_batch_norms
@@ -86,7 +87,7 @@ def export(
     path = checkpoint_path(checkpoint)
     saved = load_checkpoint(path)
     inputs = paired_inputs(Preprocessing.from_dict(saved.preprocessing, path.name), images, texts)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
         written = Path(folder) / out.name
         _write_onnx(saved, inputs, written.with_suffix(".onnx"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from causalseg.errors import InputError
-from causalseg.files import replacing, sha256_of, write_json
+from causalseg.files import make_folder, replacing, sha256_of, write_json
 from causalseg.inference.outcome import Outcome
 from causalseg.inference.tracks import PredictOptions
 
@@ -64,7 +64,7 @@ def open_job(
     job = json.loads(
         json.dumps({"manifest": digest, "shard_rows": shard_rows, "options": settings})
     )
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     path = out / JOB
     if path.exists() and again != "overwrite":
         if not again:

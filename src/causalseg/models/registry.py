@@ -6,6 +6,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from causalseg.errors import InputError
+from causalseg.inputs import one_line
 from causalseg.models.base import SegmentationModel
 
 MODELS = {
@@ -117,6 +118,12 @@ def build_model(name: str, **options: Any) -> SegmentationModel:
 
     """
     config = model_config(name, options)
-    model = model_class(name)(config)
+    try:
+        model = model_class(name)(config)
+    except InputError:
+        raise
+    # What PyTorch's layers raise for sizes below 1, of other lengths, and the like.
+    except (RuntimeError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        raise InputError(f"{name} cannot be built so: {one_line(error)}.") from error
     model.initialise()
     return model

@@ -13,7 +13,7 @@ from PIL import Image
 
 from causalseg.data.datamodule import LViTDataModule
 from causalseg.errors import InputError
-from causalseg.files import write_csv
+from causalseg.files import make_folder, write_csv
 from causalseg.inference.pictures import as_rgb, overlay
 from causalseg.models.checkpoint import save_checkpoint
 from causalseg.terminal import say
@@ -103,6 +103,11 @@ class Export(L.Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Export after each validation."""
         assert isinstance(module, SegmentationModule)
+        if not all(weight.isfinite().all() for weight in module.model.parameters()):
+            raise InputError(
+                f"the weights are not finite after epoch {trainer.current_epoch}: lower "
+                "optimizer.lr, or set trainer.precision to 32-true. Earlier checkpoints are kept."
+            )
         score, threshold = module.validation_result()
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
@@ -165,7 +170,7 @@ class SamplePictures(L.Callback):
             grey = pixels[..., 0] if pixels.shape[2] == 1 else pixels
             truth = item["mask"][0].numpy() > 0
             rows.append(np.hstack([as_rgb(grey), overlay(grey, truth), overlay(grey, mask)]))
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         Image.fromarray(np.vstack(rows)).save(
             self.folder / f"epoch_{trainer.current_epoch:04d}.png"
         )

@@ -26,6 +26,17 @@ class OptimizerConfig:
     ema_decay: float = 0.0
     """Evaluate and export an exponential moving average of the weights; 0 is off."""
 
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < math.inf:
+            raise InputError(f"optimizer.lr must be a positive number, not {self.lr}.")
+        for name in ("image_lr_factor", "text_lr_factor", "weight_decay", "warmup_steps"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise InputError(f"optimizer.{name} must be at least 0.")
+        if not 0 <= self.ema_decay < 1:
+            raise InputError(
+                f"optimizer.ema_decay must lie from 0 to below 1, not {self.ema_decay}."
+            )
+
 
 @dataclass(kw_only=True)
 class TrainerConfig:
@@ -55,6 +66,21 @@ class TrainerConfig:
     sample_every_n_epoch: int = 10
     """Epochs between pictures of validation cases."""
 
+    def __post_init__(self) -> None:
+        if self.max_epochs < 1:
+            raise InputError(f"trainer.max_epochs must be positive, not {self.max_epochs}.")
+        counts = ("patience", "devices", "num_nodes", "accumulate_grad_batches")
+        for name in (*counts, "check_val_every_n_epoch", "sample_every_n_epoch"):
+            if getattr(self, name) < 1:
+                raise InputError(f"trainer.{name} must be at least 1.")
+        if self.check_val_every_n_epoch > self.max_epochs:
+            raise InputError(
+                f"trainer.check_val_every_n_epoch ({self.check_val_every_n_epoch}) is more than "
+                f"trainer.max_epochs ({self.max_epochs}): no checkpoint would ever be chosen."
+            )
+        if self.gradient_clip_val is not None and not 0 < self.gradient_clip_val < math.inf:
+            raise InputError("trainer.gradient_clip_val must be above 0, or null for no clipping.")
+
 
 @dataclass(kw_only=True)
 class RunConfig:
@@ -82,12 +108,7 @@ class RunConfig:
     """Decides the weights, the order of the data and its augmentation."""
 
     def __post_init__(self) -> None:
-        if self.trainer.max_epochs < 1:
-            raise InputError(f"trainer.max_epochs must be positive, not {self.trainer.max_epochs}.")
-        for name in ("devices", "num_nodes"):
-            if getattr(self.trainer, name) < 1:
-                raise InputError(f"trainer.{name} must be at least 1.")
+        if not self.out:
+            raise InputError("out is empty: name the run's folder.")
         if not 0 <= self.seed < 2**32:
             raise InputError(f"seed must be between 0 and 2**32 - 1, not {self.seed}.")
-        if not 0 < self.optimizer.lr < math.inf:
-            raise InputError(f"optimizer.lr must be a positive number, not {self.optimizer.lr}.")

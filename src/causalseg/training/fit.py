@@ -26,14 +26,18 @@ from lightning.pytorch.utilities import rank_zero_only
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.files import check_folder, write_bytes
+from causalseg.files import check_folder, make_folder, write_bytes
 from causalseg.inference.sentences import kind_of_captions
 from causalseg.inputs import one_line
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import check_loadable, load_checkpoint
 from causalseg.models.registry import build_model
 from causalseg.training.callbacks import EpochTable, Export, SamplePictures
-from causalseg.training.checkpoint_io import PREVIOUS, WholeCheckpoints
+from causalseg.training.checkpoint_io import (
+    WholeCheckpoints,
+    check_checkpoint,
+    check_same_model,
+)
 from causalseg.training.config import RunConfig, TrainerConfig
 from causalseg.training.environment import environment
 from causalseg.training.module import SegmentationModule
@@ -92,6 +96,8 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
     check_folder(folder)
     resume = _resume_from(config, folder)
     module = build_module(config)
+    if resume is not None:
+        check_same_model(resume, module)
     data = data or LViTDataModule(config.data)
     preprocessing = preprocessing_for(module.model, config.data)
     check_loadable(module.model, preprocessing.to_dict())
@@ -107,16 +113,14 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
         "environment": asdict(environment()),
         "command": sys.argv,
     }
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     text = json.dumps(record, indent=2, default=str)  # paths as text
     # The first processes of several machines each count as the first, on one shared folder.
     with alone_in(folder) if config.trainer.num_nodes == 1 else nullcontext():
         write_bytes(folder / "run.json", text.encode())
         trainer = _trainer(config, folder, json.loads(text))
-        try:
+        with training_in(folder):
             trainer.fit(module, datamodule=data, ckpt_path=resume, weights_only=True)
-        except SystemExit:  # how Lightning ends an interrupted run, after saving
-            raise KeyboardInterrupt from None
     return folder / "best.safetensors"
 
 
@@ -147,6 +151,17 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def training_in(folder: Path) -> Iterator[None]:
+    """Let Lightning end as a command does: InputError for what cannot be written."""
+    try:
+        yield
+    except SystemExit:  # how Lightning ends an interrupted run, after saving
+        raise KeyboardInterrupt from None
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+
+
 def quiet_lightning() -> None:
     """Silence Lightning's advertisements, and its warnings that do not apply here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
@@ -169,31 +184,11 @@ def _resume_from(config: RunConfig, folder: Path) -> Path | None:
         return None
     path = folder / "last.ckpt" if config.ckpt_path == "last" else Path(config.ckpt_path)
     if path.is_file():
-        _check_checkpoint(path, config.trainer.max_epochs)
+        check_checkpoint(path, config.trainer.max_epochs)
         return path
     if config.ckpt_path == "last":
         return None  # killed before its first epoch ended: there is nothing to go on from
     raise InputError(f"there is no checkpoint {path} to continue from.")
-
-
-def _check_checkpoint(path: Path, max_epochs: int) -> None:
-    """Refuse, before any work, what Lightning could not continue from."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-        whole = isinstance(found, dict) and {"state_dict", "optimizer_states"} <= found.keys()
-    except Exception:  # a damaged file may make the reader raise anything
-        whole = False
-    if not whole:
-        previous = path.with_name(path.name + PREVIOUS)
-        other = f", or go back to {previous}" if previous.is_file() else ""
-        raise InputError(
-            f"{path} is damaged or is no checkpoint of a run: give its last.ckpt{other}."
-        )
-    done = found.get("epoch")
-    if isinstance(done, int) and done + 1 > max_epochs:
-        raise InputError(
-            f"{path} has {done + 1} epochs already: raise trainer.max_epochs above {max_epochs}."
-        )
 
 
 def _trainer(config: RunConfig, folder: Path, record: dict[str, Any]) -> L.Trainer:
@@ -243,7 +238,7 @@ def make_trainer(settings: TrainerConfig, folder: Path, callbacks: list[Callback
             use_distributed_sampler=False,
             log_every_n_steps=10,
         )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, RuntimeError, ImportError) as error:
         raise InputError(
             f"trainer.accelerator {settings.accelerator} with trainer.devices {settings.devices} "
             f"cannot be used here: {one_line(error)}"

@@ -17,13 +17,13 @@ from causalseg.encoders.weights import PRETRAINED, initialise
 from causalseg.errors import InputError
 from causalseg.evaluation.alignment import Alignment, retrieval, side_swap
 from causalseg.evaluation.files import read_result
-from causalseg.files import check_folder, write_bytes, write_json
+from causalseg.files import check_folder, make_folder, write_bytes, write_json
 from causalseg.text.captions import mirror_caption
 from causalseg.training.callbacks import EpochTable
 from causalseg.training.config import OptimizerConfig, TrainerConfig
 from causalseg.training.contrastive import ImageTextPair, Name
 from causalseg.training.environment import environment
-from causalseg.training.fit import alone_in, make_trainer, quiet_lightning
+from causalseg.training.fit import alone_in, make_trainer, quiet_lightning, training_in
 from causalseg.training.module import scheduled
 
 CONFIG, REPORT = "run.json", "pretrain.json"
@@ -146,7 +146,7 @@ def pretrain(config: PretrainConfig) -> tuple[Path, PretrainReport]:
     start = initialise(pair.image_tower, pair.text_tower, config.weights)
     data = LViTDataModule(config.data)
     data.setup("fit")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with alone_in(folder):
         write_json(
             folder / CONFIG, {"config": _plain(config), "environment": asdict(environment())}
@@ -154,15 +154,13 @@ def pretrain(config: PretrainConfig) -> tuple[Path, PretrainReport]:
         trainer = make_trainer(config.trainer, folder, [EpochTable(folder)])
         last = folder / "last.ckpt"
         module = PretrainModule(pair, config.optimizer)
-        try:
+        with training_in(folder):
             trainer.fit(
                 module,
                 data.train_dataloader(),
                 ckpt_path=last if last.is_file() else None,
                 weights_only=True,
             )
-        except SystemExit:  # how Lightning ends an interrupted run, after saving
-            raise KeyboardInterrupt from None
         name = Path(config.data.root).name
         report = PretrainReport(
             objective=config.objective,
