@@ -11,7 +11,7 @@ from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.place_doubts import OTHER_SUBJECTS, clause_of, is_idle, place_doubts
 from causalseg.text.reading.reading import Status
 from causalseg.text.reading.story import Mention
-from causalseg.text.reading.terms import Kind, Term
+from causalseg.text.reading.terms import CAUSE_WORDS, Kind, Term
 
 _TRENDS = frozenset(
     "improved improving improvement worsening worsened worse progressing progressed progression "
@@ -22,6 +22,10 @@ _WHOLLY = frozenset("complete completely interval full fully total totally again
 _BEFORE_NOW = frozenset(
     "previous previously prior earlier had formerly former treated history once old post "
     "initially initial".split()
+)
+_PUTS_DOWN = frozenset(
+    "likely probably presumably due from favoured favored versus vs consistent keeping suspicious "
+    "compatible represent represents representing possibly".split()
 )
 _OVER = frozenset("treated cured healed ago".split())
 _OF_THE_PATIENT = frozenset(
@@ -55,6 +59,7 @@ def doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Iterator[
         for mention in [one for one in chosen if one.places] or chosen:
             yield from _of_the_past(passage, mention)
             yield from _of_the_patient(passage, mention)
+            yield from _other_cause(passage, mention)
             if mention.term.value == "vague":
                 yield f"{mention.term.text!r} was read as an opacity."
     yield from _exceptions(passage)
@@ -138,6 +143,21 @@ def _of_the_past(passage: Passage, mention: Mention) -> Iterator[str]:
             words = set(term.key.split()) & _BEFORE_NOW
             if words and (words != {"post"} or mention.term.key in DISEASES):
                 yield _past_note(mention, term)
+
+
+def _other_cause(passage: Passage, mention: Mention) -> Iterator[str]:
+    """What the text may put an opacity down to: "... , likely a healing fracture"."""
+    after = [term for term in _sentence(passage, mention) if term.at > mention.term.at]
+    if any(set(term.key.split()) & (CAUSE_WORDS | {"consolidation"}) for term in after):
+        return
+    for number, term in enumerate(after):
+        if term.kind in (Kind.OTHER, Kind.ARTEFACT):
+            if _PUTS_DOWN & {word for one in after[:number] for word in one.key.split()}:
+                yield (
+                    f"{mention.term.text!r} was read as one of infection type, though the text "
+                    f"speaks of {term.text!r}."
+                )
+            return
 
 
 def _past_note(mention: Mention, term: Term) -> str:

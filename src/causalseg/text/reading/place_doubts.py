@@ -28,7 +28,7 @@ _MODIFIERS = frozenset(
 )
 _OF_THE_PICTURE = frozenset(
     "picture image screen photo monitor viewer observer onlooker facing mirror mirrored flipped "
-    "inverted looking display".split()
+    "inverted looking display corner".split()
 )
 
 
@@ -86,9 +86,15 @@ def _denied_elsewhere(passage: Passage, mention: Mention) -> Iterator[str]:
 
 
 def _beside(passage: Passage, chosen: list[Mention]) -> Iterator[str]:
-    """A side or height in the clause of a finding that was given no place."""
+    """A side or a neighbour ("next to the heart") of a finding that was given no place."""
     for mention in chosen:
-        words = [term.text for term in clause_of(passage, mention) if term.place]
+        words = [
+            term.text
+            for term in clause_of(passage, mention)
+            if term.place
+            or (term.kind is Kind.NOT_LUNG and term.at > mention.term.at)
+            or term.key in ("one lung", "one side")
+        ]
         if words:
             yield f"{' '.join(words)!r} was not read as a place of {mention.term.text!r}."
 
