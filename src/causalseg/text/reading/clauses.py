@@ -64,6 +64,8 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
             found.append(Clause(_OPENS[term.kind], [term]))
         elif spares_next(term):
             found.append(Clause("spare", [term]))
+        elif term.kind is Kind.JOIN and _stands_for_finding(terms[number + 1 :]):
+            found.append(Clause("comma"))
         elif term.kind is Kind.JOIN and _joins_findings(current, term, terms[number + 1 :]):
             found.append(Clause("with" if "with" in term.key.split() else "join", [term]))
         elif term.key == "without" and (
@@ -93,6 +95,12 @@ def _unpunctuated(clause: Clause) -> list[Clause]:
         return [clause]
     cut = max(n for n in sided if first < n < last)
     return [Clause(clause.opening, terms[:cut]), Clause("but", terms[cut:])]
+
+
+def _stands_for_finding(after: Sequence[Term]) -> bool:
+    """Whether another of the kind follows: "... and that in the right lower lobe has cleared"."""
+    keys = [term.key for term in after[:2]]
+    return keys[:1] in (["that"], ["those"]) and keys[1:] in (["in"], ["at"], ["on"])
 
 
 def _joins_findings(before: Clause, join: Term, after: Sequence[Term]) -> bool:

@@ -22,9 +22,9 @@ _MODIFIERS = frozenset(
     "significant definite convincing obvious clear gross overt frank discrete new newly recent "
     "further other additional noted described identified visualised visualized visible seen shown "
     "demonstrated reported mentioned known lobar segmental patchy dense large small subtle tiny "
-    "recurrence thoracic intrathoracic parenchymal typical bacterial viral fungal last week month "
-    "day days weeks ago yesterday either both likely specific particular true established "
-    "clearly".split()
+    "recurrence superimposed thoracic intrathoracic parenchymal typical bacterial viral fungal "
+    "last week month day days weeks ago yesterday either both likely specific particular true "
+    "established clearly".split()
 )
 _OF_THE_PICTURE = frozenset(
     "picture image screen photo monitor viewer observer onlooker facing mirror mirrored flipped "

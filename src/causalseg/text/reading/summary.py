@@ -171,6 +171,7 @@ def _rest(passage: Passage, limited: list[Mention]) -> Reading:
         if found.zones or found.heights:
             passage.story.note("only a place is named: an infection there is looked for.")
             mention = Mention(Kind.ABNORMAL, passage.story.alone[0][0], "present", 0, 0, groups)
+            mention.spared = passage.story.excepted
             passage.story.mentions.append(mention)
             return _result(passage, "present", [mention], [])
     denied = [one for one in passage.story.mentions if one.kind is Kind.OTHER]
@@ -191,6 +192,9 @@ def _rest(passage: Passage, limited: list[Mention]) -> Reading:
     return _make(passage, "unread", set(), set(), {}, [])
 
 
+_SMALL = frozenset("the a of in on at only just part side my this".split())
+
+
 def _is_place(passage: Passage, groups: list[list[Term]]) -> bool:
     """Whether a text without a finding is a place to look at, and not words in a heap."""
     if passage.unknown or not groups or passage.story.mentions:
@@ -204,7 +208,9 @@ def _is_place(passage: Passage, groups: list[list[Term]]) -> bool:
     if any(keys.count(key) > 2 for key in keys):
         return False
     named = [t for t in passage.terms if _is_where(t) or t.kind in (Kind.JOIN, Kind.ASK)]
-    return 2 * len(named) >= len([t for t in passage.terms if t.kind is not Kind.PAUSE])
+    passed = _SMALL if Kind.ASK in kinds else frozenset()  # "segment only the upper part of ..."
+    said = [t for t in passage.terms if t.kind is not Kind.PAUSE and t.key not in passed]
+    return 2 * len(named) >= len(said)
 
 
 def _make(
