@@ -55,7 +55,8 @@ def without_quantifiers(terms: list[Term]) -> list[Term]:
     found = []
     for number, term in enumerate(terms):
         following = terms[number + 1] if number + 1 < len(terms) else term
-        counts = term.key in ("all", "every", "any") and following.kind is Kind.FINDING
+        seen = following.kind in (Kind.FINDING, Kind.ABNORMAL)
+        counts = term.key in ("all", "every", "any") and seen
         if counts or (asks and term.key == "lungs"):
             term = replace(term, kind=Kind.PLAIN)
         found.append(term)

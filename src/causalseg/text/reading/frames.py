@@ -6,7 +6,7 @@ _SIDE = r"(?:left|right|lt|rt|l|r|both)(?: hand)?(?: sides?| part| half| edge)?"
 _SHOWN = r"(?:image|picture|screen|display|monitor|photo|photograph|frame)"
 _VIEWER = re.compile(
     rf"\b{_SIDE}(?: of| on| in)(?: the| this| my| your)? {_SHOWN}\b"
-    rf"|\b{_SIDE} of(?: the| this) (?:film|radiograph|xray|scan|plate|view)\b"
+    rf"|\b{_SIDE} of(?: the| this)? (?:film|radiograph|xray|scan|plate|view)\b"
     rf"|\b{_SHOWN} {_SIDE}\b|\b(?:viewers?|observers?|readers?|onlookers?)\b(?: (?:left|right)\b)?"
     r"|\bas (?:displayed|viewed|shown|it appears|it is displayed|projected on|seen on) ?"
     rf"|\b(?:left|right) (?:upper|lower|mid|middle) (?:zone|half|third|part|corner|quadrant|area)"

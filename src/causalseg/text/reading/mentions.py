@@ -70,7 +70,8 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                     _doubt(mine_before, term)
                 doubt = term
             elif term.kind is Kind.LIMITED and _sees(following) and following[0].key != "by":
-                doubt = term
+                if not any(one.place and one.place.weak for one in following[:2]):
+                    doubt = term  # and not "obscured left heart border suggesting consolidation"
             elif term.kind is Kind.GONE:
                 if is_aim(clause.terms[:position]) or was_new(term, following):
                     continue
