@@ -37,6 +37,11 @@ _ENGLISH = re.compile(
 _SIDES = ("left", "right")
 
 
+def names_foreign_side(word: str) -> bool:
+    """Whether a word means left or right in another language."""
+    return _FOREIGN.fullmatch(_plain(word)) is not None
+
+
 def unmirrored_side(text: str) -> str | None:
     """The first word that names a side, or may, which trading "left" and "right" would not mirror.
 

@@ -226,6 +226,15 @@ def test_other_findings_are_named_and_not_read_as_infection() -> None:
     assert found.zones == ()
 
 
+@pytest.mark.parametrize(
+    "text", ["infección pulmonar derecha", "lung infection à droite", "pneumonia links basal"]
+)
+def test_one_foreign_word_for_a_side_is_another_language(text: str) -> None:
+    found = read(text)
+    assert found.status == "unread"
+    assert "only English is read" in found.notes[-1]
+
+
 def test_evidence_quotes_the_deciding_words() -> None:
     found = read("No effusion. Consolidation cannot be excluded at the left base.")
     assert found.status == "uncertain"

@@ -4,6 +4,8 @@ The reading is English. Reports of other languages share words with it ("consoli
 "infiltrat"), so that one has to be told before it is read.
 """
 
+from causalseg.text.sides import names_foreign_side
+
 _WORDS = {
     "French": "le la les du des une et est dans avec sans pas au aux sur pour lobe poumon poumons "
     "gauche droit droite supérieur inférieur moyen supérieure inférieure bases opacité opacités "
@@ -62,12 +64,14 @@ def other_language(words: list[str], known: set[str]) -> str | None:
     """
     english = sum(word in known and word not in _SHARED and word not in _BY_WORD for word in words)
     votes: dict[str, int] = {}
-    hits = 0
+    hits, side = 0, False
     for word in words:
         languages = _BY_WORD.get(word, frozenset())
         hits += bool(languages)
+        side = side or bool(languages and names_foreign_side(word))
         for language in languages:
             votes[language] = votes.get(language, 0) + 1
-    if not hits or hits <= english or (hits == 1 and english and len(words) > 3):
+    # One side that is not understood would send the answer to both lungs.
+    if not side and (hits <= english or (hits == 1 and english and len(words) > 3)):
         return None
     return max(votes, key=lambda name: votes[name])
