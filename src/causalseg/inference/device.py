@@ -11,7 +11,7 @@ _MOST_STREAMS = 4
 
 
 def streams_of(device: torch.device) -> int:
-    """How many threads may run a model side by side: one on a GPU, else as many as pay.
+    """How many threads may usefully run a model side by side: one on a GPU, several on a CPU.
 
     The threads of one operation wait for each other some hundred times in a forward pass, which
     two forward passes on a thread each never do.
@@ -20,14 +20,14 @@ def streams_of(device: torch.device) -> int:
 
 
 def share_threads(streams: int) -> None:
-    """Give the calling thread its part of PyTorch's threads, where so many run side by side."""
+    """Give the calling thread its share of PyTorch's threads when that many run side by side."""
     torch.set_num_threads(max(1, _THREADS // streams))
 
 
 def usable_device(name: str) -> torch.device:
     """The device of that name; `auto` is a GPU if there is one, and the CPU otherwise.
 
-    `gpu` is any GPU: CUDA's, or Apple's (`mps`) where that is the one there is.
+    `gpu` is any GPU: one of CUDA's, or Apple's (`mps`) on a Mac.
 
     Raises:
         InputError: there is no such device on this machine.
