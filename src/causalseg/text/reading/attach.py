@@ -213,8 +213,11 @@ def _place_alone(
     does = clause.terms[-1].key in ("does", "do", "is", "are") or (
         not clause.has(Kind.NOT) and (clause.has(Kind.AFFECTED) or "one" in clause.keys)
     )
+    gone_not = clause.terms[-1].kind is Kind.NOT and denied and target and _went(target)
     if target and denied and (clause.opening == "except" or (clause.opening == "but" and does)):
         # "No opacity other than at the left base"; "... but the left lower lobe does"
+        return Mention(Kind.FINDING, target.term, "present", *position, [places])
+    if target and gone_not:  # "It has gone on the right, the one on the left has not"
         return Mention(Kind.FINDING, target.term, "present", *position, [places])
     if clause.opening == "except" and target and target.kind is Kind.CLEAR:
         # "Clear except the left base": something is there, and it is not named.
@@ -249,6 +252,10 @@ def _place_alone(
         return previous
     pending.append(places)
     return None
+
+
+def _went(mention: Mention) -> bool:
+    return any(term.kind is Kind.GONE for term in mention.why)
 
 
 def _clear_mention(term: Term, places: list[list[Term]], sentence: int, number: int) -> Mention:

@@ -127,13 +127,18 @@ def _denied_too(denied: list[Mention], chosen: list[Mention]) -> Iterator[str]:
     for mention in denied:
         if not mention.places and any(one.term.key == mention.term.key for one in chosen):
             yield f"{mention.term.text!r} is both stated and denied: it was taken as stated."
+            continue
+        if not mention.places and not any(one.places for one in chosen):
+            yield f"{chosen[0].term.text!r} is stated and {mention.term.text!r} denied."
 
 
 def _of_the_past(passage: Passage, mention: Mention) -> Iterator[str]:
     """A finding said to be of before, with no word of what is there now."""
     sentence = _sentence(passage, mention)
     again = {"is", "are", "has", "have"} & {term.key for term in sentence}
-    if again or any(term.kind in (Kind.STILL, Kind.NOW, Kind.WORSE) for term in sentence):
+    site = any(term.key == "site" for term in sentence)  # "at the site of the previous pneumonia"
+    now = any(term.kind in (Kind.STILL, Kind.NOW, Kind.WORSE) for term in sentence)
+    if again or (now and not site):
         return
     for term in sentence:
         scar = term.value == "scarring" and term.at == mention.term.at + 1
@@ -151,6 +156,9 @@ def _other_cause(passage: Passage, mention: Mention) -> Iterator[str]:
     if any(set(term.key.split()) & (CAUSE_WORDS | {"consolidation"}) for term in after):
         return
     for number, term in enumerate(after):
+        if term.key in ("due to", "secondary to", "because of"):
+            yield f"{mention.term.text!r} was read as one of infection type, whatever its cause."
+            return
         if term.kind in (Kind.OTHER, Kind.ARTEFACT):
             if _PUTS_DOWN & {word for one in after[:number] for word in one.key.split()}:
                 yield (

@@ -84,6 +84,8 @@ def _places() -> dict[str, Place]:
     add("biapical, biapically, bi apical", Place(BOTH, _UPPER))
     add("biperihilar", Place(BOTH, _MIDDLE))
     add("lingula, lingular, lingular segment, lingula segment", Place(("left",), _MIDDLE))
+    add("each lower lobe, each lower zone, each base, each lung base", Place(BOTH, _LOWER))
+    add("each upper lobe, each upper zone, each apex, each lung apex", Place(BOTH, _UPPER))
     add("middle lobe, mid lobe", Place((), _MIDDLE, default="right"))
     add(_BEHIND_HEART, Place((), _LOWER, default="left"))
     add("behind the left heart, behind the left side of the heart", Place(("left",), _LOWER))

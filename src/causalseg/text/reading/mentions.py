@@ -182,7 +182,7 @@ def _own_place(parts: list[Clause], targets: list[Mention], clause: Clause) -> b
 
 def _is_query(doubt: Term) -> bool:
     return doubt.key in ("?", "query", "exclude", "consider") or doubt.key.endswith(
-        (" for", "rule out", "ruling out", " about", "to exclude")
+        (" for", "rule out", "ruling out", " about", "to exclude", "clinical suspicion of")
     )
 
 

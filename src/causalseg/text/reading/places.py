@@ -61,7 +61,7 @@ def region(groups: Sequence[Sequence[Term]]) -> Region:
     pieces = [piece for group in groups for piece in _pieces(group) if not piece.empty]
     if not pieces:
         return Region()
-    pieces = _without_summaries(pieces)
+    pieces = _without_summaries(_without_repeats(pieces))
     notes: list[str] = []
     _fill(pieces)
     zones: set[Zone] = set()
@@ -83,6 +83,15 @@ def region(groups: Sequence[Sequence[Term]]) -> Region:
             continue
         zones |= {(side, zone) for side in sides for zone in piece.heights or ZONES}
     return Region(frozenset(zones), heights(*open_heights), tuple(dict.fromkeys(notes)))
+
+
+def _without_repeats(pieces: list[_Piece]) -> list[_Piece]:
+    """Drop a bare side that is said twice: "right lung (the patient's right), upper zone"."""
+    return [
+        piece
+        for piece, following in zip(pieces, [*pieces[1:], _Piece()], strict=True)
+        if piece.heights or following.heights or not piece.sides or piece.sides != following.sides
+    ]
 
 
 def _without_summaries(pieces: list[_Piece]) -> list[_Piece]:

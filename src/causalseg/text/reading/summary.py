@@ -100,6 +100,9 @@ def _result(
             words += [t.text for group in mention.places for t in group if _is_where(t)]
         zones -= _clear_zones(passage, zones)
     if zones:
+        lost = sorted(height for height in open_heights if height not in {z for _, z in zones})
+        if lost:
+            passage.story.note(f"a zone without a side was left out: {' and '.join(lost)}.")
         open_heights = set()
     if open_heights:
         passage.story.note(
