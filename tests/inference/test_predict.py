@@ -304,8 +304,8 @@ def test_items_and_options_travel_to_workers(segmenter, tmp_path):
     assert work[0](segmenter, *work[1:]).status == "kept"
 
 
-def test_base_install_without_dicom_and_nifti(tmp_path, make_dicom):
-    """Pictures need no extra; a scan says which one it needs."""
+def test_base_install_without_dicom_and_nifti(tmp_path, make_dicom, tiny_checkpoint):
+    """Pictures need no extra, and load nothing that they do not need; a scan says what it needs."""
     picture(tmp_path / "a.png")
     make_dicom(np.zeros((9, 9), np.uint8)).rename(tmp_path / "a.dcm")
     (tmp_path / "v.nii").write_bytes(bytes(344) + b"n+1\0" + bytes(99))
@@ -319,13 +319,21 @@ for path in sys.argv[1:]:
         print(read_study(path).kind)
     except ValueError as error:
         print(error)
-import causalseg.inference.predict
+from causalseg.cli.main import main
+model, out = MODEL, OUT
+assert main(["predict", sys.argv[1], "--text", "left lung", "--model", model, "--out", out]) == 0
+heavy = {"lightning", "monai", "matplotlib", "scipy", "pandas", "rich", "jsonargparse", "openpyxl",
+         "transformers", "ftfy", "rapidfuzz", "onnxruntime", "openvino", "torchvision"}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """
+    code = code.replace("MODEL", repr(str(tiny_checkpoint))).replace(
+        "OUT", repr(str(tmp_path / "o"))
+    )
     files = [str(tmp_path / name) for name in ("a.png", "a.dcm", "v.nii")]
     run = subprocess.run(
         [sys.executable, "-c", code, *files], capture_output=True, text=True, check=True
     )
-    picture_line, *others = run.stdout.splitlines()
+    picture_line, *others = run.stdout.splitlines()[:3]
     assert picture_line == "raster"
     assert len(others) == 2
     assert all("pip install 'causalseg[dicom]'" in line for line in others)

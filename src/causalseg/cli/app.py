@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
+from causalseg.starting import quick_start
 from causalseg.terminal import say
 
 
@@ -45,23 +46,25 @@ def main(argv: list[str]) -> int:
     # Looked for, not imported: gradio settles on its folder for uploads when it is imported.
     if find_spec("gradio") is None:
         raise InputError("the page needs an extra: pip install 'causalseg[app]'.")
-    from causalseg.apps import hosts
-    from causalseg.apps.answers import Identity
-    from causalseg.apps.limits import Limits
-    from causalseg.apps.page import Page, page_folder
-    from causalseg.inference.segmenter import Segmenter
+    with quick_start():
+        from causalseg.apps import hosts
+        from causalseg.apps.answers import Identity
+        from causalseg.apps.limits import Limits
+        from causalseg.apps.page import Page, page_folder
+        from causalseg.inference.segmenter import Segmenter
 
+        segmenter = Segmenter.load(options.model, device=options.device)
     if options.host not in hosts.LOCAL:
         say(
             "causalseg app: warning: others can reach this page, and it asks for no password.",
             aside=True,
         )
-    segmenter = Segmenter.load(options.model, device=options.device)
     names = hosts.allowed(options.host, options.allow_host)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with page_folder() as folder:
-        page = Page(segmenter, folder, Limits(), Identity.of(options.model))
+        with quick_start():  # gradio too
+            page = Page(segmenter, folder, Limits(), Identity.of(options.model))
         try:
             url = page.launch(options.host, options.port, names, options.root_path)
         except (OSError, OverflowError) as error:

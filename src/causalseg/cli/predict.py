@@ -14,6 +14,7 @@ from causalseg.errors import InputError
 from causalseg.files import sha256_of
 from causalseg.progress import track
 from causalseg.scratch import private_folder
+from causalseg.starting import quick_start
 from causalseg.terminal import say
 
 if TYPE_CHECKING:
@@ -143,13 +144,19 @@ def _run(arguments: argparse.Namespace, plan: "Plan") -> "tuple[int, list[Outcom
     out: Path = arguments.out
     _prepare(out, plan, keep=arguments.resume or arguments.overwrite)
 
-    from causalseg.inference.segmenter import Segmenter
-
-    segmenter = Segmenter.load(checkpoint, device=arguments.device, threshold=options.threshold)
+    segmenter = _load(checkpoint, arguments.device, options)
     outcomes = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
     return _report(plan, outcomes, out), outcomes
 
 
+@quick_start()
+def _load(checkpoint: Path, device: str, options: "PredictOptions") -> "Segmenter":
+    from causalseg.inference.segmenter import Segmenter
+
+    return Segmenter.load(checkpoint, device=device, threshold=options.threshold)
+
+
+@quick_start()
 def _plan(arguments: argparse.Namespace) -> "Plan":
     from causalseg.inference.requests import plan_images, read_requests
 
@@ -173,6 +180,7 @@ def _plan(arguments: argparse.Namespace) -> "Plan":
     return plan_images(arguments.images, arguments.text)
 
 
+@quick_start()
 def _options(arguments: argparse.Namespace) -> "tuple[PredictOptions, Path]":
     from causalseg.inference.default import checkpoint_path
     from causalseg.inference.formats.codes import parse_concept

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from causalseg.cli.dialect import Parser
 from causalseg.errors import InputError
+from causalseg.starting import quick_start
 from causalseg.terminal import say
 
 if TYPE_CHECKING:
@@ -90,6 +91,16 @@ def main(argv: list[str]) -> int:
     # Threads that wait for the next operation must not keep a processor busy: read at the import
     # of PyTorch.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    server = _server(options)
+    # For a signal that comes before uvicorn listens for it; and uvicorn raises the one that ended
+    # it again, which is no reason to die of it.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
+    return _run(server, options)
+
+
+@quick_start()
+def _server(options: argparse.Namespace) -> Any:
+    """Everything loaded, nothing listening."""
     limits, token = _limits(options), _token(options.token_file)
     try:
         import numpy as np
@@ -127,11 +138,7 @@ def main(argv: list[str]) -> int:
         root_path=options.root_path,
         jobs=jobs,
     )
-    server = uvicorn.Server(uvicorn_config(app))
-    # For a signal that comes before uvicorn listens for it; and uvicorn raises the one that ended
-    # it again, which is no reason to die of it.
-    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
-    return _run(server, options)
+    return uvicorn.Server(uvicorn_config(app))
 
 
 def _run(server: Any, options: argparse.Namespace) -> int:

@@ -36,9 +36,8 @@ class PackedConv2d(nn.Module):
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Convolve x (B, C, H, W), add the shortcut where one is given, and apply the ReLU."""
-        packed = self._packed
+        plain, packed = self._plain, self._packed  # in this order: other threads may pack too
         if packed is None:
-            plain = self._plain
             assert plain is not None
             packed = torch.ops.mkldnn._reorder_convolution_weight(plain, *self._shape, [*x.shape])
             self._packed, self._plain = packed, None

@@ -126,7 +126,7 @@ def _tokenizer() -> "Tokenizer":
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
     packed = files("causalseg.assets").joinpath(VOCABULARY).read_bytes()
-    lines = gzip.decompress(packed).decode("utf-8").split("\n")[1 : MERGES + 1]
+    lines = gzip.decompress(packed).decode("utf-8").split("\n", MERGES + 1)[1 : MERGES + 1]
     merges = [(pair[0], pair[1]) for pair in map(str.split, lines)]
     symbols = _byte_symbols()
     entries = symbols + [symbol + "</w>" for symbol in symbols]
