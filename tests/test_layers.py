@@ -16,7 +16,7 @@ LEVELS = (
     {"data"},
     {"models"},
     {"text", "encoders", "layers"},
-    {"files", "hub", "inputs", "progress", "markdown", "scratch", "starting", "terminal"},
+    {"files", "hub", "inputs", "progress", "markdown", "scratch", "terminal"},
     {"errors", "version"},
 )
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}

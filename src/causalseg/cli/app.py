@@ -7,8 +7,8 @@ import threading
 from importlib.util import find_spec
 
 from causalseg.cli.dialect import Parser
+from causalseg.cli.starting import quick_start
 from causalseg.errors import InputError
-from causalseg.starting import quick_start
 from causalseg.terminal import say
 
 

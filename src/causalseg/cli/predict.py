@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from causalseg.cli import dialect, predict_dicomweb, predict_ray, sentence_options
 from causalseg.cli.predict_index import writing_index
+from causalseg.cli.starting import quick_start
 from causalseg.errors import InputError
 from causalseg.files import sha256_of
 from causalseg.progress import track
 from causalseg.scratch import private_folder
-from causalseg.starting import quick_start
 from causalseg.terminal import say
 
 if TYPE_CHECKING:

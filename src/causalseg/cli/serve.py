@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.cli.dialect import Parser
+from causalseg.cli.starting import quick_start
 from causalseg.errors import InputError
-from causalseg.starting import quick_start
 from causalseg.terminal import say
 
 if TYPE_CHECKING:
