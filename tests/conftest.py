@@ -1,14 +1,28 @@
 """Shared fixtures: a tiny checkpoint, and real data where there is any."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.network_watch import watch
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that import ONNX Runtime themselves
+
+ASKED: list[str] = []
+watch(ASKED.append)
+
+
+@pytest.fixture(autouse=True)
+def no_other_machine() -> Iterator[None]:
+    """Fail the test in which another machine is asked for anything."""
+    ASKED.clear()
+    yield
+    assert not ASKED
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """`python -m tests.fuzz`: drive every reader with damaged files, for as long as you like.
 
 Each input is the same for the same seed, reader and number, whatever machine runs it. Exit code 1
-when a reader raised anything but the project's error, took more than 5 s or more than 300 MB.
+when a reader raised anything but the project's error, took more than 5 s of the processor, or more
+than 300 MB.
 """
 
 import argparse

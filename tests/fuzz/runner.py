@@ -91,7 +91,7 @@ def _lines(process: "subprocess.Popen[str]") -> "object":
             return
         *lines, rest = (rest + piece).split(b"\n")
         yield from (line.decode() for line in lines)
-        patience = 12.0 * SECONDS
+        patience = 60.0 * SECONDS  # by the clock: it waits for something that never comes
 
 
 def summary(found: Findings, seconds: float) -> str:

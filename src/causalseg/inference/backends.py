@@ -167,18 +167,22 @@ def _not_run(path: Path, error: Exception) -> InputError:
 
 
 def load_runtime(name: str) -> Any:
-    """Import `onnxruntime` or `openvino`, the latter without its telemetry.
+    """Import `onnxruntime` or `openvino` without its telemetry. Nothing else may import them.
 
     OpenVINO reports every import and conversion to an outside host where its package
-    `openvino_telemetry` can be imported, and is silent where it cannot.
+    `openvino_telemetry` can be imported, and is silent where it cannot. ONNX Runtime (1.32 on
+    Linux too) keeps a number for the machine in ~/.cache and reports it with every session, some
+    seconds later, unless an environment variable forbids it before the import.
 
     Raises:
         InputError: it is not installed.
 
     """
+    import os
     import sys
     from importlib import import_module
 
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     if name == "openvino":
         # None tells Python that a module must not be imported.
         sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

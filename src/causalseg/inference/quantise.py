@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from causalseg.errors import InputError
-from causalseg.inference.backends import DISABLED_OPTIMIZERS
+from causalseg.inference.backends import DISABLED_OPTIMIZERS, load_runtime
 
 MIN_CHANNELS = 16
 """Convolutions that read fewer channels stay in float32: the first one, whose input is the image,
@@ -35,6 +35,7 @@ def quantise(source: Path, out: Path, images: Tensor, tokens: Tensor) -> int:
         InputError: onnxruntime or onnx is not installed, or there is nothing to quantise.
 
     """
+    load_runtime("onnxruntime")
     try:
         import onnx
         from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
@@ -92,8 +93,7 @@ def wide_convolutions(graph: Any) -> list[str]:
 
 def _fold_constants(source: Path, out: Path) -> None:
     """Let ONNX Runtime compute what depends on weights alone, such as the decoder's taps."""
-    import onnxruntime as ort
-
+    ort = load_runtime("onnxruntime")
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(out)
