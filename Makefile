@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-.PHONY: demo test check bench table2 docs lock clean
+.PHONY: demo test check bench table2 docs lock sbom ends clean
 
 demo: $(VENV)/.installed-base
 	$(BIN)/causalseg demo --out demo
@@ -51,6 +51,20 @@ $(VENV)/.installed-dev: pyproject.toml requirements/dev.txt
 lock: $(VENV)/.installed-dev
 	$(BIN)/pip install -q 'uv>=0.9'
 	$(BIN)/python scripts/lock.py
+
+# A bill of materials of a plain install, and the page of its licences.
+sbom: $(VENV)/.installed-dev
+	$(BIN)/python scripts/licences.py
+	test -x build/sbom/bin/python || $(PYTHON) -m venv build/sbom
+	build/sbom/bin/pip install -q 'cyclonedx-bom>=7.5'
+	mkdir -p dist
+	build/sbom/bin/cyclonedx-py requirements requirements/base.txt --pyproject pyproject.toml \
+		--output-reproducible --of JSON -o dist/causalseg.cdx.json
+
+# The oldest and the newest versions that pyproject.toml admits: make ends [ARGS="--constraint FILE"]
+ends: $(VENV)/.installed-dev
+	$(BIN)/pip install -q 'uv>=0.9'
+	$(BIN)/python scripts/ends.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo build dist site

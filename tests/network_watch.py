@@ -4,6 +4,7 @@ As a program it runs commands (argument vectors, as JSON), and ends with code 9 
 try. It must be the first to run, so that it sees what imports do.
 """
 
+import ipaddress
 import json
 import os
 import sys
@@ -23,7 +24,7 @@ def watch(found: Callable[[str], Any]) -> None:
             address = arguments[_ADDRESS[event]]
             host = address[0] if isinstance(address, tuple) and address else None
         elif event in _NAME:
-            host = arguments[0]
+            host = None if _is_number(arguments[0]) else arguments[0]  # that asks nobody
         else:
             return
         host = host.decode() if isinstance(host, bytes) else host
@@ -31,6 +32,14 @@ def watch(found: Callable[[str], Any]) -> None:
             found(f"{event} {host}")
 
     sys.addaudithook(hook)
+
+
+def _is_number(host: Any) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def end(what: str) -> None:

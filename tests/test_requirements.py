@@ -61,3 +61,10 @@ def test_every_locked_package_has_a_hash() -> None:
         text = (ROOT / "requirements" / file).read_text()
         for entry in re.split(r"\n(?=[a-z])", text)[1:]:
             assert "--hash=sha256:" in entry, entry
+
+
+def test_the_page_of_licences_names_what_is_locked() -> None:
+    page = (ROOT / "docs" / "reference" / "licences.md").read_text()
+    named = set(re.findall(r"^\| ([\w.-]+ [\w.+-]+) \|", page, flags=re.MULTILINE))
+    assert named == {f"{r.name} {r.specifier}".replace("==", "") for r in locked("base.txt")}
+    assert not re.search(r"\| [^|]*\bA?GPL[^|]*\|$", page, flags=re.MULTILINE)
