@@ -26,7 +26,9 @@ def check_png(data: bytes, name: str) -> None:
     while data.startswith(_PNG) and at < len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4], "big")
         if zlib.crc32(memoryview(data)[at + 4 : end]).to_bytes(4, "big") != data[end : end + 4]:
-            raise InputError(f"{name} is damaged or truncated (a checksum is wrong): fetch it again.")
+            raise InputError(
+                f"{name} is damaged or truncated (a checksum is wrong): fetch it again."
+            )
         if data[at + 4 : at + 8] == b"IEND":
             return
         at = end + 4
