@@ -77,7 +77,7 @@ class Admission:
     of the model.
 
     Args:
-        limits: `queue` requests; bodies of `BODIES * max_bytes` bytes together; pictures of
+        limits: `most` requests; bodies of `BODIES * max_bytes` bytes together; pictures of
             `max_pixels` pixels together, whatever their number; a wait of `timeout_s`.
 
     """

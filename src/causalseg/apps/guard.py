@@ -18,7 +18,7 @@ OPEN = frozenset({"/health", "/ready", "/openapi.json"})
 """Paths that need no token."""
 
 PAUSE_S = 1.0
-"""How long who finds no place waits for the answer that says so."""
+"""How long a request that finds no place waits for the answer that says so."""
 
 
 class Guard:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +48,6 @@ class WeightsReport:
     """Tensors taken from the file."""
     total: int = 0
     """Tensors the towers have."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 def initialise(image_tower: Tower | None, text_tower: Tower | None, weights: str) -> WeightsReport:

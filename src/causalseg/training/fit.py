@@ -109,7 +109,7 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
         "captions": kind_of_captions(
             [record.caption for record in data.manifests["train"].records]
         ),
-        "initial_weights": module.model.weights_report.to_dict(),
+        "initial_weights": asdict(module.model.weights_report),
         "environment": asdict(environment()),
         "command": sys.argv,
     }
