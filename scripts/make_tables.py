@@ -3,8 +3,9 @@
 python scripts/make_tables.py
 
 A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. The files are written by
-`python -m benchmarks.reading`, `reading_blind` and `reading_gain`, by scripts/unlike_pictures.py
-and zone_check.py, and by `causalseg calibrate`, each of which the pages name beside its table.
+`python -m benchmarks.reading`, `reading_blind` and `reading_gain`, by unlike_pictures.py,
+zone_check.py and presence_features.py of scripts, and by `causalseg calibrate`, each of which the
+pages name beside its table.
 """
 
 import json
@@ -32,7 +33,12 @@ def pages() -> dict[Path, str]:
     """Each page as its files make it."""
     blocks = {
         "reading": {"alternatives": alternatives(), "blind": blind(), "gain": gain()},
-        "trust": {"unlike": unlike(), "calibration": calibration(), "zones": zones()},
+        "trust": {
+            "unlike": unlike(),
+            "calibration": calibration(),
+            "zones": zones(),
+            "presence": presence(),
+        },
     }
     found = {}
     for name, content in blocks.items():
@@ -199,6 +205,24 @@ def zones() -> str:
     return (
         f"{table}\n\nAsked for another zone ({asked} sentences), the model drew mostly in the true "
         f"lesion {there} times, nothing {empty} times, and mostly elsewhere the others."
+    )
+
+
+def presence() -> str:
+    """How well more figures of an answer tell a healthy lung."""
+    found = _read("trust", "presence.json")
+    rows = [
+        (name, *(f"{value:.3f}" for value in figures.values()))
+        for name, figures in found["results"].items()
+    ]
+    header = (
+        "evidence",
+        *(key.replace("auroc", "AUROC") for key in next(iter(found["results"].values()))),
+    )
+    healthy, ill = found["healthy"], found["diseased"]
+    return (
+        f"{markdown_table(header, rows)}\n\nFitted on {healthy['train']} healthy and "
+        f"{ill['train']} diseased lungs, judged on {healthy['val']} and {ill['val']}."
     )
 
 

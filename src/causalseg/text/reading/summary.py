@@ -52,7 +52,7 @@ def summary(passage: Passage) -> Reading:
         status, chosen = "other", other
     else:
         return _rest(passage, limited)
-    if status == "uncertain":
+    if status == "uncertain" and ASKS not in passage.story.notes:
         passage.story.note("the text is not sure that there is a finding.")
     tell_leftovers(passage)
     for note in doubts(passage, status, chosen):
