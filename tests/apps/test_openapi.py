@@ -27,6 +27,13 @@ def openapi(segmenter, png):
     app.state.service.close()
 
 
+def with_sentence(case):
+    """A schema cannot say that a text must have words; most that are drawn have none."""
+    if isinstance(case.body, dict):
+        case.body["text"] = ["lower left lung"]
+    return case
+
+
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_answer_is_one_that_the_schema_announces(openapi, path, method):
     # Two checks take a form for typed data. Any bytes are a string of the schema, but few are an
@@ -37,8 +44,10 @@ def test_every_answer_is_one_that_the_schema_announces(openapi, path, method):
     left_out = [schemathesis.checks.CHECKS.get_one(name) for name in named]
     operation = openapi[path][method]
     modes = schemathesis.GenerationMode
+    sound = operation.as_strategy(generation_mode=modes.POSITIVE)
     cases = st.one_of(
-        operation.as_strategy(generation_mode=modes.POSITIVE),
+        sound,
+        *([sound.map(with_sentence)] if path == "/segment" else []),
         *([operation.as_strategy(generation_mode=modes.NEGATIVE)] if path == "/segment" else []),
     )
     seen = set()
