@@ -65,7 +65,7 @@ def test_the_page_s_files_are_bounded_too(tmp_path, png):
         read_file(path, Limits(max_bytes=1024))
 
 
-@pytest.mark.parametrize("field", ["max_bytes", "max_pixels", "queue", "batch", "timeout_s"])
+@pytest.mark.parametrize("field", ["max_bytes", "max_pixels", "most", "batch_size", "timeout_s"])
 def test_limits_that_would_let_nothing_in_are_refused(field):
     with pytest.raises(InputError, match=field):
         Limits(**{field: 0})
