@@ -18,6 +18,7 @@ from causalseg import build_model
 from causalseg.data.datamodule import DataConfig
 from causalseg.errors import InputError
 from causalseg.files import check_folder, make_folder
+from causalseg.models.checkpoint import save_checkpoint
 from causalseg.training.callbacks import Export
 from causalseg.training.checkpoint_io import (
     WholeCheckpoints,
@@ -53,7 +54,9 @@ def test_the_checkpoint_before_is_kept_and_a_full_disk_loses_none(tmp_path: Path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["last.ckpt", "last.ckpt.previous"]
 
 
-def test_a_full_disk_ends_in_a_sentence_and_leaves_the_checkpoint(tmp_path: Path) -> None:
+def test_a_full_disk_ends_in_a_sentence_and_leaves_the_checkpoint(
+    tmp_path: Path, refused: Refused
+) -> None:
     full = tmp_path / "full"
     full.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", full], check=False)
@@ -65,6 +68,15 @@ def test_a_full_disk_ends_in_a_sentence_and_leaves_the_checkpoint(tmp_path: Path
         with pytest.raises(InputError, match="No space left"):
             writer.save_checkpoint({"weights": torch.zeros(500_000)}, full / "last.ckpt")
         assert len(torch.load(full / "last.ckpt", weights_only=True)["weights"]) == 50_000
+        model = build_model("causalclipseg", encoder="tiny")
+        with pytest.raises(InputError, match="No space left"):
+            save_checkpoint(
+                full / "best.safetensors", model, preprocessing={}, threshold=0.5, provenance={}
+            )
+        with pytest.raises(OSError, match="No space left"):
+            (full / "the rest").write_bytes(bytes(2 << 20))
+        words = ["data", "make-phantoms", "--out", str(full / "p")]
+        assert "No space left" in refused(words)
         assert not list(full.glob(".*"))
     finally:
         subprocess.run(["umount", full], check=True)

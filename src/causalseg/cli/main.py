@@ -14,6 +14,7 @@ from types import FrameType
 
 from causalseg.cli.dialect import meant, with_dashes
 from causalseg.errors import InputError
+from causalseg.inputs import one_line
 from causalseg.terminal import say, warnings_as
 from causalseg.version import __version__
 
@@ -106,6 +107,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception as error:
+        # A full disk, a file without permission; libraries have errors of their own for them.
+        if not isinstance(error, OSError) and "No space left" not in str(error):
+            raise
+        say(f"causalseg {name}: error: {one_line(error)}.", aside=True)
+        return 2
     return code
 
 

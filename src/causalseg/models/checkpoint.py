@@ -88,8 +88,15 @@ def save_checkpoint(
     state |= {
         f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()
     }
+    _write(path, state, header)
+
+
+def _write(path: Path, state: dict[str, Tensor], header: FileHeader) -> None:
     with replacing(path) as part:
-        save_file(state, part, metadata={"causalseg": json.dumps(asdict(header))})
+        try:
+            save_file(state, part, metadata={"causalseg": json.dumps(asdict(header))})
+        except SafetensorError as error:  # such as of a full disk
+            raise InputError(f"{path} cannot be written: {one_line(error)}.") from error
 
 
 def add_trust(path: Path, out: Path, trust: Trust) -> None:
@@ -110,8 +117,7 @@ def add_trust(path: Path, out: Path, trust: Trust) -> None:
     state |= {
         f"{TRUST}{name}": torch.from_numpy(array).contiguous() for name, array in arrays.items()
     }
-    with replacing(out) as part:
-        save_file(state, part, metadata={"causalseg": json.dumps(asdict(header))})
+    _write(out, state, header)
 
 
 def read_header(path: Path) -> FileHeader:
