@@ -46,7 +46,7 @@ def summary(passage: Passage) -> Reading:
     elif (absent or other) and any(one.places for one in limited):
         status, chosen = "uncertain", limited
         passage.story.note("no finding is stated, but a place could not be judged.")
-    elif absent:
+    elif absent and not (other and all(_rather(one) for one in absent)):
         status, chosen = "absent", absent
     elif other:
         status, chosen = "other", other
@@ -58,6 +58,11 @@ def summary(passage: Passage) -> Reading:
     for note in doubts(passage, status, chosen):
         passage.story.note(note)
     return _result(passage, status, chosen, other)
+
+
+def _rather(mention: Mention) -> bool:
+    """Whether it is only the less likely cause: "atelectasis over pneumonia"."""
+    return any(term.kind is Kind.RATHER for term in mention.why)
 
 
 def _artefacts(passage: Passage) -> None:
