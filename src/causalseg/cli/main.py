@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from importlib import import_module
 from types import FrameType
 
@@ -43,6 +45,8 @@ COMMANDS = {
     "serve": "run the HTTP server",
     "listen": "run a DICOM node that stores segmentations back",
 }
+_PATIENCE = 1.0
+"""Seconds that an import is given to end after a signal."""
 
 
 def usage() -> str:
@@ -91,9 +95,10 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
         # What ends a run from outside ends it as Ctrl-C does. Servers set handlers of their own.
+        interrupt = _interrupting(name)
         for kind in ("SIGTERM", "SIGINT", "SIGALRM"):  # Windows lacks the last
             if hasattr(signal, kind):
-                signal.signal(getattr(signal, kind), _interrupt)
+                signal.signal(getattr(signal, kind), interrupt)
     try:
         with warnings_as(f"causalseg {name}"):
             command = import_module(f"causalseg.cli.{name.replace('-', '_')}")
@@ -116,17 +121,26 @@ def main(argv: list[str] | None = None) -> int:
     return code
 
 
-def _interrupt(_: int, frame: FrameType | None) -> None:
-    """End the run, but not in the middle of an import: a library that is half there may hang.
+def _interrupting(name: str) -> Callable[[int, FrameType | None], None]:
+    """A handler that ends the command, but not in the middle of an import.
 
-    While one goes on, it is tried again a moment later.
+    A library that is half there may hang or recurse. So within an import the handler comes back
+    soon, and when the import takes long, as at the start, it ends the process as it is.
     """
-    while frame is not None:
-        if frame.f_code.co_filename.startswith("<frozen importlib") and hasattr(signal, "SIGALRM"):
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
-            return
-        frame = frame.f_back
-    raise KeyboardInterrupt
+    asked: list[float] = []
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        asked.append(time.monotonic())
+        while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+            frame = frame.f_back
+        if frame is None or not hasattr(signal, "SIGALRM"):
+            raise KeyboardInterrupt
+        if asked[-1] - asked[0] > _PATIENCE:
+            os.write(2, f"causalseg {name}: interrupted\n".encode())
+            os._exit(130)
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+
+    return interrupt
 
 
 if __name__ == "__main__":
