@@ -54,8 +54,7 @@ class Segmenter:
         self.model = model.eval().to(self.device)
         self.preprocessing = preprocessing
         self.threshold = check_threshold(threshold, "this segmenter")
-        self.provenance = provenance or {}
-        self.trust = trust or Trust()
+        self.provenance, self.trust = provenance or {}, trust or Trust()
         self.source = source
         self._encode_text = TextCache(self.model)
 
@@ -99,8 +98,7 @@ class Segmenter:
 
         """
         path = checkpoint_path(path)
-        if device == "auto" and is_exported(path):
-            device = "cpu"
+        device = "cpu" if device == "auto" and is_exported(path) else device
         saved, preprocessing = ready_model(path, device, precision, compile=compile)
         own = threshold in (None, saved.threshold)  # The expected Dice was measured at it.
         return cls(
@@ -199,7 +197,11 @@ class Segmenter:
         if len(images) == 0:
             return []
         pictures = [as_picture(image, channels, self.provenance) for image in images]
-        return self._results(pictures, [self.sentence(t, sides, strict=strict) for t in texts])
+        sentences = [self.sentence(t, sides, strict=strict) for t in texts]
+        if self.device.type == "cpu" and not isinstance(self.model, ExportedModel):
+            # No slower than together, and the presence check shares each image's work.
+            return [self._results([p], [s])[0] for p, s in zip(pictures, sentences, strict=True)]
+        return self._results(pictures, sentences)
 
     def prompts(
         self,
