@@ -124,6 +124,14 @@ def test_windows_and_slopes(make_dicom, attributes, expected, word):
     assert word is None or said(study, word)
 
 
+def test_an_intercept_that_is_no_number_is_said(make_dicom):
+    path = make_dicom(RAMP, RescaleSlope=1, WindowCenter=2000, WindowWidth=4000)
+    dataset = pydicom.dcmread(path)
+    dataset.add(DataElement(0x00281052, "LO", "-1024,0"))  # a comma where a point belongs
+    dataset.save_as(path)
+    assert said(read_study(path), "intercept is no number")
+
+
 ENTRIES = np.arange(4096)
 
 

@@ -104,11 +104,15 @@ def _modality(levels: Values, present: Bools, dataset: Any, frame: int) -> tuple
         table = table.placed(float(levels[present].min()), float(levels[present].max()))
         return table.look_up(levels), []
     group = "PixelValueTransformationSequence"
-    slope = header_number(frame_attribute(dataset, frame, group, "RescaleSlope"))
-    intercept = header_number(frame_attribute(dataset, frame, group, "RescaleIntercept"))
+    written = [
+        frame_attribute(dataset, frame, group, f"Rescale{x}") for x in ("Slope", "Intercept")
+    ]
+    slope, intercept = map(header_number, written)
     notes = []
+    if any(text not in (None, "") and header_number(text) is None for text in written):
+        notes = ["the header's rescale slope or intercept is no number: it was left aside."]
     if slope is None and intercept:
-        notes = ["the header has a rescale intercept without a slope: 1 was taken."]
+        notes.append("the header has a rescale intercept without a slope: 1 was taken.")
     elif slope == 0:
         notes = ["the header's rescale slope is 0, which leaves no image: 1 was taken."]
     return levels * (slope or 1.0) + (intercept or 0.0), notes
