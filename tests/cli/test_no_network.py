@@ -26,8 +26,10 @@ def offline(words: list[str], home: Path) -> str:
     """Run Python with its calls watched, and with strace those of native code; its output."""
     log = home / "connections"
     strace = ["strace", "-f", "-qq", "--seccomp-bpf", "-e", "trace=connect,sendto", "-o", str(log)]
+    # It may be there without being allowed to look, as in some containers.
+    usable = shutil.which("strace") and not subprocess.run([*strace, "true"]).returncode
     done = subprocess.run(
-        [*(strace if shutil.which("strace") else []), sys.executable, *words],
+        [*(strace if usable else []), sys.executable, *words],
         cwd=ROOT,
         env=ENVIRONMENT | {"HOME": str(home)},
         capture_output=True,
