@@ -118,7 +118,8 @@ def _damage_zip(data: bytes, rng: random.Random) -> bytes:
                     continue
                 for _ in range(rng.choice((1, 1, 3))):
                     _damage_bytes(content, rng)
-            archive.writestr(name, bytes(content))
+            # With a date of its own, or the same input would differ from second to second.
+            archive.writestr(zipfile.ZipInfo(name), bytes(content), zipfile.ZIP_DEFLATED)
     return target.getvalue()
 
 
