@@ -19,6 +19,7 @@ from causalseg.evaluation.int8 import macro_dice
 from causalseg.evaluation.metrics import dice
 from causalseg.inference import export as module
 from causalseg.inference.backends import DISABLED_OPTIMIZERS, load_exported
+from causalseg.inference.quantise import quantise
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.checkpoint import load_checkpoint, save_checkpoint
 from causalseg.text.tokenizer import tokenize
@@ -109,14 +110,14 @@ def int8(exported, tiny_checkpoint, pictures, tmp_path_factory):
     """An 8-bit file with its labelled set: (file, root, what was printed)."""
     folder = tmp_path_factory.mktemp("int8")
     make_phantoms(folder / "phantoms", 24, seed=0, size=64)
-    out = ["--out", str(folder / "out" / "small.onnx"), "--images", str(pictures)]
+    out = ["--out", str(folder / "out" / "small.xml"), "--images", str(pictures)]
     data = ["--data", str(folder / "phantoms"), "--limit", "2"]
     printed = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr(module, "_write_onnx", onnx_from(exported / "model.onnx"))
-        arguments = [str(tiny_checkpoint), "--format", "onnx", "--int8", *out, *data]
+        arguments = [str(tiny_checkpoint), "--format", "openvino", "--int8", *out, *data]
         assert main(["export", *arguments]) == 0
-    return folder / "out" / "small.onnx", folder / "phantoms", printed.getvalue()
+    return folder / "out" / "small.xml", folder / "phantoms", printed.getvalue()
 
 
 def test_int8_states_the_dice_that_it_loses(int8, tiny_checkpoint):
@@ -139,13 +140,17 @@ def test_int8_states_the_dice_that_it_loses(int8, tiny_checkpoint):
     assert [noted["dice"]["eager"], noted["dice"]["exported"]] == pytest.approx(expected)
     assert noted["calibration_images"] == 3
     assert f"Dice loss {100 * (expected[0] - expected[1]):+.2f} points" in printed
-    assert [p.name for p in file.parent.iterdir()] == ["small.onnx"]
+    assert sorted(p.name for p in file.parent.iterdir()) == ["small.bin", "small.xml"]
 
 
-def test_int8_holds_every_wide_convolution_and_stays_close(int8, exported):
+def test_int8_holds_every_wide_convolution_and_stays_close(int8, exported, tmp_path):
     import onnx
 
-    graph = onnx.load(int8[0]).graph
+    torch.manual_seed(0)
+    images, tokens = torch.randn(2, 3, 64, 64), tokenize(TEXTS)
+    count = quantise(exported / "model.onnx", tmp_path / "int8.onnx", images, tokens)
+    assert count == Segmenter.load(int8[0]).provenance["int8"]["convolutions"]
+    graph = onnx.load(tmp_path / "int8.onnx").graph
     bytes_of = {w.name for w in graph.initializer if w.data_type == onnx.TensorProto.INT8}
     in_int8 = {
         n.output[0]
@@ -157,9 +162,7 @@ def test_int8_holds_every_wide_convolution_and_stays_close(int8, exported):
     kept = {w.name: w.dims[1] for w in graph.initializer if len(w.dims) == 4}
     # Weights that the decoder computes from its parameters are constants by then, too.
     assert all(kept[n.input[1]] < 16 for n in convolutions if n not in chosen)
-    assert len(chosen) == Segmenter.load(int8[0]).provenance["int8"]["convolutions"]
-    torch.manual_seed(0)
-    images, tokens = torch.randn(2, 3, 64, 64), tokenize(TEXTS)
+    assert len(chosen) == count
     exact = load_exported(exported / "model.onnx").model(images, tokens).logits
     found = load_exported(int8[0]).model(images, tokens).logits
     assert 0 < (found - exact).square().mean().sqrt() < 0.05 * exact.std()
@@ -177,9 +180,9 @@ def test_unusable_arguments_are_refused(tiny_checkpoint, pictures, tmp_path):
     with pytest.raises(InputError, match="--data is for --int8"):
         command.main([*fitting, "--data", str(tmp_path)])
     with pytest.raises(InputError, match="--limit"):
-        command.main([*fitting, "--int8", "--limit", "3"])
-    with pytest.raises(InputError, match="is for --format onnx"):
-        command.main([*fitting, "--int8", "--format", "openvino"])
+        command.main([*fitting, "--format", "openvino", "--int8", "--limit", "3"])
+    with pytest.raises(InputError, match="is for --format openvino"):
+        command.main([*fitting, "--int8"])
 
 
 def test_an_onnx_file_of_another_origin_is_refused(tmp_path):

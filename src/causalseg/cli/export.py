@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument(
         "--int8",
         action="store_true",
-        help="quantise the convolutions of an ONNX file; its Dice loss is measured, not gated",
+        help="quantise the convolutions of an OpenVINO file; its Dice loss is measured, not gated",
     )
     parser.add_argument(
         "--data",
@@ -58,8 +58,8 @@ def main(argv: list[str]) -> int:
     files = sorted(p for p in options.images.iterdir() if p.suffix.lower() in kinds)
     if not files or options.count < 1:
         raise InputError(f"--images {options.images} holds no image, or --count is below 1.")
-    if options.int8 and options.format != "onnx":
-        raise InputError("--int8 is for --format onnx.")
+    if options.int8 and options.format != "openvino":
+        raise InputError("--int8 is for --format openvino: ONNX Runtime is not faster in int8.")
     if options.data is not None and not options.int8:
         raise InputError("--data is for --int8; other files are compared on --images alone.")
     if options.limit is not None and (options.data is None or options.limit < 1):

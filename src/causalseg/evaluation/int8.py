@@ -17,7 +17,7 @@ from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
 from causalseg.files import make_folder
 from causalseg.inference.backends import KEY
-from causalseg.inference.export import export, paired_inputs
+from causalseg.inference.export import SUFFIX, convert_to_openvino, export, paired_inputs
 from causalseg.inference.maps import foreground
 from causalseg.inference.quantise import quantise
 from causalseg.inference.segmenter import Segmenter
@@ -71,11 +71,13 @@ def export_int8(
     texts: Sequence[str],
     labelled: Manifest | None,
 ) -> Int8:
-    """Export to ONNX through the usual gate, then quantise, and measure instead of gating.
+    """Export to ONNX through the usual gate, quantise, and measure instead of gating.
+
+    The file is OpenVINO's, which runs int8 in half the time of float32; ONNX Runtime takes longer.
 
     Args:
         checkpoint: `.safetensors`, or the name `default`.
-        out: `.onnx`, written whole or not at all.
+        out: `.xml`, beside which a `.bin` is written.
         images: uint8, (H, W) or (H, W, 3); they set the ranges of activations and serve the gate.
         texts: at least one; image i goes with text i modulo their number.
         labelled: images on which Dice is measured; not used for calibration.
@@ -84,20 +86,23 @@ def export_int8(
         InputError: as `export` raises it, also where the file is wrong before quantisation.
 
     """
-    if out.suffix.lower() != ".onnx":
-        raise InputError(f"int8 is written for onnx alone: --out must end in .onnx, not {out}.")
+    if out.suffix.lower() != SUFFIX["openvino"]:
+        raise InputError(f"int8 is written for openvino alone: --out must end in .xml, not {out}.")
     eager = Segmenter.load(checkpoint)
     make_folder(out.parent)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as folder:
-        exact, written = Path(folder) / "exact.onnx", Path(folder) / "int8.onnx"
+        exact, int8, written = (Path(folder) / n for n in ("exact.onnx", "int8.onnx", "new.xml"))
         export(Path(checkpoint), exact, "onnx", images, texts)
         inputs = paired_inputs(eager.preprocessing, images, texts)
-        count = quantise(exact, written, *inputs)
+        count = quantise(exact, int8, *inputs)
+        convert_to_openvino(int8, written)
         found = Segmenter.load(written)
         loss = None if labelled is None else _loss(eager, found, labelled)
         result = Int8(count, len(images), loss)
-        _note(written, result)
-        os.replace(written, out)
+        _note(int8, result)
+        convert_to_openvino(int8, written)
+        for suffix in (".bin", ".xml"):
+            os.replace(written.with_suffix(suffix), out.with_suffix(suffix))
     return result
 
 

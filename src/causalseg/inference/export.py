@@ -92,7 +92,7 @@ def export(
         written = Path(folder) / out.name
         _write_onnx(saved, inputs, written.with_suffix(".onnx"))
         if format == "openvino":
-            _convert_to_openvino(written.with_suffix(".onnx"), written)
+            convert_to_openvino(written.with_suffix(".onnx"), written)
             written.with_suffix(".onnx").unlink()
         parity = check_parity(saved, load_exported(written).model, inputs)
         if not parity.passed:
@@ -191,7 +191,8 @@ def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) ->
     program.save(path, external_data=False)
 
 
-def _convert_to_openvino(source: Path, out: Path) -> None:
+def convert_to_openvino(source: Path, out: Path) -> None:
+    """Write an ONNX file of `export` as OpenVINO's `.xml` and `.bin`, with its metadata."""
     ov = load_runtime("openvino")
     import onnx
 
