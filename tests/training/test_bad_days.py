@@ -218,6 +218,7 @@ def test_a_run_that_has_its_epochs_is_not_shortened(tmp_path: Path) -> None:
         (["--model.weights=RN50"], "openai:RN50"),
         (["--trainer.accelerator=gpu"], "trainer.accelerator gpu"),
         (["--trainer.accelerator=abacus"], "trainer.accelerator abacus"),
+        (["--trainer.accelerator=cpu", "--trainer.devices=999"], "trainer.devices 999"),
     ],
 )
 def test_a_run_that_cannot_be_ends_in_a_sentence(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -211,6 +212,13 @@ def make_trainer(settings: TrainerConfig, folder: Path, callbacks: list[Callback
         InputError: there is no such device here.
 
     """
+    cores = os.cpu_count() or 1
+    if settings.accelerator == "cpu" and settings.devices > cores:
+        # Lightning would start as many processes, whatever the machine has.
+        raise InputError(
+            f"trainer.devices {settings.devices}: this machine has {cores} cores for as many "
+            "processes at most."
+        )
     interactive = sys.stderr.isatty()
     last = ModelCheckpoint(
         folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
