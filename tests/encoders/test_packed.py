@@ -1,6 +1,8 @@
 """Packed towers answer as the plain ones do."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -29,13 +31,23 @@ def test_a_packed_tower_gives_the_same_features_at_every_size_and_batch(style):
     assert sum(isinstance(part, PackedConv2d) for part in packed.modules()) == len(
         plain.fold_pairs()
     )
-    for batch, side in ((1, 64), (3, 64), (1, 97)):
+    for batch, side, threads in ((1, 64, 1), (3, 64, 2), (1, 97, 1)):
         images = torch.randn(batch, 3, side, side)
-        with torch.no_grad():
+        with torch.no_grad(), threads_of(threads):
             expected, found = plain(images), packed["tower"](images)
         for stage, features in expected.items():
             assert found[stage].is_contiguous()
             torch.testing.assert_close(found[stage], features, rtol=1e-4, atol=1e-4)
+
+
+@contextmanager
+def threads_of(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fold(tower: ResNetTower, conv: str, norm: str) -> None:

@@ -15,8 +15,9 @@ from causalseg.encoders.resnet import Bottleneck, ResNetTower
 class PackedConv2d(nn.Module):
     """A convolution, and what follows it, for inference only.
 
-    The weights are packed when the first features come, whose size decides their best order.
-    Features of other sizes may follow.
+    The weights are packed when the first features come, whose size decides their best order, and
+    once for each number of threads: in the order of another number a convolution takes up to
+    twice as long. Features of other sizes may follow.
 
     Args:
         conv: with its batch norm folded in, float32 or bfloat16, on a CPU.
@@ -31,16 +32,18 @@ class PackedConv2d(nn.Module):
         self._shape: tuple[Any, ...] = (
             list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups,
         )  # fmt: skip
-        self._plain: Tensor | None = conv.weight.detach()
-        self._packed: Tensor | None = None
+        self._plain = conv.weight.detach()
+        self._packed: dict[int, Tensor] = {}
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Convolve x (B, C, H, W), add the shortcut where one is given, and apply the ReLU."""
-        plain, packed = self._plain, self._packed  # in this order: other threads may pack too
+        threads = torch.get_num_threads()
+        packed = self._packed.get(threads)
         if packed is None:
-            assert plain is not None
-            packed = torch.ops.mkldnn._reorder_convolution_weight(plain, *self._shape, [*x.shape])
-            self._packed, self._plain = packed, None
+            packed = torch.ops.mkldnn._reorder_convolution_weight(
+                self._plain, *self._shape, [*x.shape]
+            )
+            self._packed[threads] = packed
         convolve = torch.ops.mkldnn._convolution_pointwise
         own = (packed, self._bias, *self._shape)
         then = "relu" if self._relu else None
