@@ -1,16 +1,17 @@
-"""Write the tables of docs/results/reading.md and trust.md from their files; no number is typed.
+"""Write tables of docs/results/reading.md, trust.md and performance.md from their files.
 
 python scripts/make_tables.py
 
 A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. The files are written by
-`python -m benchmarks.reading`, `reading_blind` and `reading_gain`, by unlike_pictures.py,
-zone_check.py and presence_features.py of scripts, and by `causalseg calibrate`, each of which the
-pages name beside its table.
+`python -m benchmarks.reading`, `reading_blind`, `reading_gain` and `serve_load`, by
+unlike_pictures.py, zone_check.py and presence_features.py of scripts, and by `causalseg
+calibrate`, each of which the pages name beside its table. No number is typed.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from make_ablation import filled
@@ -39,6 +40,7 @@ def pages() -> dict[Path, str]:
             "zones": zones(),
             "presence": presence(),
         },
+        "performance": {"serve": serve()},
     }
     found = {}
     for name, content in blocks.items():
@@ -182,6 +184,24 @@ def calibration() -> str:
         f"{found['images']} validation images, fingerprint "
         f"`{found['validation']['fingerprint'][:16]}`.\n\n{table}"
     )
+
+
+def serve() -> str:
+    """The server under load, beside an earlier one."""
+    found = _read("serve.json")
+    rows = []
+    for clients, ratio in found["ratios"].items():
+        loads = [load for load in found["loads"] if load["clients"] == int(clients)]
+        cells = [clients, f"{ratio:.2f}"]
+        for key, digits in (("per_second", 1), ("p99_ms", 0), ("cpu_ms", 0), ("errors", 0)):
+            for server in ("this", "other"):
+                values = [load[key] for load in loads if load["server"] == server]
+                cells.append(f"{median(values):.{digits}f}")
+        rows.append(cells)
+    header = ["clients", "answers a second, ratio"]
+    for words in ("answers a second", "p99, ms", "CPU ms an answer", "refused"):
+        header += [words, "before"]
+    return markdown_table(header, rows)
 
 
 def zones() -> str:
