@@ -48,8 +48,24 @@ def test_true_masks_score_one_everywhere(small_set, perfect, tmp_path):
         assert metrics[at]["micro"]["dice"]["estimate"] == 1
         assert metrics[at]["null_accuracy"]["estimate"] == 1
     assert len(read_rows(out)) == metrics["images"] == 8
+    assert metrics["lesions_left_empty"] == 0
+    assert metrics["warnings"] == []
     assert metrics["data"]["fingerprint"] == read_lvit(small_set, "test").fingerprint()
     assert 0 < metrics["controls"]["caption_mean_mask"]["estimate"] < 0.9
+
+
+def test_a_score_of_0_is_explained(small_set, perfect, tmp_path, capsys):
+    for path in perfect.iterdir():
+        Image.fromarray(np.zeros_like(read_mask(path)).astype(np.uint8)).save(path)
+    out = tmp_path / "out"
+    arguments = ("--data", small_set, "--out", out, "--size", 64, "--no-controls")
+    assert run("score", perfect, *arguments) == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    lesions = sum(row["empty"] == "0" for row in read_rows(out))
+    assert metrics["images_with_lesion"] == metrics["lesions_left_empty"] == lesions > 0
+    assert f"nothing is marked in any of the {lesions} images" in capsys.readouterr().err
+    assert metrics["warnings"]
+    assert f"In {lesions} of {lesions} images" in (out / "report.html").read_text()
 
 
 def test_report_is_one_page_without_network(small_set, perfect, tmp_path):

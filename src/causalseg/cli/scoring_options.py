@@ -117,6 +117,9 @@ def print_summary(metrics: "SetMetrics", out: Path) -> None:
     rows += [(f"micro {key}", value, native.micro[key]) for key, value in small.micro.items()]
     if small.null_accuracy is not None:
         rows.append(("null accuracy", small.null_accuracy, native.null_accuracy))
+    if metrics.lesions_left_empty:
+        left = f"{metrics.lesions_left_empty} of {metrics.images_with_lesion}"
+        rows.append(("images with a lesion left empty", "", left))
     for words, control in metrics.controls.rows() if metrics.controls else ():
         rows.append((f"control, macro dice: {words}", control, ""))
     show_table(
@@ -124,4 +127,6 @@ def print_summary(metrics: "SetMetrics", out: Path) -> None:
         [tuple(map(str, row)) for row in rows],
         title=f"{title}; 95 % intervals",
     )
+    if metrics.warning:
+        say(f"warning: {metrics.warning}", aside=True)
     say(f"Report: {out / 'report.html'}")

@@ -61,6 +61,11 @@ def _report(
         f"{options.seed}. {metrics.images_without_known_subject} images name no subject and "
         "count as one each."
     )
+    if metrics.lesions_left_empty:
+        report.paragraph(
+            f"In {metrics.lesions_left_empty} of {metrics.images_with_lesion} images with a lesion "
+            "nothing is marked; each scores 0."
+        )
     if data.left_out:
         report.paragraph(f"Left out because of errors: {'; '.join(data.left_out)}")
     if scores.resized:

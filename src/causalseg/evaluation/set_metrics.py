@@ -136,6 +136,9 @@ class SetMetrics:
     images_without_known_subject: int
     predictions_resized: int
     """How many came at another size than their mask."""
+    images_with_lesion: int
+    lesions_left_empty: int
+    """Images with a lesion for which nothing at all is predicted; each scores 0."""
     model_size: SizeMetrics
     native_size: SizeMetrics
     calibration: CalibrationMetrics | None
@@ -145,9 +148,20 @@ class SetMetrics:
     """The command and the model or folder that was scored."""
     controls: ControlResults | None
 
+    @property
+    def warning(self) -> str | None:
+        """What explains a score of 0: nothing is predicted anywhere."""
+        if not 0 < self.images_with_lesion == self.lesions_left_empty:
+            return None
+        return (
+            f"nothing is marked in any of the {self.images_with_lesion} images with a lesion, so "
+            "that their Dice is 0: a model that was trained for a few steps alone answers so."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data; what was not measured is left out."""
         found = asdict(self)
+        found["warnings"] = [self.warning] if self.warning else []
         found["options"]["unit"] = self.options.unit
         if self.controls is not None:
             given = found["controls"].items()

@@ -56,6 +56,8 @@ def summarise(
     """
     rows = scores.rows
     clusters = _clusters(scores)
+    lesion = column(rows, "empty") == 0
+    silent = column(rows, NATIVE_PREFIX + "tp") + column(rows, NATIVE_PREFIX + "fp") == 0
     return SetMetrics(
         data=ScoredData(
             root=manifest.root.name,
@@ -68,6 +70,8 @@ def summarise(
         subjects=len(np.unique(clusters)),
         images_without_known_subject=sum(not row["subject"] for row in rows),
         predictions_resized=scores.resized,
+        images_with_lesion=int(lesion.sum()),
+        lesions_left_empty=int((lesion & silent).sum()),
         model_size=_at_size(scores, clusters, ""),
         native_size=_at_size(scores, clusters, NATIVE_PREFIX),
         calibration=_calibration(scores, clusters),
