@@ -57,7 +57,7 @@ def summarise(
     rows = scores.rows
     clusters = _clusters(scores)
     lesion = column(rows, "empty") == 0
-    silent = column(rows, NATIVE_PREFIX + "tp") + column(rows, NATIVE_PREFIX + "fp") == 0
+    silent = _silent(scores, NATIVE_PREFIX)
     return SetMetrics(
         data=ScoredData(
             root=manifest.root.name,
@@ -83,6 +83,12 @@ def summarise(
 
 def _clusters(scores: Scores) -> NDArray[np.int64]:
     return cluster_codes([row["subject"] or None for row in scores.rows])
+
+
+def _silent(scores: Scores, prefix: str) -> BoolArray:
+    """Images for which nothing is predicted at that size."""
+    predicted = column(scores.rows, prefix + "tp") + column(scores.rows, prefix + "fp")
+    return np.asarray(predicted == 0)
 
 
 def _interval(
@@ -117,7 +123,7 @@ def _at_size(scores: Scores, clusters: NDArray[np.int64], prefix: str) -> SizeMe
     }
     empty = column(rows, "empty") == 1
     mixed = empty.any() and not empty.all()
-    silent = counts[:, :2].sum(1) == 0
+    silent = _silent(scores, prefix)
     return SizeMetrics(
         macro={key: _interval(scores, column(rows, prefix + key), clusters) for key in MACRO},
         micro=micro,
