@@ -235,6 +235,33 @@ def test_a_png_is_damaged_wherever_one_bit_of_its_pixels_is_changed() -> None:
     np.testing.assert_array_equal(decode_image(bytes(data), "x"), RAMP)
 
 
+@pytest.mark.parametrize("place", [20, 60, -1])
+def test_a_png_whose_stream_is_damaged_under_a_right_checksum_is_refused(place) -> None:
+    pixels = GENERATOR.integers(0, 256, (16, 16)).astype(np.uint8)
+    whole = png(pixels, 0)
+    stream = bytearray(whole[whole.index(b"IDAT") + 4 : -16])
+    stream[place] ^= 0x55
+    data = whole[: whole.index(b"IDAT") - 4] + chunk(b"IDAT", stream) + chunk(b"IEND", b"")
+    with pytest.raises(InputError, match="damaged"):
+        decode_image(data, "x")
+    with pytest.raises(InputError, match="cannot be used"):
+        picture_of(Image.open(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_jpeg_whose_tail_is_zeros_is_refused(share, progressive) -> None:
+    pixels = GENERATOR.integers(0, 256, (64, 64)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x9286] = b"a thumbnail's end \xff\xd9"
+    data = saved(Image.fromarray(pixels), "JPEG", exif=exif, progressive=progressive)
+    assert decode_image(data + b"trailer", "x").shape == (64, 64)
+    begin = data.index(b"\xff\xda")
+    kept = begin + int(share * (len(data) - begin))
+    with pytest.raises(InputError, match="damaged or truncated"):
+        decode_image(data[:kept] + bytes(len(data) - kept), "x")
+
+
 def test_palettes_that_are_cut_or_hold_eight_bits_of_sixteen() -> None:
     entries = np.arange(16, dtype=np.uint8)[:, None] * np.uint8([17, 17, 17])
     indices = np.tile(np.arange(16, dtype=np.uint8), (16, 1))

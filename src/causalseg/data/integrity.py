@@ -1,4 +1,4 @@
-"""What Pillow does not check of a file: the checksums of a PNG's pixels, and palettes."""
+"""What Pillow does not check of a file: a PNG's checksums, a JPEG's end, and palettes."""
 
 import zlib
 
@@ -8,6 +8,7 @@ from PIL import Image
 from causalseg.errors import InputError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
 _COLOUR_MAP = 320
 
 
@@ -32,6 +33,23 @@ def check_png(data: bytes, name: str) -> None:
         if data[at + 4 : at + 8] == b"IEND":
             return
         at = end + 4
+
+
+def check_jpeg(data: bytes, name: str) -> None:
+    """Refuse a JPEG whose last scan has no end, as where a disk has filled its tail with zeros.
+
+    Pillow takes the zeros for pixels.
+
+    Args:
+        data: bytes of a picture of any format.
+        name: What the message calls the file.
+
+    Raises:
+        InputError: a JPEG without an end-of-image marker behind its last scan.
+
+    """
+    if data.startswith(_JPEG) and data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
+        raise InputError(f"{name} is damaged or truncated (it has no end): fetch it again.")
 
 
 def settle_palette(image: Image.Image, name: str) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from causalseg.data.display import EXIF_DISPLAYS, Display
-from causalseg.data.integrity import check_png, settle_palette
+from causalseg.data.integrity import check_jpeg, check_png, settle_palette
 from causalseg.data.tiff import (
     BITS,
     NATIVE,
@@ -107,6 +107,7 @@ def decode_raster(data: bytes, name: str) -> Raster:
 
     """
     check_png(data, name)
+    check_jpeg(data, name)
     data, inverted = white_to_black(data)
     with _open(data, name) as image:
         try:
@@ -139,10 +140,10 @@ def raster_of(image: Image.Image, name: str) -> Raster:
     """
     if image.mode in ("RGB", "RGBA") and _raw_mode(image)[-4:] in _LOW_BYTE:
         raise InputError(f"{name} has 16-bit colours, of which Pillow keeps 8: give its path.")
-    turn, display = image.format != "TIFF", _display(image)
+    turn = image.format != "TIFF"
     tags = getattr(image, "tag_v2", {})
     try:
-        raster = _split(image, name, display, turn)
+        raster = _split(image, name, _display(image), turn)
     except InputError:
         raise
     except Exception as error:
@@ -228,6 +229,8 @@ def _unpack_as(image: Image.Image, raw: str) -> None:
 
 
 def _display(image: Image.Image) -> Display:
+    if image.format == "PNG":
+        image.load()  # or getexif would do it, and damage to the pixels would be caught below
     try:
         number = image.getexif().get(ORIENTATION, 1)
     except Exception:  # EXIF is a small file of its own, which may be damaged.
