@@ -264,6 +264,67 @@ def test_an_orientation_that_names_no_plane_gives_way(make_dicom, cosines):
     assert said(study, "names no plane")
 
 
+def test_orientations_that_disagree_are_said(make_dicom):
+    coronal = [1, 0, 0, 0, 0, -1]
+    study = read_study(
+        make_dicom(RAMP, ImageOrientationPatient=coronal, PatientOrientation=["R", "F"])
+    )
+    assert study.display == Display()
+    assert said(study, "disagree about which way the patient lies")
+    for named in (["L", "F"], ["LH", "FL"], ["X", "F"]):
+        study = read_study(
+            make_dicom(RAMP, ImageOrientationPatient=coronal, PatientOrientation=named)
+        )
+        assert not said(study, "disagree")
+
+
+@pytest.mark.parametrize(("spacing", "told"), [([500, 500], True), ([0.14, 0.14], False)])
+def test_pixels_of_a_size_that_no_scan_has_are_said(make_dicom, spacing, told):
+    study = read_study(make_dicom(RAMP, PixelSpacing=spacing))
+    assert study.spacing == tuple(spacing)
+    assert said(study, "check its unit of length") is told
+
+
+@pytest.mark.parametrize("photometric", ["HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "MONOCHROME2"])
+def test_colours_that_are_not_known_are_refused(make_dicom, photometric):
+    colours = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(InputError, match=f"says {photometric} of a picture with three samples"):
+        read_study(make_dicom(colours, PhotometricInterpretation=photometric))
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("shape", ["IDENTITY", "INVERSE"])
+def test_a_presentation_that_contradicts_is_said(make_dicom, photometric, shape):
+    study = read_study(
+        make_dicom(RAMP, PhotometricInterpretation=photometric, PresentationLUTShape=shape)
+    )
+    alone = read_study(make_dicom(RAMP, PhotometricInterpretation=photometric))
+    np.testing.assert_array_equal(study.frames[0], alone.frames[0])
+    contradicts = (photometric, shape) in (("MONOCHROME1", "IDENTITY"), ("MONOCHROME2", "INVERSE"))
+    assert said(study, "Presentation LUT Shape") is contradicts
+
+
+@pytest.mark.parametrize("syntax", ["90", "70"])
+def test_a_compressed_frame_without_its_end_is_refused(make_dicom, syntax):
+    imagecodecs = pytest.importorskip("imagecodecs")
+    pixels = np.random.default_rng(0).integers(0, 4096, (64, 64)).astype(np.uint16)
+    path = make_dicom(pixels, BitsStored=12, HighBit=11)
+    dataset = pydicom.dcmread(path)
+    if syntax == "70":
+        stream = bytes(imagecodecs.ljpeg_encode(pixels, bitspersample=12))
+    else:
+        stream = bytes(imagecodecs.jpeg2k_encode(pixels, bitspersample=12, codecformat="j2k"))
+    dataset.file_meta.TransferSyntaxUID = f"1.2.840.10008.1.2.4.{syntax}"
+    for kept in (len(stream), len(stream) * 9 // 10):
+        dataset.PixelData = encapsulate([stream[:kept] + bytes(len(stream) - kept)])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.save_as(path)
+        if kept == len(stream):
+            assert len(np.unique(read_study(path).frames[0])) == 256
+    with pytest.raises(InputError, match="truncated"):
+        read_study(path)
+
+
 def frames_of(orientations, spacings) -> dict[str, object]:
     groups = []
     for cosines, spacing in zip(orientations, spacings, strict=True):

@@ -8,7 +8,8 @@ from PIL import Image
 from causalseg.errors import InputError
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8\xff"
+_LAST_PART = {b"\xff\xd8\xff": b"\xff\xda", b"\xff\x4f\xff": b"\xff\x93"}
+"""How JPEG and JPEG 2000 begin, and the marker of a scan or a tile's samples."""
 _COLOUR_MAP = 320
 
 
@@ -35,20 +36,21 @@ def check_png(data: bytes, name: str) -> None:
         at = end + 4
 
 
-def check_jpeg(data: bytes, name: str) -> None:
-    """Refuse a JPEG whose last scan has no end, as where a disk has filled its tail with zeros.
+def check_end(data: bytes, name: str) -> None:
+    """Refuse a JPEG or JPEG 2000 whose samples have no end: cut, or filled up with zeros.
 
-    Pillow takes the zeros for pixels.
+    Decoders take the zeros for pixels.
 
     Args:
         data: bytes of a picture of any format.
         name: What the message calls the file.
 
     Raises:
-        InputError: a JPEG without an end-of-image marker behind its last scan.
+        InputError: one of these, without an end marker behind its last scan or tile.
 
     """
-    if data.startswith(_JPEG) and data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
+    last = _LAST_PART.get(data[:3])
+    if last and data.find(b"\xff\xd9", data.rfind(last)) < 0:
         raise InputError(f"{name} is damaged or truncated (it has no end): fetch it again.")
 
 

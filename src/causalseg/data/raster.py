@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from causalseg.data.display import EXIF_DISPLAYS, Display
-from causalseg.data.integrity import check_jpeg, check_png, settle_palette
+from causalseg.data.integrity import check_end, check_png, settle_palette
 from causalseg.data.tiff import (
     BITS,
     NATIVE,
@@ -107,7 +107,7 @@ def decode_raster(data: bytes, name: str) -> Raster:
 
     """
     check_png(data, name)
-    check_jpeg(data, name)
+    check_end(data, name)
     data, inverted = white_to_black(data)
     with _open(data, name) as image:
         try:

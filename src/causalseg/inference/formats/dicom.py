@@ -23,14 +23,13 @@ from causalseg.inference.formats.dicom_colour import (
     palette_of,
 )
 from causalseg.inference.formats.dicom_decode import stored_values
-from causalseg.inference.formats.dicom_pixels import frame_attribute, grey_frame, numbers
-from causalseg.inference.formats.orientation import (
-    LATERAL_VIEWS,
-    display_of,
-    letters_of,
-    names_plane,
-    orientation_warnings,
+from causalseg.inference.formats.dicom_geometry import (
+    display_and_notes,
+    is_lateral_view,
+    laterality_of,
+    spacing_and_notes,
 )
+from causalseg.inference.formats.dicom_pixels import grey_frame
 from causalseg.inference.formats.study import MAX_VALUES, Display, Pixels, Study
 
 _IMPLICIT, _EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -41,7 +40,8 @@ _NO_PICTURES = {
     "1.2.840.10008.5.1.4.1.1.30": "a parametric map: give the image it was computed from",
     "1.2.840.10008.5.1.4.1.1.481.2": "a radiotherapy dose: give the image it was planned on",
 }
-_DIRECTION = re.compile(r"[LRAPHF]{1,3}")
+_GREYS = ("MONOCHROME1", "MONOCHROME2", "PALETTE COLOR")
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 _CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
 
 
@@ -144,6 +144,12 @@ def _frames(
 ) -> tuple[list[Pixels], list[str]]:
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     notes: list[str] = []
+    if photometric not in (_COLOURS if stored.ndim == 4 else _GREYS):
+        samples = "three samples" if stored.ndim == 4 else "one sample"
+        raise InputError(
+            f"the DICOM header says {_code(photometric) or 'nothing'} of a picture with {samples} "
+            "a pixel, which is not read: convert the file first."
+        )
     if photometric.startswith("MONOCHROME"):
         shown = []
         for number, frame in enumerate(stored):
@@ -153,90 +159,12 @@ def _frames(
     elif photometric == "PALETTE COLOR":
         palette, first, notes = palette_of(dataset)
         shown = [palette_frame(frame, palette, first) for frame in stored]
-    elif stored.ndim == 4:
+    else:
         bits, notes = colour_scale(stored, dataset)
         shown = [colour_frame(frame, bits) for frame in stored]
-    else:
-        raise InputError("the DICOM header gives no photometric interpretation that is known.")
     return [np.ascontiguousarray(display.apply(frame)) for frame in shown], list(
         dict.fromkeys(notes)
     )
-
-
-def _turn_of(dataset: Any, frame: int) -> tuple[Display | None, str, list[str]]:
-    """The turn to the standard display, the header's own words for it, and warnings."""
-    group = "PlaneOrientationSequence"
-    cosines = numbers(frame_attribute(dataset, frame, group, "ImageOrientationPatient"))
-    notes = []
-    if names_plane(cosines):
-        columns, rows = letters_of(cosines[:3]), letters_of(cosines[3:])
-        return display_of(columns, rows), f"with columns to {columns} and rows to {rows}", []
-    if cosines not in ([], [None]):
-        notes = ["the header's Image Orientation (Patient) names no plane and was left aside."]
-    named = dataset.get("PatientOrientation")
-    if not named or isinstance(named, str) or len(named) != 2:
-        return None, "", notes
-    columns, rows = (str(part).strip().upper() for part in named)
-    if not (_DIRECTION.fullmatch(columns) and _DIRECTION.fullmatch(rows)):
-        return None, "", notes
-    return display_of(columns, rows), f"with columns to {columns} and rows to {rows}", notes
-
-
-def _display(dataset: Any, frames: int) -> tuple[Display | None, list[str]]:
-    """The turn that all frames need, and warnings.
-
-    Raises:
-        InputError: the frames need different ones.
-
-    """
-    turns = {_turn_of(dataset, frame)[:2] for frame in range(frames)}
-    if len(turns) > 1:
-        raise InputError(
-            "the frames of this DICOM object have different orientations: split it into one "
-            "object for each orientation."
-        )
-    display, words, notes = _turn_of(dataset, 0)
-    return display, notes + orientation_warnings(display, words)
-
-
-def _spacing_of(dataset: Any, frame: int) -> tuple[float, float] | None:
-    value = numbers(frame_attribute(dataset, frame, "PixelMeasuresSequence", "PixelSpacing"))
-    if len(value) == 2 and value[0] is not None and value[1] is not None:
-        return value[0], value[1]
-    return None
-
-
-def _spacing(dataset: Any, frames: int) -> tuple[tuple[float, float] | None, list[str]]:
-    """Millimetres (between rows, between columns) of a stored frame, the same for all frames."""
-    notes: list[str] = []
-    spacing = _spacing_of(dataset, 0)
-    if any(_spacing_of(dataset, frame) != spacing for frame in range(1, frames)):
-        return None, ["the frames have different pixel spacings: no area is given."]
-    if spacing is None and dataset.get("ImagerPixelSpacing"):
-        imager = numbers(dataset.ImagerPixelSpacing)
-        if len(imager) == 2 and imager[0] is not None and imager[1] is not None:
-            spacing = imager[0], imager[1]
-            notes = ["the spacing is the detector's, not the body's: areas are magnified."]
-    if spacing is None:
-        return None, []
-    if min(spacing) <= 0:
-        return None, ["the header's pixel spacing is not positive and is left aside."]
-    return spacing, notes
-
-
-def _laterality(dataset: Any) -> str | None:
-    """The side, L or R, if the header says that the image shows only that one, else None."""
-    value = (
-        frame_attribute(dataset, 0, "FrameAnatomySequence", "FrameLaterality")
-        or dataset.get("ImageLaterality")
-        or dataset.get("Laterality")
-    )
-    return str(value) if str(value or "") in ("L", "R") else None
-
-
-def _lateral_view(dataset: Any) -> bool:
-    """Whether View Position names a lateral view."""
-    return str(dataset.get("ViewPosition") or "").strip().upper() in LATERAL_VIEWS
 
 
 def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
@@ -269,8 +197,8 @@ def read_dicom(path: Path, window: tuple[float, float] | None = None) -> Study:
 
 def _study(dataset: Any, window: tuple[float, float] | None) -> Study:
     count = _check(dataset)
-    display, notes = _display(dataset, count)
-    spacing, about_spacing = _spacing(dataset, count)
+    display, notes = display_and_notes(dataset, count)
+    spacing, about_spacing = spacing_and_notes(dataset, count)
     stored, about_values = stored_values(dataset, count)
     frames, about_pixels = _frames(dataset, stored, display or Display(), window)
     if str(dataset.get("BurnedInAnnotation") or "").upper() == "YES":
@@ -286,7 +214,7 @@ def _study(dataset: Any, window: tuple[float, float] | None) -> Study:
         body_part=_code(dataset.get("BodyPartExamined")),
         warnings=(*notes, *about_spacing, *about_values, *about_pixels),
         source=dataset,
-        laterality=_laterality(dataset),
-        lateral_view=_lateral_view(dataset),
+        laterality=laterality_of(dataset),
+        lateral_view=is_lateral_view(dataset),
         oriented=display is not None,
     )

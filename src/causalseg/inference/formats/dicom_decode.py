@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from causalseg.data.images import check_claim
+from causalseg.data.integrity import check_end
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom_stream import stream_size, unmarked_colours
 
@@ -143,7 +144,7 @@ def _signed(values: npt.NDArray[Any], bits: int) -> npt.NDArray[Any]:
 
 
 def _check_streams(dataset: Any, frames: int) -> bool:
-    """Refuse compressed frames that claim more than they can hold.
+    """Refuse compressed frames that claim more than they can hold, or have no end.
 
     Returns:
         Whether the first one is a JPEG that does not say which colours it holds.
@@ -165,6 +166,7 @@ def _check_streams(dataset: Any, frames: int) -> bool:
                 f"a compressed frame claims {size[0]} x {size[1]} pixels, the DICOM header "
                 f"{header[0]} x {header[1]}."
             )
+        check_end(stream, "a compressed frame of the DICOM file")
         if number == 0 and dataset.file_meta.TransferSyntaxUID in _JPEG:
             unmarked = unmarked_colours(stream)
     return unmarked

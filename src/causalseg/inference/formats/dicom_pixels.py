@@ -217,6 +217,18 @@ def _pick(grey: Pixels, places: npt.NDArray[Any]) -> Pixels:
     return shown
 
 
+def _about_shape(dataset: Any) -> list[str]:
+    """A warning where Presentation LUT Shape means the other of black on white, white on black."""
+    shape = str(dataset.get("PresentationLUTShape") or "").strip()
+    fitting = {"MONOCHROME1": "INVERSE", "MONOCHROME2": "IDENTITY"}
+    if shape not in fitting.values() or shape == fitting[dataset.PhotometricInterpretation]:
+        return []
+    return [
+        f"the header's Presentation LUT Shape ({shape}) contradicts its photometric interpretation "
+        f"({dataset.PhotometricInterpretation}): the latter was taken, check what is bright."
+    ]
+
+
 def grey_frame(
     stored: npt.NDArray[Any],
     dataset: Any,
@@ -238,6 +250,7 @@ def grey_frame(
     """
     levels, present, places = _levels(stored)
     values, notes = _modality(levels, present, dataset, frame)
+    notes += _about_shape(dataset)
     if not np.isfinite(values[present]).all():
         raise InputError("the image holds values that are not finite (NaN or infinity).")
     padding = padding_of(levels, dataset)

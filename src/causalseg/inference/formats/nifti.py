@@ -12,7 +12,7 @@ from causalseg.data.images import check_size
 from causalseg.errors import InputError
 from causalseg.inference.formats.dicom_pixels import rescale, to_bytes, window
 from causalseg.inference.formats.nifti_file import load_volume, nibabel_
-from causalseg.inference.formats.study import Pixels, Study
+from causalseg.inference.formats.study import Pixels, Study, odd_size
 
 Axis = Literal["axial", "coronal", "sagittal"]
 AXES: tuple[str, ...] = get_args(Axis)
@@ -27,8 +27,6 @@ _PLANES: dict[str, tuple[int, int, int]] = {
 
 _OBLIQUE = 20.0
 """Degrees."""
-_SMALL, _LARGE = 0.005, 50.0
-"""Millimetres; smaller and larger voxels are reported."""
 
 
 def _to_standard(image: Any) -> npt.NDArray[np.float64]:
@@ -135,10 +133,7 @@ def _odd_geometry(affine: Any, zooms: npt.NDArray[np.float64]) -> list[str]:
             f"the volume lies aslant by {tilt:.0f} degrees: it was cut along the nearest of its "
             "own axes."
         )
-    if zooms.min() < _SMALL or zooms.max() > _LARGE:
-        sizes = " x ".join(f"{zoom:.3g}" for zoom in zooms)
-        notes.append(f"the NIfTI header gives voxels of {sizes} mm: check its unit of length.")
-    return notes
+    return notes + odd_size(zooms, "voxels")
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -12,6 +12,8 @@ StudyKind = Literal["raster", "dicom", "nifti"]
 
 # Pixels (voxels) that a source may hold in all; more is considered a broken or hostile header.
 MAX_VALUES = 2**29
+_SMALL, _LARGE = 0.005, 50.0
+"""Millimetres; pixels and voxels beyond these are reported."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,11 @@ class Study:
     def shape(self) -> tuple[int, int]:
         """(H, W) of a displayed frame."""
         return self.frames[0].shape[0], self.frames[0].shape[1]
+
+
+def odd_size(sizes: Sequence[float], of: str) -> list[str]:
+    """A warning about sizes in mm that no scan has; `of` is "pixels" or "voxels"."""
+    if min(sizes) >= _SMALL and max(sizes) <= _LARGE:
+        return []
+    shown = " x ".join(f"{size:.3g}" for size in sizes)
+    return [f"the header gives {of} of {shown} mm: check its unit of length."]
