@@ -133,7 +133,7 @@ def _odd_geometry(affine: Any, zooms: npt.NDArray[np.float64]) -> list[str]:
             f"the volume lies aslant by {tilt:.0f} degrees: it was cut along the nearest of its "
             "own axes."
         )
-    return notes + odd_size(zooms, "voxels")
+    return notes + odd_size(zooms.tolist(), "voxels")
 
 
 def _three(shape: tuple[int, ...]) -> tuple[int, int, int]:
