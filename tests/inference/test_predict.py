@@ -337,3 +337,10 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     assert picture_line == "raster"
     assert len(others) == 2
     assert all("pip install 'causalseg[dicom]'" in line for line in others)
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "pipe"])
+def test_a_pipe_is_refused_and_not_waited_for(predict, tmp_path, capsys, name):
+    os.mkfifo(tmp_path / name)
+    assert predict(tmp_path / name, "--text", TEXT) == 2
+    assert "device, pipe or socket: name a regular file" in capsys.readouterr().err

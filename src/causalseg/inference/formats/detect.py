@@ -44,6 +44,8 @@ def kind_of(path: Path) -> StudyKind | None:
     elif name.endswith(_NIFTI_SUFFIXES):
         by_suffix = "nifti"
     try:
+        if path.exists() and not path.is_file():
+            return by_suffix  # a pipe would be waited for
         start = _start(path)
     except (OSError, EOFError, zlib.error):
         return by_suffix
@@ -85,6 +87,8 @@ def read_study(
         return _read_folder(path, window)
     if not exists:
         raise InputError("there is no such file: check the path.")
+    if not path.is_file():
+        raise InputError("this is a device, pipe or socket: name a regular file.")
     try:
         if path.stat().st_size == 0:
             raise InputError("the file is empty (0 bytes): fetch it again.")
