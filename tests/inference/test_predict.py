@@ -339,7 +339,7 @@ assert not heavy & set(sys.modules), heavy & set(sys.modules)
     assert all("pip install 'causalseg[dicom]'" in line for line in others)
 
 
-@pytest.mark.parametrize("name", ["pipe.png", "pipe"])
+@pytest.mark.parametrize("name", ["fifo_1.png", "fifo_1"])
 def test_a_pipe_is_refused_and_not_waited_for(predict, tmp_path, capsys, name):
     os.mkfifo(tmp_path / name)
     assert predict(tmp_path / name, "--text", TEXT) == 2
