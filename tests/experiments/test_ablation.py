@@ -22,6 +22,7 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice
+from causalseg.experiments.ablation import Ablation
 from causalseg.experiments.ablation_report import ablation_markdown
 from causalseg.experiments.ablation_table import AblationTable, CellRuns, tabulate_ablation
 from causalseg.experiments.axes import AblationConfig, plan_grid
@@ -213,6 +214,13 @@ def test_a_difference_that_other_seeds_may_turn_is_not_claimed(tmp_path: Path) -
     assert "another training run may turn it" in luck.claim
     assert sure.holds
     assert "sure is better than base" in sure.claim
+
+
+def test_the_split_that_is_named_is_scored(phantoms: Path) -> None:
+    config = grid({MASKER: [True]}, data=DataConfig(root=phantoms), split="val", test_limit=3)
+    study = Ablation(config)
+    assert (study.whole.split, len(study.test)) == ("val", 3)
+    assert study.settings(study.tasks[0])["split"] == "val"
 
 
 def test_masks_are_measured_as_defined(phantoms: Path, tiny_checkpoint: Path) -> None:

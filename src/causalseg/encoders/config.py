@@ -39,6 +39,8 @@ class ViTConfig:
     """Image side, in pixels, at which the positions were learned."""
     activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
     """`quick_gelu`: OpenAI's. `gelu`: that of most later weights, such as LAION's."""
+    style: Literal["clip", "timm"] = "clip"
+    """`clip`: a norm before the first block. `timm`: none there, and a bias of the patches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +64,27 @@ class TextConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """BERT (Devlin et al., 2019) as text tower; the defaults are BERT-base's, uncased."""
+
+    width: int = 768
+    """Channels of the tokens."""
+    layers: int = 12
+    """Transformer blocks."""
+    heads: int = 12
+    """Attention heads."""
+    context_length: int = 512
+    """Positions with an embedding."""
+    vocabulary: int = 30522
+    """Rows of the token embedding."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CLIPConfig:
     """A pair of towers with a joint embedding."""
 
     image: ResNetConfig | ViTConfig
-    text: TextConfig
+    text: TextConfig | BertConfig
     embedding: int
     """Size of the joint space: of tau, and of the attention pool's output."""
 
@@ -89,6 +107,12 @@ ENCODERS: dict[str, CLIPConfig] = {
         image=ViTConfig(patch=14, width=1024, layers=24, heads=16),
         text=TextConfig(width=768, heads=12),
         embedding=768,
+    ),
+    # microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224: timm's ViT and a BERT.
+    "BiomedCLIP": CLIPConfig(
+        image=ViTConfig(patch=16, width=768, layers=12, heads=12, activation="gelu", style="timm"),
+        text=BertConfig(),
+        embedding=512,
     ),
     # The ResNet-50 of the peers, for which ImageNet weights exist.
     "ResNet50": CLIPConfig(

@@ -1,22 +1,21 @@
-"""CLIP models of open_clip and transformers, under OpenAI's names and checked for what they expect.
+"""CLIP models of open_clip and transformers, checked for what they expect.
 
 Both libraries say in a configuration beside the weights how the model was built. Only the towers
 that this package has can be filled, so what would silently compute something else is refused: an
 activation, a tokenizer or a normalisation of the images other than the towers', and text models
-that are no CLIP. Neither library is needed, and no code of a folder is run.
+that are neither CLIP's nor a BERT. No library is needed, and no code of a folder is run.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
 from causalseg.encoders.normalisation import CLIP
 from causalseg.errors import InputError
-from causalseg.inputs import read_json
+from causalseg.inputs import read_bytes, read_json
+from causalseg.inputs.tables import decode_text
+from causalseg.text.readers.wordpiece import END
 
 Activation = Literal["quick_gelu", "gelu"]
 Get = Callable[[str], Path | None]
@@ -27,17 +26,26 @@ _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bi
 _TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _END, _VOCABULARY = 49407, 49408
 """Id of CLIP's end token, and how many tokens it has."""
+MOST = 10_000_000
+"""Bytes of a vocabulary that is read."""
+_BIOMEDICAL = {
+    "timm_pool": ("", "token"), "timm_proj": ("linear",),
+    "hf_pooler_type": ("cls_last_hidden_state_pooler",), "hf_proj_type": ("mlp",),
+}  # fmt: skip
+"""What BiomedCLIP's configuration says of its towers' ends, and what open_clip would compute."""
 _TOLERANCE = 0.01
 """Of means and standard deviations on the scale 0..1."""
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A CLIP model of another library."""
+    """A model of another library."""
 
     weights: Path
     activation: Activation
     names: Literal["open_clip", "transformers"]
+    words: Sequence[str] | None = None
+    """The WordPiece vocabulary of a BERT; None where the text tower is CLIP's."""
 
 
 def find_foreign(get: Get, name: str) -> Foreign:
@@ -56,16 +64,11 @@ def find_foreign(get: Get, name: str) -> Foreign:
         content = read_json(path)
         model, images = _table(content, "model_cfg"), _table(content, "preprocess_cfg")
         text, vision = _table(model, "text_cfg"), _table(model, "vision_cfg")
-        if other := text.get("hf_model_name"):
-            raise InputError(
-                f"{name}'s text tower is {other} with a tokenizer of its own, which the package's "
-                "text tower cannot compute; choose a model whose text tower is CLIP's."
-            )
-        if other := vision.get("timm_model_name"):
-            raise InputError(
-                f"{name}'s image tower is timm's {other}, which the package's towers cannot "
-                "compute; choose a CLIP ResNet or ViT."
-            )
+        if text.get("hf_model_name") or vision.get("timm_model_name"):
+            _check_biomedical(text, vision, name)
+            _check_images(images.get("mean"), images.get("std"), name)
+            weights = _first(get, _OPEN_CLIP_WEIGHTS, name)
+            return Foreign(weights, "gelu", "open_clip", read_vocabulary(get, name))
         _check_images(images.get("mean"), images.get("std"), name)
         _check_vocabulary(text.get("vocab_size", _VOCABULARY), name)
         activation: Activation = "quick_gelu" if model.get("quick_gelu") else "gelu"
@@ -76,10 +79,15 @@ def find_foreign(get: Get, name: str) -> Foreign:
             "or transformers model, or a weights file."
         )
     content = read_json(path)
+    if content.get("model_type") == "bert":
+        if content.get("hidden_act", "gelu") != "gelu":
+            raise InputError(f"{name}'s activation ({content['hidden_act']}) is not BERT's, gelu.")
+        weights = _first(get, _TRANSFORMERS_WEIGHTS, name)
+        return Foreign(weights, "gelu", "transformers", read_vocabulary(get, name))
     if content.get("model_type") != "clip":
         raise InputError(
             f"{name} is a model of type {content.get('model_type')!r}, which the package's towers "
-            "cannot compute; choose one of type 'clip'."
+            "cannot compute; choose one of type 'clip', or 'bert' for a text tower alone."
         )
     text, vision = _table(content, "text_config"), _table(content, "vision_config")
     used = {part.get("hidden_act", "quick_gelu") for part in (text, vision)}
@@ -95,6 +103,27 @@ def find_foreign(get: Get, name: str) -> Foreign:
             raise InputError(f"{name} has another tokenizer than CLIP's (its end token is {end}).")
     activation = "quick_gelu" if "quick_gelu" in used else "gelu"
     return Foreign(_first(get, _TRANSFORMERS_WEIGHTS, name), activation, "transformers")
+
+
+def read_vocabulary(get: Get, name: str) -> list[str]:
+    """The WordPiece vocabulary beside a BERT, in the order of the file.
+
+    Raises:
+        InputError: there is none, or no [SEP] in it.
+
+    """
+    if (path := get("vocab.txt")) is not None:
+        words = decode_text(read_bytes(path, MOST), path).rstrip("\n").split("\n")
+    elif (path := get("tokenizer.json")) is not None:
+        numbers = _table(_table(read_json(path), "model"), "vocab")
+        words = sorted(numbers, key=lambda word: str(numbers[word]).zfill(9))
+    else:
+        raise InputError(
+            f"{name} has no vocabulary: neither vocab.txt nor tokenizer.json is there."
+        )
+    if END not in words:
+        raise InputError(f"{path} is no WordPiece vocabulary: it has no {END}.")
+    return words
 
 
 def in_folder(folder: Path) -> Get:
@@ -114,6 +143,25 @@ def _first(get: Get, names: tuple[str, ...], name: str) -> Path:
         if (path := get(file)) is not None:
             return path
     raise InputError(f"{name} has no weights: none of {' and '.join(names)} is there.")
+
+
+def _check_biomedical(text: Mapping[str, Any], vision: Mapping[str, Any], name: str) -> None:
+    """Refuse towers of timm and transformers that are not built as BiomedCLIP's are."""
+    image, bert = str(vision.get("timm_model_name")), str(text.get("hf_model_name"))
+    ends = {"hf_pooler_type": text.get("pooler_type"), "hf_proj_type": text.get("proj")}
+    said = ends | {k: v for part in (text, vision) for k, v in part.items() if k in _BIOMEDICAL}
+    odd = {k: v for k, v in said.items() if v not in _BIOMEDICAL[k]}
+    if not image.startswith("vit_") or "bert" not in bert.lower() or "roberta" in bert.lower():
+        raise InputError(
+            f"{name} has the towers {image} and {bert}, which the package's cannot compute; choose "
+            "a CLIP ResNet or ViT, or BiomedCLIP's kind: a ViT of timm with a BERT."
+        )
+    if odd:
+        key, value = next(iter(odd.items()))
+        raise InputError(
+            f"{name} ends its towers otherwise than BiomedCLIP does ({key}: {value!r}), which the "
+            "package's towers cannot compute."
+        )
 
 
 def _check_images(mean: Any, std: Any, name: str) -> None:
@@ -137,71 +185,3 @@ def _check_vocabulary(size: Any, name: str) -> None:
         raise InputError(
             f"{name} reads {size} tokens, and CLIP's tokenizer has {_VOCABULARY}: it has another."
         )
-
-
-def openai_names(state: Mapping[str, Tensor], names: str) -> dict[str, Tensor]:
-    """A model's tensors under OpenAI's names, those of the image tower below `visual.`.
-
-    Args:
-        state: as the library wrote it.
-        names: the library.
-
-    Raises:
-        InputError: a layer's query, key or value is missing.
-
-    """
-    if names == "open_clip":  # the same names, the text tower's below `text.` in its newer class
-        return {k.removeprefix("text."): v for k, v in state.items()}
-    found: dict[str, Tensor] = {}
-    for side, prefix in (("text_model", ""), ("vision_model", "visual.")):
-        found |= {f"{prefix}{k}": v for k, v in _tower(_below(state, side)).items()}
-    for name, to in (("text_projection", "text_projection"), ("visual_projection", "visual.proj")):
-        if f"{name}.weight" in state:
-            found[to] = state[f"{name}.weight"].T.contiguous()
-    return found
-
-
-_PARTS = {
-    "embeddings.token_embedding.weight": "token_embedding.weight",
-    "embeddings.position_embedding.weight": "positional_embedding",
-    "embeddings.class_embedding": "class_embedding",
-    "embeddings.patch_embedding.weight": "conv1.weight",
-    "final_layer_norm": "ln_final",
-    "pre_layrnorm": "ln_pre",  # spelled so in the library
-    "post_layernorm": "ln_post",
-}
-_LAYER = {
-    "self_attn.out_proj": "attn.out_proj",
-    "layer_norm1": "ln_1",
-    "layer_norm2": "ln_2",
-    "mlp.fc1": "mlp.c_fc",
-    "mlp.fc2": "mlp.c_proj",
-}
-
-
-def _below(state: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
-    return {k.removeprefix(f"{part}."): v for k, v in state.items() if k.startswith(f"{part}.")}
-
-
-def _tower(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """One tower of transformers' CLIPModel."""
-    found: dict[str, Tensor] = {}
-    packed: dict[str, dict[str, Tensor]] = {}
-    for name, value in state.items():
-        if name.startswith("encoder.layers."):
-            _, _, number, rest = name.split(".", 3)
-            part, _, kind = rest.rpartition(".")
-            block = f"transformer.resblocks.{number}"
-            if part in _LAYER:
-                found[f"{block}.{_LAYER[part]}.{kind}"] = value
-            elif part.startswith("self_attn."):
-                packed.setdefault(f"{block}.attn.in_proj_{kind}", {})[part[10:11]] = value
-        elif name in _PARTS:
-            found[_PARTS[name]] = value
-        elif (owner := name.rpartition(".")[0]) in _PARTS:
-            found[f"{_PARTS[owner]}.{name.rpartition('.')[2]}"] = value
-    for name, parts in packed.items():
-        if set(parts) != {"q", "k", "v"}:
-            raise InputError(f"the weights lack a query, key or value of {name}.")
-        found[name] = torch.cat([parts[key] for key in "qkv"])
-    return found

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from causalseg.encoders.config import TextConfig
-from causalseg.encoders.tower import Tower
-from causalseg.errors import InputError
+from causalseg.encoders.tower import SentenceTower
 
 
 class QuickGELU(nn.Module):
@@ -40,13 +39,24 @@ class ResidualAttentionBlock(nn.Module):
         )
         self.ln_2 = nn.LayerNorm(width)
 
-    def attention(self, x: Tensor, *, causal: bool) -> Tensor:
-        """Multi-head self-attention over (B, L, width)."""
+    def attention(self, x: Tensor, *, causal: bool, valid: Tensor | None = None) -> Tensor:
+        """Multi-head self-attention over (B, L, width).
+
+        Args:
+            x: (B, L, width).
+            causal: a token attends to those before it only.
+            valid: (B, L) bool, which tokens may be attended to; None: all.
+
+        """
         batch, length, width = x.shape
         packed = nn.functional.linear(x, self.attn.in_proj_weight, self.attn.in_proj_bias)
         q, k, v = packed.view(batch, length, 3, self.heads, width // self.heads).unbind(2)
         mixed = nn.functional.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=causal
+            q.transpose(1, 2),
+            k.transpose(1, 2),
+            v.transpose(1, 2),
+            attn_mask=None if valid is None else valid[:, None, None],
+            is_causal=causal,
         )
         out: Tensor = self.attn.out_proj(mixed.transpose(1, 2).reshape(batch, length, width))
         return out
@@ -72,12 +82,21 @@ class Transformer(nn.Module):
         return x
 
 
-class TextTower(Tower):
+def set_epsilon(module: nn.Module, epsilon: float) -> None:
+    """Give every layer norm of a module this epsilon."""
+    for part in module.modules():
+        if isinstance(part, nn.LayerNorm):
+            part.eps = epsilon
+
+
+class TextTower(SentenceTower):
     """Caption -> tau: the last layer's activation at [EOS], projected to the joint space.
 
     Attention is causal and every token after [EOS] is padding, so a sequence may end at its
     longest [EOS] and positions are sliced: the result equals that of the full 77 positions.
     """
+
+    config: TextConfig
 
     def __init__(self, config: TextConfig, embedding: int) -> None:
         super().__init__()
@@ -108,38 +127,11 @@ class TextTower(Tower):
                     nn.init.normal_(weight, std=residual)
 
     def hidden(self, tokens: Tensor) -> Tensor:
-        """The last layer's output for each token, normalised: (B, L) -> (B, L, width).
-
-        Attention is causal: a token's vector depends on the tokens before it.
-
-        Raises:
-            InputError: L exceeds the positions there are.
-
-        """
-        length = tokens.shape[1]
-        if length > self.config.context_length:
-            raise InputError(
-                f"{length} tokens do not fit the text encoder's {self.config.context_length} "
-                "positions; tokenize with a smaller context_length."
-            )
-        x = self.token_embedding(tokens) + self.positional_embedding[:length]
+        """As the base says; a token's vector depends on the tokens before it."""
+        self.check_length(tokens)
+        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]
         words: Tensor = self.ln_final(self.transformer(x, causal=True))
         return words
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Text features.
-
-        Args:
-            tokens: (B, L) int64, 0 < L <= 77, [EOS] being each row's highest id.
-
-        Returns:
-            tau: (B, embedding).
-
-        Raises:
-            InputError: L exceeds the positions there are.
-
-        """
-        return self.sentence(self.hidden(tokens), tokens)
 
     def sentence(self, words: Tensor, tokens: Tensor) -> Tensor:
         """tau (B, embedding) from `hidden`'s words (B, L, width) and their tokens (B, L)."""

@@ -1,4 +1,8 @@
-"""CLIP's vision transformer (Radford et al., 2021) as a dense tower, with OpenAI's names."""
+"""CLIP's vision transformer (Radford et al., 2021) as a dense tower, with OpenAI's names.
+
+timm's, which BiomedCLIP has, is the same but for three things: no norm before the first block, a
+bias of the patches, and a smaller epsilon of the norms.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -6,8 +10,11 @@ from torch.nn import functional as F
 
 from causalseg.encoders.config import ViTConfig
 from causalseg.encoders.tower import Tower
-from causalseg.encoders.transformer import ResidualAttentionBlock, Transformer
+from causalseg.encoders.transformer import ResidualAttentionBlock, Transformer, set_epsilon
 from causalseg.errors import InputError
+
+TIMM_EPSILON = 1e-6
+"""Of timm's norms; CLIP's have 1e-5."""
 
 
 def value_path(block: ResidualAttentionBlock, x: Tensor) -> Tensor:
@@ -34,13 +41,16 @@ class VisionTransformer(Tower):
         super().__init__()
         self.config, self.activation = config, config.activation
         width, grid = config.width, config.resolution // config.patch
-        self.conv1 = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=False)
+        timm = config.style == "timm"
+        self.conv1 = nn.Conv2d(3, width, config.patch, stride=config.patch, bias=timm)
         self.class_embedding = nn.Parameter(width**-0.5 * torch.randn(width))
         self.positional_embedding = nn.Parameter(width**-0.5 * torch.randn(grid**2 + 1, width))
-        self.ln_pre = nn.LayerNorm(width)
+        self.ln_pre = nn.Identity() if timm else nn.LayerNorm(width)
         self.transformer = Transformer(width, config.layers, config.heads, config.activation)
         self.ln_post = nn.LayerNorm(width)
         self.proj = nn.Parameter(width**-0.5 * torch.randn(width, embedding))
+        if timm:
+            set_epsilon(self, TIMM_EPSILON)
 
     def positions(self, height: int, width: int) -> Tensor:
         """Positional embedding for a grid of patches: (1 + height * width, C)."""

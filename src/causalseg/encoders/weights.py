@@ -11,18 +11,20 @@ from safetensors import safe_open
 from torch import Tensor
 
 from causalseg import hub
+from causalseg.encoders.bert import BertTower
 from causalseg.encoders.foreign import (
     OPEN_CLIP,
     TRANSFORMERS,
     Get,
     find_foreign,
     in_folder,
-    openai_names,
 )
+from causalseg.encoders.names import openai_names
 from causalseg.encoders.torchscript import read_torchscript
 from causalseg.encoders.tower import Tower
 from causalseg.errors import InputError
 from causalseg.files import sha256_of
+from causalseg.inputs import one_line
 
 _NAMES = {
     "RN50": "timm/resnet50_clip.openai",
@@ -60,8 +62,9 @@ def initialise(image_tower: Tower | None, text_tower: Tower | None, weights: str
         weights: `random`; `openai:NAME`, fetched from the hub on first use; `imagenet:FILE`, a
             ResNet's state dict whose tensors are taken where name and shape match; or a local
             file: of `causalseg pretrain`, OpenAI's TorchScript archive, a state dict, or
-            safetensors. Or a CLIP model of open_clip or transformers: its folder, or
-            `hf:ORG/NAME` or `open_clip:ORG/NAME`, fetched from the hub on first use.
+            safetensors. Or a CLIP model of open_clip or transformers, BiomedCLIP among them, or a
+            BERT of transformers for a text tower that is one: its folder, or `hf:ORG/NAME` or
+            `open_clip:ORG/NAME`, fetched from the hub on first use.
 
     Raises:
         InputError: the file is absent or unreadable, does not fit, or the hub is out of reach.
@@ -92,12 +95,16 @@ def initialise(image_tower: Tower | None, text_tower: Tower | None, weights: str
     return WeightsReport(source, sha256_of(path), loaded, total)
 
 
+def model_files(weights: str) -> Get:
+    """The files of a folder, or of a repository on the hub."""
+    return in_folder(Path(weights)) if Path(weights).is_dir() else _on_hub(weights)
+
+
 def _load_foreign(
     image_tower: Tower | None, text_tower: Tower | None, weights: str, total: int
 ) -> WeightsReport:
-    """A CLIP model of open_clip or transformers, once it is known to compute what we do."""
-    folder = Path(weights) if Path(weights).is_dir() else None
-    found = find_foreign(in_folder(folder) if folder else _on_hub(weights), weights)
+    """A model of open_clip or transformers."""
+    found = find_foreign(model_files(weights), weights)
     for tower in (image_tower, text_tower):
         used = None if tower is None else tower.activation
         if used not in (None, found.activation):
@@ -106,10 +113,17 @@ def _load_foreign(
                 f"choose an encoder with {found.activation}, such as "
                 f"{'ViT-B-16-gelu' if found.activation == 'gelu' else 'ViT-B-16'}."
             )
-    state = openai_names(read_state(found.weights), found.names)
+    if text_tower is not None and (found.words is None) == isinstance(text_tower, BertTower):
+        has, wanted = ("CLIP's", "a BERT") if found.words is None else ("a BERT", "CLIP's")
+        raise InputError(f"{weights} has {has} text tower and this model's is {wanted}.")
+    try:
+        state = openai_names(read_state(found.weights), found.names, found.words)
+    except (RuntimeError, IndexError) as error:  # tensors of shapes that the library never writes
+        raise InputError(f"{found.weights} is damaged ({one_line(error)}).") from None
     kept = {k: v for k, v in state.items() if k not in _NOT_WEIGHTS}
     loaded = _load_clip(image_tower, text_tower, kept, found.weights)
-    source = f"{folder.name} ({found.names})" if folder else weights
+    name = Path(weights).name
+    source = f"{name} ({found.names})" if Path(weights).is_dir() else weights
     return WeightsReport(source, sha256_of(found.weights), loaded, total)
 
 

@@ -57,8 +57,8 @@ class Ablation:
 
     def settings(self, task: Task) -> dict[str, Any]:
         """The run's config and what scoring depends on."""
-        own = {"test_limit": self.config.test_limit, "resamples": self.config.resamples}
-        return task.settings() | own
+        own = ("split", "test_limit", "resamples")
+        return task.settings() | {name: getattr(self.config, name) for name in own}
 
     def training(self, task: Task) -> LViTDataModule:
         """The training and validation split of the run's data."""
@@ -71,7 +71,13 @@ class Ablation:
     def whole(self) -> Manifest:
         """The split of which a slice is scored."""
         data = self.config.data
-        return read_lvit(data.root, "test", allow_problems=data.allow_problems)
+        return read_lvit(
+            data.root,
+            self.config.split,
+            allow_problems=data.allow_problems,
+            leaks=data.leaks,
+            subject_pattern=data.subject_pattern,
+        )
 
     @cached_property
     def test(self) -> Manifest:

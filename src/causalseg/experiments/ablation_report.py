@@ -189,7 +189,7 @@ def _report(table: AblationTable, sheets: Mapping[str, Path]) -> Report:
         report.heading("What the causal masks do")
         report.table(MASK_HEADER, masks, "Several numbers: one for each seed, in order.")
         report.paragraph(
-            "Pictures of the same test images, first seed. From left: truth (green) and prediction "
+            "Pictures of the same images, first seed. From left: truth (green) and prediction "
             "(orange); the mask M of each stage, orange where features are let through; the "
             "prediction with all masks forced to 1."
         )

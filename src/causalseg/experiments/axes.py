@@ -17,6 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from causalseg.data.manifest import Split
 from causalseg.errors import InputError
 from causalseg.experiments.grid import Cell, parse_seeds
 from causalseg.models.registry import model_class, model_config
@@ -50,8 +51,10 @@ class AblationConfig(RunConfig):
     reference: str | dict[str, Any] = field(default_factory=dict)
     """The cell that all others are compared with: its name, or option -> value, the rest as in
     the base. Without axes the first of `models`, unless named."""
+    split: Split = "test"
+    """What is scored. Develop on `val`; `test` is for the final table."""
     test_limit: int | None = None
-    """Score on this many test images only, chosen by a shuffle, the same for all cells."""
+    """Score on this many of its images only, chosen by a shuffle, the same for all cells."""
     resamples: int = 10_000
     """How many, for the bootstrap and the sign-flip test."""
     device: str = "cpu"

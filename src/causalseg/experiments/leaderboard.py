@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import numpy as np
 import torch
 
 from causalseg.data.images import read_image
-from causalseg.data.lvit import read_lvit
 from causalseg.data.manifest import Manifest
 from causalseg.evaluation.faithfulness.adapter import SegmenterAdapter
 from causalseg.evaluation.faithfulness.suite import real_cases, run_suite
@@ -60,26 +58,13 @@ def run_leaderboard(config: LeaderboardConfig, say: Say = print) -> LeaderboardT
 
 
 class Leaderboard(Ablation):
-    """The rows as cells of a grid; the scored split is any."""
+    """The rows as cells of a grid."""
 
     config: LeaderboardConfig
 
     def settings(self, task: Task) -> dict[str, Any]:
         """The run's config and what scoring depends on."""
-        own = {"split": self.config.split, "probe_limit": self.config.probe_limit}
-        return super().settings(task) | own
-
-    @cached_property
-    def whole(self) -> Manifest:
-        """The split of which a slice is scored."""
-        data = self.config.data
-        return read_lvit(
-            data.root,
-            self.config.split,
-            allow_problems=data.allow_problems,
-            leaks=data.leaks,
-            subject_pattern=data.subject_pattern,
-        )
+        return super().settings(task) | {"probe_limit": self.config.probe_limit}
 
     def entries(self) -> list[RowRuns]:
         """Rows of other people's masks."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from causalseg.data.manifest import Split
 from causalseg.errors import InputError
 from causalseg.experiments.axes import AblationConfig, Changes
 from causalseg.models.registry import model_class
@@ -33,8 +32,6 @@ class LeaderboardConfig(AblationConfig):
     (its architecture is its name unless given). Left out: all fifteen."""
     references: list[str] = field(default_factory=lambda: ["unet", "causalclipseg"])
     """Rows that every other is compared with, in pairs, corrected together."""
-    split: Split = "test"
-    """What is scored. Develop on `val`; `test` is for the final table."""
     probe_limit: int | None = None
     """Ask about edited captions on this many of the scored images only."""
     entries: dict[str, str] = field(default_factory=dict)

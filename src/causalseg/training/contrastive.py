@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from causalseg.encoders.bert import text_tower
 from causalseg.encoders.config import ResNetConfig, encoder_config
 from causalseg.encoders.dense import dense_tower
 from causalseg.encoders.resnet import ResNetTower
 from causalseg.encoders.tower import Tower
-from causalseg.encoders.transformer import TextTower
 from causalseg.errors import InputError
 from causalseg.text.batch import cut_at_eos, up_to_eos
 
@@ -118,7 +118,7 @@ class ImageTextPair(nn.Module):
                 "'clip'."
             )
         self.objective, width = objective, config.embedding
-        self.text_tower = TextTower(config.text, width)
+        self.text_tower = text_tower(config.text, width)
         if objective == "clip":
             self.image_tower = dense_tower(config)
             self.log_scale = nn.Parameter(torch.tensor(math.log(CLIP_SCALE)))

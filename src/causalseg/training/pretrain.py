@@ -13,6 +13,7 @@ from torch import Tensor
 
 from causalseg.data.datamodule import DataConfig, LViTDataModule, SplitRecord
 from causalseg.data.manifest import Manifest
+from causalseg.encoders.tokens import text_reader, vocabulary_of
 from causalseg.encoders.weights import PRETRAINED, initialise
 from causalseg.errors import InputError
 from causalseg.evaluation.alignment import Alignment, retrieval, side_swap
@@ -42,7 +43,8 @@ class PretrainConfig:
     objective: Name = "clip"
     """`clip`, `convirt` or `gloria`; MCDRL, which reads a dense joint space, needs `clip`."""
     encoder: str = "compact"
-    """Towers: RN50, RN101, ResNet50, compact or tiny; with `clip` also ViT-B-16 and ViT-L-14."""
+    """Towers: RN50, RN101, ResNet50, compact or tiny; with `clip` also ViT-B-16, ViT-L-14 and
+    BiomedCLIP, whose vocabulary comes with its weights."""
     weights: str = "random"
     """Weights to start from, as `model.weights`."""
     optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(lr=1e-4))
@@ -144,7 +146,9 @@ def pretrain(config: PretrainConfig) -> tuple[Path, PretrainReport]:
     _check_same(folder, config)
     pair = ImageTextPair(config.encoder, config.objective)
     start = initialise(pair.image_tower, pair.text_tower, config.weights)
+    reader = text_reader(pair.text_tower.config, config.weights, config.data.context_length)
     data = LViTDataModule(config.data)
+    data.prepare_for(replace(data.preprocessing, reader=reader))
     data.setup("fit")
     make_folder(folder)
     with alone_in(folder):
@@ -176,7 +180,7 @@ def pretrain(config: PretrainConfig) -> tuple[Path, PretrainReport]:
         )
         content = save(
             {name: value.contiguous().cpu() for name, value in pair.tensors().items()},
-            {PRETRAINED: json.dumps(asdict(report))},
+            {PRETRAINED: json.dumps(asdict(report) | vocabulary_of(reader))},
         )
         write_bytes(folder / config.file, content)
         write_json(folder / REPORT, asdict(report))

@@ -11,6 +11,7 @@ from causalseg.encoders.transformer import TextTower
 from causalseg.errors import InputError
 from causalseg.models.mcdrl import dictionary as z
 from causalseg.models.mcdrl.prompts import read_prompts
+from causalseg.text.readers.clip import ClipTokens
 
 CLIP = encoder_config("tiny")
 
@@ -65,9 +66,11 @@ def test_absent_prompts_name_the_shipped_ones():
 def test_embeddings_are_the_text_towers(tower):
     sentences = ["An endoscopy image with blur", "blood"]
     alone = torch.cat([tower(tokenize([s], 77)) for s in sentences])
-    torch.testing.assert_close(z.embed(tower, sentences), alone.detach(), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        z.embed(tower, ClipTokens(77), sentences), alone.detach(), atol=1e-5, rtol=1e-4
+    )
     with pytest.raises(InputError, match="tokens"):
-        z.embed(tower, ["blood " * 90])
+        z.embed(tower, ClipTokens(77), ["blood " * 90])
 
 
 def test_a_dictionary_file_is_readable_and_comes_back(tower, tmp_path):

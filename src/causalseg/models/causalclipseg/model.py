@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from causalseg.encoders.bert import text_tower
 from causalseg.encoders.config import encoder_config
 from causalseg.encoders.resnet import ResNetTower
-from causalseg.encoders.transformer import TextTower
 from causalseg.encoders.weights import initialise
 from causalseg.layers.gradient import reverse_gradient
 from causalseg.layers.hooks import changed_outputs
@@ -100,7 +100,7 @@ class CausalCLIPSeg(SegmentationModel):
         encoder = encoder_config(config.encoder)
         checkpointing = config.gradient_checkpointing
         self.image_tower = ResNetTower(config.image, gradient_checkpointing=checkpointing)
-        self.text_tower = TextTower(encoder.text, encoder.embedding)
+        self.text_tower = text_tower(encoder.text, encoder.embedding)
         channels = self.image_tower.channels
         self.maskers = nn.ModuleDict()
         for stage, count in channels.items() if config.masker in (True, "additive") else ():

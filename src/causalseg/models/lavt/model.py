@@ -5,17 +5,18 @@ from typing import Literal, get_args
 
 from torch import Tensor
 
+from causalseg.encoders.bert import word_tower
 from causalseg.encoders.config import ResNetConfig, encoder_config
 from causalseg.encoders.normalisation import IMAGENET
 from causalseg.encoders.swin import SwinSizes
-from causalseg.encoders.transformer import WordTower
 from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
-from causalseg.models.base import ModelConfig, Text, check_divisible, pair
+from causalseg.models.base import Text, check_divisible, pair
 from causalseg.models.folding import NormPair, prefixed, sequential_pairs
 from causalseg.models.lavt.network import LanguageFusion, ResNetBackbone, SwinBackbone
 from causalseg.models.output import SegmentationOutput
-from causalseg.models.words import WordModel
+from causalseg.models.words import WordConfig, WordModel
+from causalseg.text.readers.base import TextReader
 
 Backbone = Literal["swin-b", "swin-t", "resnet"]
 
@@ -28,7 +29,7 @@ COMPACT_WIDTH = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class LAVTConfig(ModelConfig):
+class LAVTConfig(WordConfig):
     """Options of LAVT."""
 
     backbone: Backbone | None = None
@@ -39,7 +40,7 @@ class LAVTConfig(ModelConfig):
     or tiny; left out, ResNet50, compact: compact."""
     weights: str = "random"
     """Initial weights: `random`, `openai:RN50`, `imagenet:FILE` or a local file. With a Swin
-    backbone, for the text tower only."""
+    backbone, for the text tower only; with a `vocabulary` the folder of a BERT."""
 
     def __post_init__(self) -> None:
         compact = self.size == "compact"
@@ -64,9 +65,9 @@ class LAVT(WordModel):
     the map that the next stage reads and is all that the decoder gets. With Swin-B 118.71 M
     parameters beside the text, as the authors' code has, less the 2.1 M of a gate after the last
     stage that nothing reads. That code is GPL; nothing of it is here, and this is written from the
-    paper and a description. Differs: words from the package's text tower instead of BERT, one
-    logit, weights at random unless named. `backbone="resnet"` puts the same fusion between the
-    stages of a residual tower, for which weights exist.
+    paper and a description. Differs: words from the package's text tower unless a BERT's
+    `vocabulary` is named, one logit, weights at random unless named. `backbone="resnet"` puts the
+    same fusion between the stages of a residual tower, for which weights exist.
     """
 
     config_class = LAVTConfig
@@ -78,7 +79,8 @@ class LAVT(WordModel):
     def __init__(self, config: LAVTConfig) -> None:
         super().__init__(config)
         encoder = encoder_config(config.encoder)
-        self.text_tower = WordTower(encoder.text)
+        text = config.words(encoder.text)
+        self.text_tower = word_tower(text)
         self.image_tower: SwinBackbone | ResNetBackbone
         if config.backbone == "resnet":
             assert isinstance(encoder.image, ResNetConfig)
@@ -89,12 +91,16 @@ class LAVT(WordModel):
         width = COMPACT_WIDTH if config.size == "compact" else 4 * channels[0]
         if config.backbone == "resnet" and config.size == "paper":
             width = channels[0]  # a residual stage has four times the channels of its stem
-        self.fusion = LanguageFusion(channels, encoder.text.width, width)
+        self.fusion = LanguageFusion(channels, text.width, width)
 
     def initialise(self) -> None:
         """Fill the towers from the weights that the config names."""
         image = self.image_tower if isinstance(self.image_tower, ResNetBackbone) else None
         self.weights_report = initialise(image, self.text_tower, self.config.weights)
+
+    def reader(self, context_length: int) -> TextReader:
+        """CLIP's tokens or a BERT's."""
+        return self.config.word_reader(context_length)
 
     def encode_image(self, images: Tensor) -> Tensor:
         """The images unchanged: the words enter after the first stage.

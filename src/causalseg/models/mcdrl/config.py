@@ -20,9 +20,11 @@ class MCDRLConfig(ModelConfig):
     """MCDRL and its controls."""
 
     encoder: str = ""
-    """Towers: RN50, RN101, ViT-B-16, ViT-L-14, compact or tiny; left out, those of `size`."""
+    """Towers: RN50, RN101, ViT-B-16, ViT-L-14, BiomedCLIP, compact or tiny; left out, those of
+    `size`."""
     weights: str = "random"
-    """Initial weights of the towers: `random`, `openai:RN50`, `imagenet:FILE` or a local file."""
+    """Initial weights of the towers: `random`, `openai:RN50`, `imagenet:FILE`, a local file, or a
+    folder or `open_clip:ORG/NAME` of a CLIP model such as BiomedCLIP."""
     prompts: str | dict[str, Any] = "endoscopy"
     """Class and domain prompts: `endoscopy`, `chest_xray`, a YAML file, or the table itself (which
     replaces the name here, so that a checkpoint needs no file)."""

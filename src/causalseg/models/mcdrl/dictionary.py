@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from causalseg.encoders.config import encoder_config
-from causalseg.encoders.transformer import TextTower
+from causalseg.encoders.tokens import text_reader
+from causalseg.encoders.tower import SentenceTower
 from causalseg.errors import InputError
 from causalseg.files import write_bytes
 from causalseg.inputs import one_line, read_json
 from causalseg.models.mcdrl.prompts import Prompts
-from causalseg.text.tokenizer import token_lengths, tokenize
+from causalseg.text.batch import cut_at_eos
+from causalseg.text.readers.clip import ClipTokens
+from causalseg.text.readers.wordpiece import WordPiece
 
 DICTIONARY_FORMAT = "causalseg-confounders-1"
 
@@ -63,18 +66,24 @@ def fingerprint(tower: nn.Module) -> str:
 
 
 @torch.no_grad()
-def embed(tower: TextTower, sentences: list[str]) -> Tensor:
+def embed(tower: SentenceTower, reader: ClipTokens | WordPiece, sentences: list[str]) -> Tensor:
     """Text embeddings (n, d) of sentences.
+
+    Args:
+        tower: which encodes them.
+        reader: of the tower's tokens, as long as its positions.
+        sentences: n of them.
 
     Raises:
         InputError: a sentence exceeds the text encoder's positions (nothing is cut).
 
     """
-    limit = tower.config.context_length
-    for sentence, length in zip(sentences, token_lengths(sentences), strict=True):
-        if length > limit:
-            raise InputError(f"the prompt {sentence!r} has {length} tokens; at most {limit} fit.")
-    vectors: Tensor = tower.eval()(tokenize(sentences, max(token_lengths(sentences))))
+    for sentence, length in zip(sentences, reader.lengths(sentences), strict=True):
+        if length > reader.limit:
+            raise InputError(
+                f"the prompt {sentence!r} has {length} tokens; at most {reader.limit} fit."
+            )
+    vectors: Tensor = tower.eval()(cut_at_eos(reader(sentences)))
     return vectors
 
 
@@ -107,11 +116,12 @@ def gaussian(count: int, like: Tensor, seed: int) -> Tensor:
 
 
 def build_dictionary(
-    encoder: str, weights: str, tower: TextTower, prompts: Prompts, template: str = "domain"
+    encoder: str, weights: str, tower: SentenceTower, prompts: Prompts, template: str = "domain"
 ) -> Dictionary:
     """Z for the domain prompts."""
     sentences = sentences_for("text", template, prompts, 0)
-    vectors = embed(tower, sentences)
+    reader = text_reader(tower.config, weights, tower.config.context_length)
+    vectors = embed(tower, reader, sentences)
     return Dictionary(encoder, weights, fingerprint(tower), tuple(sentences), vectors)
 
 

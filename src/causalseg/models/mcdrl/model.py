@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from causalseg.encoders.bert import text_tower
 from causalseg.encoders.dense import dense_tower
 from causalseg.encoders.resnet import ResNetTower
-from causalseg.encoders.transformer import TextTower
+from causalseg.encoders.tokens import text_reader
+from causalseg.encoders.tower import SentenceTower
 from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
 from causalseg.models.base import ImageOnlyModel, ParameterGroup, Rates
@@ -81,12 +83,12 @@ class MCDRL(ImageOnlyModel):
             getattr(self, name).data = value
         self._freeze()
 
-    def initialise_towers(self) -> TextTower:
+    def initialise_towers(self) -> SentenceTower:
         """Fill the image tower, and give the text tower of the same weights, which is not kept."""
         clip = self.config.clip
-        text_tower = TextTower(clip.text, clip.embedding)
-        self.weights_report = initialise(self.image_tower, text_tower, self.config.weights)
-        return text_tower
+        tower = text_tower(clip.text, clip.embedding)
+        self.weights_report = initialise(self.image_tower, tower, self.config.weights)
+        return tower
 
     def _pretrained(self) -> list[nn.Parameter]:
         """Image parameters that came from a file. ImageNet has no projection to a joint space."""
@@ -199,17 +201,18 @@ class MCDRL(ImageOnlyModel):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-def _constant_texts(config: MCDRLConfig, tower: TextTower) -> dict[str, Tensor]:
+def _constant_texts(config: MCDRLConfig, tower: SentenceTower) -> dict[str, Tensor]:
     """Class texts (K, d), dictionary (M, d) and the target of L_causal (d,)."""
     prompts = config.prompt_table
     kind, seed = config.dictionary, config.dictionary_seed
+    reader = text_reader(tower.config, config.weights, tower.config.context_length)
     proper = z.build_dictionary(config.encoder, config.weights, tower, prompts, config.template)
     if kind in ("random", "learned"):
         vectors = z.gaussian(len(proper.vectors), proper.vectors, seed)
     elif kind == "text":
         vectors = proper.vectors
     elif kind in DICTIONARIES:
-        vectors = z.embed(tower, z.sentences_for(kind, config.template, prompts, seed))
+        vectors = z.embed(tower, reader, z.sentences_for(kind, config.template, prompts, seed))
     else:
         given = z.load_dictionary(Path(kind))
         if given.fingerprint != proper.fingerprint:
@@ -220,7 +223,7 @@ def _constant_texts(config: MCDRLConfig, tower: TextTower) -> dict[str, Tensor]:
         vectors = given.vectors
     own = prompts.class_domain_sentences()[config.lesion_index]
     return {
-        "classes": z.embed(tower, prompts.class_sentences()),
+        "classes": z.embed(tower, reader, prompts.class_sentences()),
         "confounders": vectors,
-        "causal_target": z.embed(tower, own).mean(0),
+        "causal_target": z.embed(tower, reader, own).mean(0),
     }

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from causalseg.encoders.bert import text_tower, word_tower
 from causalseg.encoders.config import CLIPConfig, ResNetConfig, encoder_config
 from causalseg.encoders.normalisation import IMAGENET
 from causalseg.encoders.resnet import ResNetTower
-from causalseg.encoders.transformer import TextTower, WordTower
 from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
 from causalseg.layers.blocks import upsample_to
@@ -142,7 +142,7 @@ class CaptionConVIRT(SegmentationModel):
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)
         self.image_tower = config.tower()
-        self.text_tower = TextTower(config.towers.text, config.towers.embedding)
+        self.text_tower = text_tower(config.towers.text, config.towers.embedding)
         channels = self.image_tower.pyramid_channels()
         self.film = FiLM(config.towers.embedding, channels[-1])
         self.decoder = config.decoder(channels)
@@ -191,7 +191,7 @@ class CaptionGLoRIA(WordModel):
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__(config)
         self.image_tower = config.tower()
-        self.text_tower = WordTower(config.towers.text)
+        self.text_tower = word_tower(config.towers.text)
         channels = self.image_tower.pyramid_channels()
         self.words = WordMaps(channels[LOCAL_STAGE], config.towers.text.width)
         channels[0] += WordMaps.MAPS

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from causalseg.encoders.bert import text_tower
 from causalseg.encoders.config import CLIPConfig, ResNetConfig, encoder_config
 from causalseg.encoders.normalisation import IMAGENET
 from causalseg.encoders.resnet import ResNetTower
-from causalseg.encoders.transformer import TextTower
 from causalseg.encoders.weights import initialise
 from causalseg.errors import InputError
 from causalseg.models.base import (
@@ -140,7 +140,7 @@ class CaptionTGANet(SegmentationModel):
         super().__init__(config)
         towers, width = config.towers, WIDTHS[config.size]
         self.image_tower = _tower(config)
-        self.text_tower = TextTower(towers.text, towers.embedding)
+        self.text_tower = text_tower(towers.text, towers.embedding)
         self.label = nn.Linear(towers.embedding, width)
         self.decoder = TextGuidedDecoder(self.image_tower.pyramid_channels(), width)
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from causalseg.encoders.normalisation import UNIT
-from causalseg.models.base import ModelConfig, SegmentationModel, Text, check_divisible, pair
+from causalseg.models.base import SegmentationModel, Text, check_divisible, pair
 from causalseg.models.folding import NormPair, sequential_pairs
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.vilt import network
+from causalseg.models.words import BERTS, WordConfig
 from causalseg.text.batch import up_to_eos
-from causalseg.text.readers.clip import ClipTokens
+from causalseg.text.readers.base import TextReader
 from causalseg.text.tokenizer import VOCABULARY_SIZE
 
 SIZES = {
@@ -20,7 +21,7 @@ SIZES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViLTConfig(ModelConfig):
+class ViLTConfig(WordConfig):
     """Options of ViLT."""
 
     resolution: int = 224
@@ -33,24 +34,26 @@ class ViLT(SegmentationModel):
     One transformer over word and patch embeddings together, with no encoder of either before it.
     The paper has no segmenter: the image's tokens are laid on their grid and brought to full size
     by five steps of convolution and upsampling. Written from the description (the authors' code is
-    Apache-2.0); 87.5 M parameters without word embedding and head. Differs: CLIP's tokens instead
-    of BERT's, and weights start at random, where the authors pre-train on four million pairs; of
-    all models here it loses most by that. At 224 px the grid is 7 x 7 (`paper`) or 14 x 14
-    (`compact`, patches of 16).
+    Apache-2.0); 87.5 M parameters without word embedding and head. Differs: CLIP's tokens unless
+    a BERT's `vocabulary` is named, and weights start at random, where the authors pre-train on four
+    million pairs; of all models here it loses most by that. At 224 px the grid is 7 x 7 (`paper`)
+    or 14 x 14 (`compact`, patches of 16).
     """
 
     config_class = ViLTConfig
     paper_parameters = 127_595_761
     normalisation = UNIT
+    config: ViLTConfig
 
     def __init__(self, config: ViLTConfig) -> None:
         super().__init__(config)
         self.sizes = SIZES[config.size]
-        self.network = network.ViLTSegmenter(self.sizes, config.resolution, VOCABULARY_SIZE)
+        words = BERTS["paper"].vocabulary if config.vocabulary else VOCABULARY_SIZE
+        self.network = network.ViLTSegmenter(self.sizes, config.resolution, words)
 
-    def reader(self, context_length: int) -> ClipTokens:
-        """CLIP's tokens, at most 40."""
-        return ClipTokens(min(context_length, network.POSITIONS))
+    def reader(self, context_length: int) -> TextReader:
+        """CLIP's tokens or a BERT's, at most 40."""
+        return self.config.word_reader(min(context_length, network.POSITIONS))
 
     def encode_image(self, images: Tensor) -> Tensor:
         """The images unchanged: text and image meet in the first layer.

@@ -14,8 +14,24 @@ if TYPE_CHECKING:
 READERS = {
     "none": "causalseg.text.readers.none:NoText",
     "clip": "causalseg.text.readers.clip:ClipTokens",
+    "wordpiece": "causalseg.text.readers.wordpiece:WordPiece",
 }
 """Name in a checkpoint -> class. A new reader is one class and one line here."""
+LONGEST = 1024
+"""Largest context length; no text tower here has as many positions."""
+
+
+def check_context(length: object) -> None:
+    """Refuse what is no number of tokens that leaves room for one between start and end.
+
+    Raises:
+        InputError: it is not.
+
+    """
+    if not isinstance(length, int) or isinstance(length, bool) or not 3 <= length <= LONGEST:
+        raise InputError(
+            f"context_length must be a whole number from 3 to {LONGEST}, not {length!r}."
+        )
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from causalseg.errors import InputError
-from causalseg.text.readers.base import TextReader
+from causalseg.text.readers.base import TextReader, check_context
 from causalseg.text.tokenizer import cut_text, token_lengths, tokenize
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-LONGEST = 1024
-"""Largest context length; no CLIP has as many positions."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +25,7 @@ class ClipTokens(TextReader):
     name: ClassVar[str] = "clip"
 
     def __post_init__(self) -> None:
-        length: object = self.context_length
-        if not isinstance(length, int) or isinstance(length, bool) or not 3 <= length <= LONGEST:
-            raise InputError(
-                f"context_length must be a whole number from 3 to {LONGEST}, not {length!r}."
-            )
+        check_context(self.context_length)
 
     @property
     def limit(self) -> int:
