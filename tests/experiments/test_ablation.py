@@ -217,9 +217,9 @@ def test_a_difference_that_other_seeds_may_turn_is_not_claimed(tmp_path: Path) -
 
 
 def test_the_split_that_is_named_is_scored(phantoms: Path) -> None:
-    config = grid({MASKER: [True]}, data=DataConfig(root=phantoms), split="val", test_limit=3)
+    config = grid({MASKER: [True]}, data=DataConfig(root=phantoms), split="val", test_limit=1)
     study = Ablation(config)
-    assert (study.whole.split, len(study.test)) == ("val", 3)
+    assert (study.whole.split, len(study.test)) == ("val", 1)
     assert study.settings(study.tasks[0])["split"] == "val"
 
 
