@@ -26,7 +26,7 @@ _OPEN_CLIP_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bi
 _TRANSFORMERS_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _END, _VOCABULARY = 49407, 49408
 """Id of CLIP's end token, and how many tokens it has."""
-MOST = 10_000_000
+_MOST = 10_000_000
 """Bytes of a vocabulary that is read."""
 _BIOMEDICAL = {
     "timm_pool": ("", "token"), "timm_proj": ("linear",),
@@ -113,7 +113,7 @@ def read_vocabulary(get: Get, name: str) -> list[str]:
 
     """
     if (path := get("vocab.txt")) is not None:
-        words = decode_text(read_bytes(path, MOST), path).rstrip("\n").split("\n")
+        words = decode_text(read_bytes(path, _MOST), path).rstrip("\n").split("\n")
     elif (path := get("tokenizer.json")) is not None:
         numbers = _table(_table(read_json(path), "model"), "vocab")
         words = sorted(numbers, key=lambda word: str(numbers[word]).zfill(9))
