@@ -3,13 +3,15 @@
 python scripts/make_ablation.py --collect phantoms=DIR qata-slice=DIR   copy what the page needs
 python scripts/make_ablation.py                                         write the page's blocks
 
-A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. A grid's table is kept in
-docs/results/grids/NAME.json, without paths of the machine that ran it.
+A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. What it is made of is kept in
+docs/results, without paths of the machine that ran it: a grid's table in grids/NAME.json, the
+report of `causalseg pretrain` in pretrainings/NAME.json.
 """
 
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from make_results import ROOT, stored, without_paths
@@ -17,6 +19,7 @@ from PIL import Image, ImageDraw
 
 from causalseg.errors import InputError
 from causalseg.evaluation.files import read_result
+from causalseg.evaluation.statistics import Interval
 from causalseg.experiments.ablation_report import ablation_markdown
 from causalseg.experiments.ablation_table import AblationTable
 from causalseg.files import write_bytes, write_json
@@ -24,11 +27,41 @@ from causalseg.files import write_bytes, write_json
 PAGE, DATA = ROOT / "docs" / "results" / "ablation.md", ROOT / "docs" / "results"
 
 
-def collect(name: str, folder: Path) -> None:
-    """Copy a grid's table."""
-    write_json(
-        stored(DATA, "grids", {"name": name}), without_paths(read_result(folder / "table.json"))
+def grid_markdown(content: dict[str, Any]) -> str:
+    """A grid's tables."""
+    return ablation_markdown(AblationTable.from_dict(content))
+
+
+def pretraining_markdown(content: dict[str, Any]) -> str:
+    """What a pair of towers was trained on, and how well aligned it is."""
+    found, swap = content["validation"]["retrieval"], content["validation"]["side_swap"]
+    own, side = (Interval(**part) for part in (found["recall_at_1"], swap["share"]))
+    return (
+        f"{content['encoder']} towers, objective `{content['objective']}`, from "
+        f"{content['started_from']} weights: {content['epochs']} epochs over "
+        f"{content['trained_on']['records']} training pairs in batches of "
+        f"{content['batch_size']} at {content['size']} px. On {found['images']} validation images "
+        f"the own caption is first of {found['captions']} in {own:.3f} (always the commonest: "
+        f"{found['commonest_caption']:.3f}), and an image is nearer to its caption than to the one "
+        f"with left and right exchanged in {side:.3f} (chance: 0.5)."
     )
+
+
+FORMS = {
+    "pretrainings": ("pretrain.json", pretraining_markdown),
+    "grids": ("table.json", grid_markdown),
+}
+"""Folder below docs/results -> the file that a command wrote, and how it is told."""
+
+
+def collect(name: str, folder: Path) -> None:
+    """Copy the result of a grid or a pre-training."""
+    for kind, (file, _) in FORMS.items():
+        if (folder / file).exists():
+            content = without_paths(read_result(folder / file))
+            write_json(stored(DATA, kind, {"name": name}), content)
+            return
+    raise InputError(f"{folder} holds no finished grid or pre-training.")
 
 
 def masks_picture(folder: Path, path: Path) -> None:
@@ -66,10 +99,9 @@ def main() -> None:
     if args.picture:
         masks_picture(args.picture, ROOT / "docs" / "images" / "ablation_masks.png")
     text = PAGE.read_text()
-    for table in sorted((DATA / "grids").glob("*.json")):
-        text = filled(
-            text, table.stem, ablation_markdown(AblationTable.from_dict(read_result(table)))
-        )
+    for kind, (_, told) in FORMS.items():
+        for path in sorted((DATA / kind).glob("*.json")):
+            text = filled(text, path.stem, told(read_result(path)))
     write_bytes(PAGE, text.encode())
 
 
