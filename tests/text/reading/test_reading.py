@@ -93,6 +93,30 @@ def test_canonical_sentence_is_in_the_viewers_sides() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("mark", "between"), [("-", "\n"), ("-", " "), ("*", " "), ("\u2022", " "), ("1.", "\n")]
+)
+def test_a_list_is_read_point_by_point(mark: str, between: str) -> None:
+    points = ["Right lung: clear", "Left lung: opacity in the lower zone", "Pleura: no effusion"]
+    found = read(between.join(f"{mark} {point}" for point in points))
+    assert (found.status, found.zones, found.notes) == ("present", (("left", "lower"),), ())
+
+
+def test_a_dash_within_a_sentence_begins_no_list() -> None:
+    assert read("OPACITY - LEFT - LOWER LOBE").zones == (("left", "lower"),)
+
+
+def test_a_denied_place_is_not_the_finding_denied() -> None:
+    for text in ("left not right", "Opacity left, none right", "Opacity in all of the left lung "
+                 "and in none of the right."):  # fmt: skip
+        assert {side for side, _ in read(text).zones} == {"left"}, text
+
+
+def test_whether_it_has_gone_is_not_that_it_has() -> None:
+    assert read("Unclear whether the left base opacity has resolved.").status == "uncertain"
+    assert read("The left base opacity has resolved.").status == "absent"
+
+
 def test_what_the_text_says_of_sides_wins_over_the_option() -> None:
     text = "Opacity in the lower zone on the left of the picture."
     assert read(text, "patient").sides == "viewer"
@@ -179,6 +203,10 @@ def test_a_word_that_could_turn_the_statement_and_decided_nothing_is_told(
         ("Hopefully consolidation of the left base.", "not understood: Hopefully"),
         ("Not the left lung, the right one.", "only a place is named"),
         ("Scoliosis. The lung bases are difficult to assess.", "could not be judged"),
+        ("Interval clearing of the right base opacity.", "was read as going on"),
+        ("Opacity at the fourth rib on the right.", "'rib' was not read as a place"),
+        ("White-out on the left in keeping with effusion.", "attributed to another finding"),
+        ("The right base is not clear.", "said not to be clear"),
     ],
 )
 def test_where_the_rules_guess_the_answer_says_so(text: str, note: str) -> None:
@@ -230,7 +258,13 @@ def test_other_findings_are_named_and_not_read_as_infection() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["infección pulmonar derecha", "lung infection à droite", "pneumonia links basal"]
+    "text",
+    [
+        "pneumonia lobi inferioris dextri",
+        "infección pulmonar derecha",
+        "lung infection à droite",
+        "pneumonia links basal",
+    ],
 )
 def test_one_foreign_word_for_a_side_is_another_language(text: str) -> None:
     found = read(text)

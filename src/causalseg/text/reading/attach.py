@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from causalseg.text.reading.clauses import Clause, spares_next
+from causalseg.text.reading.clear import clear_mention, said_clear
 from causalseg.text.reading.share import share
 from causalseg.text.reading.story import Mention, Story
 from causalseg.text.reading.terms import BOTH, Kind, Place, Term
@@ -11,8 +12,6 @@ _PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
 # Adjectives of height that go with what follows; a noun ("base") ends a place.
 _ADJECTIVES = frozenset("upper lower mid middle superior inferior".split())
 _AFTER_BOTH = frozenset("are were have likely present possible unchanged stable".split())
-_FORMERLY = frozenset("previously formerly initially earlier previous".split())
-NOT_AIR = ("costophrenic", "cp angle", "cardiophrenic")
 
 
 def has_place(terms: list[Term]) -> bool:
@@ -86,7 +85,7 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
     previous: Mention | None = None
     for number, clause in enumerate(parts):
         here = [mention for mention in mine if mention.clause == number]
-        here += _clear(clause, number, sentence, story)
+        here += said_clear(parts, number, sentence, story)
         limited = clause.has(Kind.LIMITED) and not here
         places = place_terms(clause, story)
         named = has_place(places)
@@ -119,7 +118,7 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             continue  # "the costophrenic angles are clear": nothing is said of the lungs there
         elif named and clause.terms[0].key == "clearing" and _has_own_place(parts, number):
             story.note("a place that is clearing was read as clear.")
-            mine.append(_clear_mention(clause.terms[0], [places], sentence, number))
+            mine.append(clear_mention(clause.terms[0], [places], sentence, number))
         elif named and _only_changes(clause, previous):
             word = clause.of(Kind.STILL)[0].text
             story.note(f"{word!r} was read as saying where it has changed, not where it is.")
@@ -136,7 +135,7 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             if previous and previous not in mine and previous.sentence == sentence:
                 mine.append(previous)
         elif clause.has(Kind.NOT) and pending and not parts[number].has(Kind.FINDING):
-            mine.append(_clear_mention(clause.of(Kind.NOT)[0], pending, sentence, number))
+            mine.append(clear_mention(clause.of(Kind.NOT)[0], pending, sentence, number))
             pending = []
         if named:
             story.places.append(places)
@@ -214,8 +213,9 @@ def _place_alone(
         not clause.has(Kind.NOT) and (clause.has(Kind.AFFECTED) or "one" in clause.keys)
     )
     gone_not = clause.terms[-1].kind is Kind.NOT and denied and target and _went(target)
-    if target and denied and (clause.opening == "except" or (clause.opening == "but" and does)):
-        # "No opacity other than at the left base"; "... but the left lower lobe does"
+    says = clause.terms[-1].key == "yes" or (clause.opening == "but" and does)
+    if target and denied and (clause.opening == "except" or says):
+        # "No opacity other than at the left base"; "... but the left lower lobe does"; "left yes"
         return Mention(Kind.FINDING, target.term, "present", *position, [places])
     if target and gone_not:  # "It has gone on the right, the one on the left has not"
         return Mention(Kind.FINDING, target.term, "present", *position, [places])
@@ -230,7 +230,7 @@ def _place_alone(
     if gone and all(term.place.weak for term in places if term.place):
         return previous  # a border that is not seen
     if gone:
-        return _clear_mention(gone[0], [places], *position)
+        return clear_mention(gone[0], [places], *position)
     if clause.has(Kind.NOT) and not clause.has(Kind.RATHER):
         last = story.last()
         term = clause.of(Kind.NOT)[0]
@@ -242,7 +242,7 @@ def _place_alone(
             last.spared.append(places)  # "The lower lobe is affected; the upper lobe is not."
             story.used.add(term.at)
             return None
-        return _clear_mention(term, [places], *position)
+        return clear_mention(term, [places], *position)
     if previous and previous.kind is Kind.CLEAR and previous.term.key == "not":
         # "Not the left lung, the right one"
         story.note("only a place is named: an infection there is looked for.")
@@ -256,45 +256,3 @@ def _place_alone(
 
 def _went(mention: Mention) -> bool:
     return any(term.kind is Kind.GONE for term in mention.why)
-
-
-def _clear_mention(term: Term, places: list[list[Term]], sentence: int, number: int) -> Mention:
-    return Mention(Kind.CLEAR, term, "absent", sentence, number, list(places), why=[term])
-
-
-def _clear(clause: Clause, number: int, sentence: int, story: Story) -> list[Mention]:
-    """The clause's statement that lungs are clear or the study normal, if it makes one."""
-    lung = clause.has(Kind.LUNG) or any(one.place for one in clause.terms)
-    unclear = [one for one in clause.of(Kind.DOUBTED) if one.key == "not clear"]
-    if unclear and lung and not clause.has(Kind.FINDING, Kind.OTHER):
-        story.note("a place said not to be clear was read as an opacity there.")
-        return [Mention(Kind.ABNORMAL, unclear[0], "present", sentence, number)]
-    for position, term in enumerate(clause.terms):
-        if term.kind not in (Kind.CLEAR, Kind.NORMAL):
-            continue
-        following = [one for one in clause.terms[position + 1 :] if one.kind is not Kind.PLAIN]
-        if following and following[0].kind in (Kind.FINDING, Kind.OTHER, Kind.CAUSE):
-            continue  # "a clear consolidation"
-        if clause.has(Kind.DOUBTED, Kind.DOUBT):
-            continue
-        if any(one.key in _FORMERLY for one in clause.terms[:position]):
-            continue  # "previously clear"
-        angles = any(one.key.startswith(NOT_AIR) for one in clause.terms)
-        if (clause.has(Kind.NOT_LUNG) or angles) and not clause.has(Kind.LUNG):
-            continue
-        if term.kind is Kind.NORMAL and not (lung or clause.has(Kind.STUDY)):
-            content = [one for one in clause.terms if one.kind not in (Kind.PLAIN, Kind.NORMAL)]
-            if content or len(clause.terms) > 3:
-                continue
-        if clause.has(Kind.OTHER, Kind.ELSEWHERE):
-            continue
-        if not lung and any(one.kind is Kind.UNKNOWN for one in clause.terms):
-            continue  # of something that is not understood
-        if any(one.key == "neither" for one in clause.terms[:position]):
-            story.note("a place said not to be clear was read as an opacity there.")
-            both = [Term(Kind.ALL, "neither", key="neither")]
-            return [Mention(Kind.ABNORMAL, term, "present", sentence, number, [both])]
-        mention = Mention(Kind.CLEAR, term, "absent", sentence, number, why=[term])
-        mention.rest = clause.has(Kind.REST)
-        return [mention]
-    return []

@@ -10,8 +10,20 @@ _LINKS = frozenset(
     "due to|secondary to|because of|represents|represent|representing|reflects|reflecting|from|"
     "likely|caused|keeping|consistent|compatible".split("|")
 )
-_DUE_TO = ("due to", "secondary to", "because of")
+_DUE_TO = (
+    "due to",
+    "secondary to",
+    "because of",
+    "not in the",
+    "not within",
+    "outside the",
+    "external",
+)
 _TAKEN_FOR = frozenset("keeping consistent compatible suspicious representing represents".split())
+_SAME_AS = frozenset("keeping consistent compatible representing represents".split())
+# No picture tells it from an infection.
+_ALIKE = ("atelectasis",)
+_OR = frozenset(("or", "versus", "vs", "likely", "probably", "possibly"))
 # Findings that an opacity is not, even where infection is not denied.
 _NEVER_INFECTION = ("nodule", "scarring", "artefact")
 
@@ -28,7 +40,11 @@ def put_down(parts: list[Clause], found: list[Mention]) -> None:
             for term in part.terms
             if mention.term.at < term.at < cause.term.at
         }
-        taken = cause.term.value in _NEVER_INFECTION and between & _TAKEN_FOR
+        never = cause.term.value in _NEVER_INFECTION
+        infection = any(one.infection for one in found[found.index(cause) :])
+        same = between & _SAME_AS and not between & _OR and cause.term.value not in _ALIKE
+        same = same and not infection
+        taken = between & _TAKEN_FOR if never else same
         if (
             (taken or begins in _DUE_TO or cause.term.key.startswith(_DUE_TO))
             and cause.kind is Kind.OTHER

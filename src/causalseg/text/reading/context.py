@@ -146,9 +146,10 @@ def look_ahead(passage: Passage, mine: list[Mention], number: int) -> None:
         for one in passage.story.mentions
         if one.kind is Kind.LIMITED and one.sentence == number - 1 and one.places
     ]
-    doubtful = [one for one in infections if one.status == "uncertain" and not one.places]
+    doubtful = [one for one in infections if one.status == "uncertain" and not _height(one)]
     if limited and doubtful:
-        doubtful[0].places = list(limited[-1].places)
+        groups = [*limited[-1].places, *doubtful[0].places]  # "... cannot be excluded on the right"
+        doubtful[0].places = [[term for group in groups for term in group]]
         passage.story.note("the place was taken from the sentence before.")
         return
     if before != number - 1 or not infections or passage.story.last():
@@ -156,6 +157,10 @@ def look_ahead(passage: Passage, mine: list[Mention], number: int) -> None:
     if not any(mention.places for mention in mine):
         infections[0].places, passage.story.alone = passage.story.alone, []
         passage.story.note("the place was taken from the sentence before.")
+
+
+def _height(mention: Mention) -> bool:
+    return any(term.place and term.place.heights for group in mention.places for term in group)
 
 
 def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: int) -> None:

@@ -7,6 +7,7 @@ function here looks for one construction in which the rules are known to guess.
 
 from collections.abc import Iterator
 
+from causalseg.text.reading.mentions import CLEARING_OF
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.place_doubts import OTHER_SUBJECTS, clause_of, is_idle, place_doubts
 from causalseg.text.reading.reading import Status
@@ -57,6 +58,7 @@ def doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Iterator[
         yield from _clear_too(mentions, chosen)
         yield from _denied_too(denied, chosen)
         for mention in [one for one in chosen if one.places] or chosen:
+            yield from _clearing(passage, mention)
             yield from _of_the_past(passage, mention)
             yield from _of_the_patient(passage, mention)
             yield from _other_cause(passage, mention)
@@ -97,6 +99,16 @@ def _gone_somehow(passage: Passage, mention: Mention) -> Iterator[str]:
             yield f"{term.text!r} was read as denying, whatever {strange[-1]!r} says of it."
         if term.key.startswith("not ") and {"that", "which"} & {one.key for one in before}:
             yield f"{term.text!r} was read as denying {mention.term.text!r} now."
+
+
+def _clearing(passage: Passage, mention: Mention) -> Iterator[str]:
+    """Read "interval clearing of": it may be going on, or be over."""
+    for term in clause_of(passage, mention):
+        if term.key in CLEARING_OF and term.kind is Kind.GONE_OF and term.at < mention.term.at:
+            yield (
+                f"{term.text!r} was read as going on, so that {mention.term.text!r} is still "
+                "there: if nothing is left, write 'resolved'."
+            )
 
 
 def _trend(passage: Passage, mention: Mention) -> Iterator[str]:

@@ -21,7 +21,8 @@ _WORDS = {
     "Spanish": "el la los las del una un en con sin y es no por se al pulmón pulmon pulmones "
     "izquierdo izquierda derecho derecha superior inferior base bases lóbulo lobulo opacidad "
     "opacidades consolidación consolidacion infiltrado infiltrados neumonía neumonia derrame "
-    "bilateral bilaterales hallazgos radiografía normal campos pulmonares ambos medio",
+    "bilateral bilaterales sin consolidaciones infiltraciones condensación condensaciones "
+    "hallazgos radiografía normal campos pulmonares ambos medio",
     "Italian": "il lo la gli le del della di nel nella con senza e un una non polmone polmoni "
     "polmonare polmonari sinistro sinistra destro destra superiore inferiore lobo addensamento "
     "addensamenti opacità opacita consolidamento infiltrati polmonite versamento bilaterale alla "
@@ -38,6 +39,8 @@ _WORDS = {
     "Turkish": "ve bir sol sağ akciğer akciğerde alt üst lob lobda zatürre konsolidasyon yok var",
     "Swedish": "och i med utan inte höger vänster lunga lungan lungor underlob överlob infiltrat "
     "förtätning förtätningar pneumoni pleuravätska",
+    "Latin": "lobi lobus lobo inferioris superioris medii dexter dextri dextra dextrae "
+    "sinister sinistri sinistra sinistrae pulmo pulmonis pulmonum utriusque lateris bilateralis sine cum",
     "Indonesian": "di dan pada dengan tidak paru kanan kiri infiltrat konsolidasi lobus bawah atas",
 }
 # Spelled as English words or abbreviations: they prove nothing.

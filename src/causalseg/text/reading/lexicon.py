@@ -16,7 +16,7 @@ _BOTH = (
     "right and left lungs"
 )
 _BASE = (
-    "lower, base, basal, basally, basilar, inferior, inferiorly, infrahilar, costophrenic, "
+    "lower, base, basis, basal, basally, basilar, inferior, inferiorly, infrahilar, costophrenic, "
     "costophrenic angle, costophrenic recess, costophrenic sulcus, cp angle, cardiophrenic, "
     "cardiophrenic angle, bottom, lowermost, posterobasal, lower third, lower half, lung base, "
     "lz, ll, lower lobe, lower zone, supradiaphragmatic"
@@ -37,8 +37,8 @@ _BEHIND_HEART = (
 )
 
 _AT_HILUM = (
-    "over, overlies, overlying, overlie, projected over, at, near, around, about, beside, "
-    "adjacent to, next to, in, abutting, lateral to, inseparable from"
+    "from, to, towards, behind, involving, over, overlies, overlying, overlie, projected over, at, near, "
+    "around, about, beside, adjacent to, next to, in, abutting, lateral to, inseparable from"
 )
 
 

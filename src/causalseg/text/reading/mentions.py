@@ -18,6 +18,8 @@ _STARTS_ANEW = frozenset(
     "a an there some mild small minor moderate severe stable new old minimal trace patchy subtle "
     "large marked the increased increasing".split()
 )
+CLEARING_OF = ("clearing of", "interval clearing of")
+"""Of a finding it may be going on."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _AIMS = frozenset("to ensure document confirm until for check assess exclude demonstrate".split())
 _REAL = frozenset("present seen there developing real evident visible forming exist".split())
@@ -57,9 +59,11 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                     continue
                 denied, denied_places = term, places
             elif term.kind is Kind.GONE_OF and not is_aim(clause.terms[:position]):
-                if term.key in ("clearing of", "interval clearing of") and _sees(following):
+                if term.key in CLEARING_OF and _sees(following):
                     continue  # of a finding it may be going on
                 denied, denied_places = term, True
+            elif term.kind is Kind.DOUBT and term.key == "?" and mine and _only_where(following):
+                _doubt(mine, term)  # "pneumonia? right"
             elif term.kind is Kind.DOUBT:
                 doubt = term
             elif term.kind is Kind.RATHER:
@@ -78,7 +82,9 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                 targets = mine or _same_sentence(found)
                 if not mine and _own_place(parts, targets, clause):
                     continue  # "... but the left has cleared": a place of its own
-                if targets:
+                if targets and doubt and doubt.key.endswith(("whether", "if")):
+                    _doubt(targets, doubt)  # "unclear whether it has resolved"
+                elif targets:
                     open_ones = [one for one in targets if one.status != "absent"]
                     _deny(open_ones, term, distant=not mine)
                 elif _sees(following):
@@ -188,6 +194,10 @@ def _is_query(doubt: Term) -> bool:
 
 def _sees(terms: list[Term]) -> bool:
     return any(term.kind in _SIGHT for term in terms)
+
+
+def _only_where(terms: list[Term]) -> bool:
+    return all(term.place or term.kind is Kind.LUNG for term in terms)
 
 
 def _real(terms: list[Term]) -> bool:

@@ -55,6 +55,9 @@ _SHORT_FORMS = tuple(
         ),
     )
 )
+# A list is written in lines or in one line; a dash within a sentence is no bullet.
+_BULLET = re.compile(r"(?:^|\n)\s*(?:[-*\u2022\u00b7]|\(?\d{1,2}[.)])\s+(?=\D)")
+_BULLET_INSIDE = re.compile(r"\s[-*\u2022\u00b7]\s+(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[.,;:?!/+&<>()\n]")
 
 
@@ -93,6 +96,9 @@ def plain(text: str) -> Plain:
     if mended != shown:
         notes.append("letters of another script were read as the Latin letters they look like.")
     mended = _APOSTROPHES.sub("'", _DASHES.sub("-", mended))
+    if _BULLET.match(mended):
+        mended = _BULLET_INSIDE.sub(" . ", mended)
+    mended = _BULLET.sub(" . ", mended)
     for pattern, replacement in _SHORT_FORMS:
         mended = pattern.sub(replacement, mended)
     # A line of dictation ends a sentence only where the next one starts like a sentence.

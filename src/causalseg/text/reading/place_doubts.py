@@ -6,7 +6,8 @@ accounted for: it is the finding's, or another's, or it is named in a note.
 
 from collections.abc import Iterator
 
-from causalseg.text.reading.attach import NOT_AIR, of_something_else
+from causalseg.text.reading.attach import of_something_else
+from causalseg.text.reading.clear import NOT_AIR
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.reading import Status
 from causalseg.text.reading.story import Mention
@@ -51,8 +52,8 @@ def place_doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Ite
             yield from _added_height(passage, mention)
         if not any(one.places for one in chosen):
             yield from _place_elsewhere(mentions, chosen)
-    if status in ("present", "uncertain") and not any(one.places for one in chosen):
-        yield from _beside(passage, chosen)
+    if status in ("present", "uncertain"):
+        yield from _beside(passage, [one for one in chosen if not _placed(one)])
     if status in ("present", "absent"):
         yield from _compared(passage)
     if status in ("present", "uncertain"):
@@ -85,13 +86,18 @@ def _denied_elsewhere(passage: Passage, mention: Mention) -> Iterator[str]:
             yield f"{named!r} was read as denied too, beside {words[0]!r}."
 
 
+def _placed(mention: Mention) -> bool:
+    """Whether a height is said."""
+    return any(term.place and term.place.heights for group in mention.places for term in group)
+
+
 def _beside(passage: Passage, chosen: list[Mention]) -> Iterator[str]:
     """A side or a neighbour ("next to the heart") of a finding that was given no place."""
     for mention in chosen:
         words = [
             term.text
             for term in clause_of(passage, mention)
-            if term.place
+            if (term.place and not mention.places)
             or (term.kind is Kind.NOT_LUNG and term.at > mention.term.at)
             or term.key in ("one lung", "one side")
         ]

@@ -16,7 +16,7 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
     for number, mention in enumerate(mine):
         if not mention.infection or mention.places:
             continue
-        before = mine[number - 1] if number else None
+        before = _leading(parts, mine[:number])
         after = mine[number + 1] if number + 1 < len(mine) else None
         opening = parts[mention.clause].opening
         if before and before.infection and before.places and opening in ("join", "with"):
@@ -37,6 +37,16 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
                 mention.places = list(after.places)
         if mention.places:
             story.note("findings named together were given one place.")
+
+
+def _leading(parts: list[Clause], before: list[Mention]) -> Mention | None:
+    """The mention before, or the one before it whose place that one shares."""
+    number = len(before) - 1
+    while number > 0 and before[number].kind is Kind.OTHER and not before[number].places:
+        if parts[before[number].clause].opening not in ("join", "with"):
+            break
+        number -= 1
+    return before[number] if before else None
 
 
 def _denies(clause: Clause) -> bool:

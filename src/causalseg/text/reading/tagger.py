@@ -78,6 +78,9 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
         if term.kind is Kind.SPARED and following.key in ("neither", "no", "none"):
             terms[number] = replace(term, kind=Kind.AFFECTED)  # "spares neither lobe"
             terms[number + 1] = replace(following, kind=Kind.PLAIN)
+    if len(terms) > 1 and terms[-1].key == "both" and terms[-2].key in ("is", "are"):
+        # "on the left there is both": of what was named, not of the lungs
+        terms[-1] = replace(terms[-1], kind=Kind.AFFECTED, place=None)
     for step in (_directions, _slowly, _whether, _of_a_trend, _of_a_place, _preferred, _too):
         terms = step(terms)
     return terms
@@ -126,9 +129,11 @@ def _of_a_trend(terms: list[Term]) -> list[Term]:
 
 
 def _of_a_place(terms: list[Term]) -> list[Term]:
-    """Deny the place, not the finding: "the opacity is not in the left lung but in the right"."""
+    """Deny the place, not the finding: "the opacity is not in the left lung", "left, not right"."""
     for number, term in enumerate(terms):
-        if term.key != "not" or not any(one.kind is Kind.FINDING for one in terms[:number]):
+        before = terms[:number]
+        said = any(one.kind is Kind.FINDING or one.place for one in before)
+        if term.key not in ("not", "none") or not said or any(b.kind is Kind.NOT for b in before):
             continue
         rest = [one for one in terms[number + 1 :] if one.key not in _TO_A_PLACE]
         if rest and rest[0].place and not any(one.kind is Kind.FINDING for one in rest):
