@@ -40,7 +40,7 @@ _WORDS = {
     "Swedish": "och i med utan inte höger vänster lunga lungan lungor underlob överlob infiltrat "
     "förtätning förtätningar pneumoni pleuravätska",
     "Latin": "lobi lobus lobo inferioris superioris medii dexter dextri dextra dextrae "
-    "sinister sinistri sinistra sinistrae pulmo pulmonis pulmonum utriusque lateris bilateralis sine cum",
+    "sinister sinistri sinistra sinistrae pulmo pulmonis pulmonum utriusque lateris sine cum",
     "Indonesian": "di dan pada dengan tidak paru kanan kiri infiltrat konsolidasi lobus bawah atas",
 }
 # Spelled as English words or abbreviations: they prove nothing.

@@ -37,8 +37,8 @@ _BEHIND_HEART = (
 )
 
 _AT_HILUM = (
-    "from, to, towards, behind, involving, over, overlies, overlying, overlie, projected over, at, near, "
-    "around, about, beside, adjacent to, next to, in, abutting, lateral to, inseparable from"
+    "from, to, towards, behind, involving, over, overlies, overlying, overlie, projected over, at, "
+    "near, around, about, beside, adjacent to, next to, in, abutting, lateral to, inseparable from"
 )
 
 
