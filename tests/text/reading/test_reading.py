@@ -112,6 +112,17 @@ def test_a_denied_place_is_not_the_finding_denied() -> None:
         assert {side for side, _ in read(text).zones} == {"left"}, text
 
 
+def test_each_finding_of_a_run_on_sentence_keeps_its_place() -> None:
+    assert read("opacity left mid zone small effusion right base").zones == (("left", "middle"),)
+    assert read("Opacities in both mid and lower zones, likely infective.").count == 4
+
+
+def test_two_denials_are_none() -> None:
+    for text in ("The left lung is not free of opacities.", "All but the right lung is opacified."):
+        assert {side for side, _ in read(text).zones} == {"left"}, text
+    assert read("No opacity in the left lung, the right is free of it too.").status == "absent"
+
+
 def test_whether_it_has_gone_is_not_that_it_has() -> None:
     assert read("Unclear whether the left base opacity has resolved.").status == "uncertain"
     assert read("The left base opacity has resolved.").status == "absent"
@@ -207,6 +218,10 @@ def test_a_word_that_could_turn_the_statement_and_decided_nothing_is_told(
         ("Opacity at the fourth rib on the right.", "'rib' was not read as a place"),
         ("White-out on the left in keeping with effusion.", "attributed to another finding"),
         ("The right base is not clear.", "said not to be clear"),
+        ("The left base is nearly clear.", "said not to be clear"),
+        ("Were it not for the left apex, the lungs would be clear.", "the text says 'would'"),
+        ("Shadowing at the left base caused by effusion.", "attributed to another finding"),
+        ("Left side cloudy, right side dark.", "'dark'"),
     ],
 )
 def test_where_the_rules_guess_the_answer_says_so(text: str, note: str) -> None:
@@ -305,7 +320,7 @@ def test_any_order_of_words_gets_a_reading(words: list[str]) -> None:
 def test_mirrored_words_give_mirrored_zones() -> None:
     """Swapping left and right in the text swaps the zones, where no other word implies a side."""
     coded = re.compile(
-        r"\b(?:[lr][lmu][lz]?s?|[lr]|[lr]t|mid(?:dle)? lobe|lingula\w*|retrocardiac|behind)\b"
+        r"\b(?:[lr][lmu][lz]?s?|[lr]|[lr]t|m(?:id|iddle|edium|edian) lobe|lingula\w*|retrocardiac|behind)\b"
         r"|border"
     )
     tried = 0

@@ -10,17 +10,16 @@ _LINKS = frozenset(
     "due to|secondary to|because of|represents|represent|representing|reflects|reflecting|from|"
     "likely|caused|keeping|consistent|compatible".split("|")
 )
-_DUE_TO = (
-    "due to",
-    "secondary to",
-    "because of",
-    "not in the",
-    "not within",
-    "outside the",
-    "external",
+_DUE_TO = tuple(
+    "due to|secondary to|because of|caused by|resulting from|produced by|explained by|"
+    "attributed to|attributable to|ascribed to|not in the|not within|outside the|external".split(
+        "|"
+    )
 )
 _TAKEN_FOR = frozenset("keeping consistent compatible suspicious representing represents".split())
-_SAME_AS = frozenset("keeping consistent compatible representing represents".split())
+_SAME_AS = frozenset(
+    "suggestive suggesting suggests keeping consistent compatible representing represents".split()
+)
 # No picture tells it from an infection.
 _ALIKE = ("atelectasis",)
 _OR = frozenset(("or", "versus", "vs", "likely", "probably", "possibly"))

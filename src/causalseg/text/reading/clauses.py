@@ -58,7 +58,7 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
         current = found[-1]
         if term.kind is Kind.PAUSE:
             found.append(Clause("colon" if term.key == ":" else "comma"))
-        elif term.key == "but" and current.has(Kind.ALL) and _only_place(terms[number + 1 :]):
+        elif term.key == "but" and _all_but(current, terms[number + 1 :]):
             found.append(Clause("except", [term]))  # "all zones but the left upper"
         elif term.kind in _OPENS:
             found.append(Clause(_OPENS[term.kind], [term]))
@@ -79,7 +79,21 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
             found.append(Clause("again", [term]))
         else:
             current.terms.append(term)
-    return _without_empty([part for clause in found for part in _unpunctuated(clause)])
+    cut = [part for clause in found for part in _unpunctuated(clause)]
+    return _without_empty([part for clause in cut for part in _run_on(clause)])
+
+
+def _run_on(clause: Clause) -> list[Clause]:
+    """Cut "opacity left mid zone small effusion right base": each finding has its own place."""
+    terms = clause.terms
+    kinds = [term.kind for term in terms]
+    if Kind.FINDING not in kinds or Kind.OTHER not in kinds or clause.has(Kind.NOT, Kind.DOUBT):
+        return [clause]
+    finding, other = kinds.index(Kind.FINDING), kinds.index(Kind.OTHER)
+    between, after = terms[finding + 1 : other], terms[other + 1 :]
+    if not all(any(term.place for term in part) for part in (between, after)):
+        return [clause]
+    return [Clause(clause.opening, terms[:other]), Clause("comma", terms[other:])]
 
 
 def _unpunctuated(clause: Clause) -> list[Clause]:
@@ -113,9 +127,9 @@ def _joins_findings(before: Clause, join: Term, after: Sequence[Term]) -> bool:
             return False
         if placed and (term.kind is Kind.JOIN or term.key == "without"):
             return False  # that one joins them: "upper and lower lobes with no effusion"
-        placed |= bool(term.place)
         if term.kind in _CONTENT:
-            return True
+            return not (placed and term.kind is Kind.CAUSE)  # "... lower zones, likely infective"
+        placed |= bool(term.place)
     return False
 
 
@@ -128,6 +142,12 @@ def _begins_anew(before: Clause, after: Sequence[Term]) -> bool:
         and first in (Kind.FINDING, Kind.OTHER)
         and any(term.place for term in words[1:])
     )
+
+
+def _all_but(current: Clause, after: Sequence[Term]) -> bool:
+    """Whether a place follows that is left out: "all but the upper zone is opacified"."""
+    next_to = bool(current.terms) and current.terms[-1].kind is Kind.ALL
+    return next_to or (current.has(Kind.ALL) and _only_place(after))
 
 
 def _only_place(terms: Sequence[Term]) -> bool:

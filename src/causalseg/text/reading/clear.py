@@ -19,7 +19,9 @@ def said_clear(parts: list[Clause], number: int, sentence: int, story: Story) ->
     if _of_a_heading(parts, number):
         return []
     lung = clause.has(Kind.LUNG) or any(one.place for one in clause.terms)
-    unclear = [one for one in clause.terms if one.key == "not clear"]
+    unclear = [
+        one for one in clause.terms if one.key.endswith(("not clear", "ly clear", "almost clear"))
+    ]
     if unclear and lung and not clause.has(Kind.FINDING, Kind.OTHER):
         story.note("a place said not to be clear was read as an opacity there.")
         return [Mention(Kind.ABNORMAL, unclear[0], "present", sentence, number)]
@@ -48,6 +50,8 @@ def said_clear(parts: list[Clause], number: int, sentence: int, story: Story) ->
             story.note("a place said not to be clear was read as an opacity there.")
             both = [Term(Kind.ALL, "neither", key="neither")]
             return [Mention(Kind.ABNORMAL, term, "present", sentence, number, [both])]
+        if any(one.key == "would" for one in clause.terms[:position]):
+            story.note(f"{term.text!r} was read as a fact, though the text says 'would'.")
         mention = Mention(Kind.CLEAR, term, "absent", sentence, number, why=[term])
         mention.rest = clause.has(Kind.REST)
         return [mention]

@@ -19,7 +19,7 @@ _VAGUE = frozenset(
 _ILL = frozenset(("affected", "involved", "diseased", "sick"))
 _OTHER_CHANGES = frozenset(
     "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "
-    "osteoarthritic postradiation radiation".split()
+    "radiotherapy postradiotherapy osteoarthritic postradiation radiation".split()
 )
 _DISEASES = frozenset(
     "pneumonia covid infection infections tb tuberculosis ards aspiration lrti pna coronavirus "
@@ -42,7 +42,7 @@ def name_vague(terms: list[Term], *, first: bool) -> list[Term]:
     if not has_place(terms) and not any(term.kind is Kind.GONE for term in terms):
         return terms
     return [
-        replace(term, kind=Kind.FINDING, value="vague")
+        replace(term, kind=Kind.FINDING, value="" if term.key.startswith("white") else "vague")
         if (term.key in _VAGUE and term.kind is Kind.PLAIN) or (first and term.key in _ILL)
         else term
         for term in terms

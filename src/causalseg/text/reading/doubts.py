@@ -26,7 +26,8 @@ _BEFORE_NOW = frozenset(
 )
 _PUTS_DOWN = frozenset(
     "likely probably presumably due from favoured favored versus vs consistent keeping suspicious "
-    "compatible represent represents representing possibly".split()
+    "compatible represent represents representing possibly "
+    "suggestive suggesting suggests indicating indicative".split()
 )
 _OVER = frozenset("treated cured healed ago".split())
 _OF_THE_PATIENT = frozenset(

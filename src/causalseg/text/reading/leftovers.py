@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from causalseg.text.reading import lexicon
 from causalseg.text.reading.clauses import Clause
 from causalseg.text.reading.clear import NOT_AIR
-from causalseg.text.reading.mentions import CLEARING_OF, was_new
+from causalseg.text.reading.mentions import CLEARING_OF, is_aim, was_new
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.terms import Kind, Term
 
@@ -76,6 +76,7 @@ def _turning(clause: Clause, *, doubtful: bool) -> Iterator[Term]:
             (term.kind in (Kind.DOUBT, Kind.DOUBTED) and doubtful)
             or (term.kind is Kind.GONE and was_new(term, clause.terms[number + 1 :]))
             or (term.kind is Kind.LIMITED and following == "by")
+            or (term.kind in (Kind.GONE, Kind.GONE_OF) and is_aim(clause.terms[:number]))
             or (term.key in CLEARING_OF and clause.has(*_FINDINGS))
             or (term.key == "only" and (clause.has(*_FINDINGS) or clause.opening == "spare"))
             or (term.kind in (Kind.CLEAR, Kind.NORMAL) and (angles or clause.has(Kind.PAST)))

@@ -86,7 +86,7 @@ def _places() -> dict[str, Place]:
     add("lingula, lingular, lingular segment, lingula segment", Place(("left",), _MIDDLE))
     add("each lower lobe, each lower zone, each base, each lung base", Place(BOTH, _LOWER))
     add("each upper lobe, each upper zone, each apex, each lung apex", Place(BOTH, _UPPER))
-    add("middle lobe, mid lobe", Place((), _MIDDLE, default="right"))
+    add("middle lobe, mid lobe, medium lobe, median lobe", Place((), _MIDDLE, default="right"))
     add(_BEHIND_HEART, Place((), _LOWER, default="left"))
     add("behind the left heart, behind the left side of the heart", Place(("left",), _LOWER))
     add("apex to base, base to apex, top to bottom, upper to lower", Place((), ZONES))

@@ -241,7 +241,7 @@ def _doubt(mentions: list[Mention], term: Term) -> None:
 
 def _goes_on(mine: list[Mention], term: Term, denied: Term | None, doubt: Term | None) -> bool:
     """Whether a term only goes on with the finding before it ("ground-glass opacity")."""
-    if not mine or term.kind is not Kind.FINDING or mine[-1].kind is not Kind.FINDING:
+    if not mine or term.kind not in (Kind.FINDING, Kind.CAUSE) or mine[-1].kind is not Kind.FINDING:
         return False
     status = "absent" if denied else "uncertain" if doubt else "present"
     return mine[-1].status == status

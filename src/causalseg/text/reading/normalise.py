@@ -39,6 +39,8 @@ _SHORT_FORMS = tuple(
         (r"\bwon't\b", "will not"),
         (r"n't\b", " not"),
         (r"\bcan not\b", "cannot"),
+        (r"\b(?:full stop|(?:new|next) paragraph)\b", " . "),
+        (r"\bcomma\b", ","),
         (r"'(?:s|ve|d|ll|re|m)\b", ""),
         (r"\bcovid\s?-?\s?(19|2019)\b", "covid"),
         (r"\bsars\s?-?\s?cov\s?-?\s?2\b", "covid"),

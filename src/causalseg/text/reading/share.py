@@ -35,7 +35,7 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
             )
             if joined and _trails(clause, after):
                 mention.places = list(after.places)
-        if mention.places:
+        if mention.places and mention.status != "absent":
             story.note("findings named together were given one place.")
 
 

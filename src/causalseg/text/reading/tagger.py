@@ -42,6 +42,8 @@ _ASKS = frozenset(
     "check see tell know ask asks asking wonder determine establish decide sure out confirm say "
     "assess evaluate unclear".split()
 )
+_NONE = frozenset("no not none neither".split())
+_FREE = frozenset(("free of", "free from", "clear of", "without", "devoid of"))
 _TO_A_PLACE = frozenset("in on at the of involving affecting its".split())
 
 
@@ -81,7 +83,16 @@ def tagged(sentence: Sequence[Word]) -> list[Term]:
     if len(terms) > 1 and terms[-1].key == "both" and terms[-2].key in ("is", "are"):
         # "on the left there is both": of what was named, not of the lungs
         terms[-1] = replace(terms[-1], kind=Kind.AFFECTED, place=None)
-    for step in (_directions, _slowly, _whether, _of_a_trend, _of_a_place, _preferred, _too):
+    for step in (
+        _doubly,
+        _directions,
+        _slowly,
+        _whether,
+        _of_a_trend,
+        _of_a_place,
+        _preferred,
+        _too,
+    ):
         terms = step(terms)
     return terms
 
@@ -102,8 +113,21 @@ def _whether(terms: list[Term]) -> list[Term]:
     """Read "check if the lung is clear" as a question."""
     for number, term in enumerate(terms):
         before = {word for one in terms[max(0, number - 2) : number] for word in one.key.split()}
-        if term.key == "if" and before & _ASKS:
+        if term.key == "if" and (before & _ASKS or number == 0):
             terms[number] = replace(term, kind=Kind.DOUBT, key="whether")
+    return terms
+
+
+def _doubly(terms: list[Term]) -> list[Term]:
+    """Take "no zone is free of consolidation" for what it says: two denials are none."""
+    denials = [number for number, term in enumerate(terms) if term.kind is Kind.NOT]
+    for first, second in pairwise(denials):
+        between = terms[first + 1 : second]
+        lungs = any(term.place or term.kind is Kind.LUNG for term in terms[:second])
+        plain = all(t.place or t.kind in (Kind.LUNG, Kind.PLAIN, Kind.JOIN) for t in between)
+        if lungs and plain and terms[second].key in _FREE and terms[first].key in _NONE:
+            for number in (first, second):
+                terms[number] = replace(terms[number], kind=Kind.KEPT)
     return terms
 
 
@@ -216,7 +240,7 @@ def _single(word: Word, *, last: bool) -> Term:
         return Term(Kind.JOIN, word.text, key=word.key)
     if word.key == "?":
         return Term(Kind.PLAIN if last else Kind.DOUBT, word.text, key="?")
-    if not word.key.isalpha() or lexicon.idle(word.key):
+    if not word.key.isalpha() or len(word.key) == 1 or lexicon.idle(word.key):
         return Term(Kind.PLAIN, word.text, key=word.key)
     return Term(Kind.UNKNOWN, word.text, key=word.key)
 
