@@ -25,7 +25,8 @@ GROUPS = (
     (8, 10, "read since doubtful readings are named in a note"),
     (11, 14, "each in a register of its own"),
     (15, 16, "all registers, read since every place is accounted for"),
-    (17, 99, "all registers, read since neighbours and causes of an opacity are told too"),
+    (17, 21, "all registers, read since neighbours and causes of an opacity are told too"),
+    (22, 99, "passages, short texts and other languages, by more kinds of writers"),
 )
 """Batches whose figures are told together: first, last, and what they have in common."""
 

@@ -112,13 +112,28 @@ def test_a_denied_place_is_not_the_finding_denied() -> None:
         assert {side for side, _ in read(text).zones} == {"left"}, text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Right base pneumonia would be difficult to exclude.",
+        "Pneumonia? right base",
+        "If there is pneumonia it is at the right base.",
+        "Right base hard to assess; pneumonia not excluded on the right.",
+    ],
+)
+def test_a_doubt_may_stand_on_either_side(text: str) -> None:
+    found = read(text)
+    assert (found.status, found.zones) == ("uncertain", (("right", "lower"),))
+
+
 def test_each_finding_of_a_run_on_sentence_keeps_its_place() -> None:
     assert read("opacity left mid zone small effusion right base").zones == (("left", "middle"),)
     assert read("Opacities in both mid and lower zones, likely infective.").count == 4
 
 
 def test_two_denials_are_none() -> None:
-    for text in ("The left lung is not free of opacities.", "All but the right lung is opacified."):
+    for text in ("The left lung is not free of opacities.", "All but the right lung is opacified.",
+                 "Every zone apart from the right ones shows opacities."):  # fmt: skip
         assert {side for side, _ in read(text).zones} == {"left"}, text
     assert read("No opacity in the left lung, the right is free of it too.").status == "absent"
 
@@ -320,8 +335,8 @@ def test_any_order_of_words_gets_a_reading(words: list[str]) -> None:
 def test_mirrored_words_give_mirrored_zones() -> None:
     """Swapping left and right in the text swaps the zones, where no other word implies a side."""
     coded = re.compile(
-        r"\b(?:[lr][lmu][lz]?s?|[lr]|[lr]t|m(?:id|iddle|edium|edian) lobe|lingula\w*|retrocardiac|behind)\b"
-        r"|border"
+        r"\b(?:[lr][lmu][lz]?s?|[lr]|[lr]t|m(?:id|iddle|edium|edian) lobe|lingula\w*)\b"
+        r"|\bretrocardiac\b|\bbehind\b|border"
     )
     tried = 0
     for row in rows():

@@ -10,6 +10,7 @@ _CONTENT = frozenset(
     | {Kind.SPARED, Kind.LIMITED}
 )
 _LINKS = ("is", "are", "was", "were")
+_VERBS = (*_LINKS, *"contains contain shows show has have demonstrates demonstrate".split())
 _OPENS = {
     Kind.BUT: "but",
     Kind.EXCEPT: "except",
@@ -72,9 +73,12 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
             current.has(*_CONTENT) or any(one.place for one in current.terms)
         ):
             found.append(Clause("with", [term]))
-        elif _resumes(current) and (
-            term.kind is Kind.AFFECTED
-            or (term.kind in (Kind.FINDING, Kind.CLEAR) and current.terms[-1].key in _LINKS)
+        elif (term.kind is Kind.FINDING and _awaited(found)) or (
+            _resumes(current)
+            and (
+                term.kind is Kind.AFFECTED
+                or (term.kind in (Kind.FINDING, Kind.CLEAR) and current.terms[-1].key in _LINKS)
+            )
         ):
             found.append(Clause("again", [term]))
         else:
@@ -123,7 +127,7 @@ def _joins_findings(before: Clause, join: Term, after: Sequence[Term]) -> bool:
         return _begins_anew(before, after)
     placed = False
     for term in after:
-        if term.kind is Kind.PAUSE or term.kind in _OPENS:
+        if term.kind is Kind.PAUSE or term.kind in _OPENS or (placed and term.kind is Kind.DOUBT):
             return False
         if placed and (term.kind is Kind.JOIN or term.key == "without"):
             return False  # that one joins them: "upper and lower lobes with no effusion"
@@ -158,6 +162,15 @@ def _only_place(terms: Sequence[Term]) -> bool:
 
 def _resumes(current: Clause) -> bool:
     return current.opening in ("spare", "except") and any(term.place for term in current.terms)
+
+
+def _awaited(found: list[Clause]) -> bool:
+    """Whether it is said of what stands before the exception: "all but the apex shows ..."."""
+    current = found[-1]
+    if len(found) < 2 or not _resumes(current) or found[-2].has(*_CONTENT):
+        return False
+    relative = {"which", "that", "where"} & set(current.keys)
+    return not relative and any(key in _VERBS for key in current.keys[1:])
 
 
 def _without_empty(found: list[Clause]) -> list[Clause]:

@@ -16,6 +16,7 @@ _VAGUE = frozenset(
     "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas "
     "process white whitish whiter".split()
 )
+_TRENDS = frozenset(("worsening", "deterioration", "progression"))
 _ILL = frozenset(("affected", "involved", "diseased", "sick"))
 _OTHER_CHANGES = frozenset(
     "postoperative postsurgical degenerative postoperatively surgical chronic age arthritic "
@@ -43,7 +44,9 @@ def name_vague(terms: list[Term], *, first: bool) -> list[Term]:
         return terms
     return [
         replace(term, kind=Kind.FINDING, value="" if term.key.startswith("white") else "vague")
-        if (term.key in _VAGUE and term.kind is Kind.PLAIN) or (first and term.key in _ILL)
+        if (term.key in _VAGUE and term.kind is Kind.PLAIN)
+        or (term.key in _TRENDS and first and has_place(terms))
+        or (first and term.key in _ILL)
         else term
         for term in terms
     ]

@@ -62,8 +62,8 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                 if term.key in CLEARING_OF and _sees(following):
                     continue  # of a finding it may be going on
                 denied, denied_places = term, True
-            elif term.kind is Kind.DOUBT and term.key == "?" and mine and _only_where(following):
-                _doubt(mine, term)  # "pneumonia? right"
+            elif term.kind is Kind.DOUBT and mine and _said_of_before(term, following):
+                _doubt(mine, term)
             elif term.kind is Kind.DOUBT:
                 doubt = term
             elif term.kind is Kind.RATHER:
@@ -196,8 +196,11 @@ def _sees(terms: list[Term]) -> bool:
     return any(term.kind in _SIGHT for term in terms)
 
 
-def _only_where(terms: list[Term]) -> bool:
-    return all(term.place or term.kind is Kind.LUNG for term in terms)
+def _said_of_before(doubt: Term, following: list[Term]) -> bool:
+    """Whether it is what stands before that is doubted: "pneumonia? right"."""
+    where = all(term.place or term.kind is Kind.LUNG for term in following)
+    hard = doubt.key.startswith(("difficult ", "hard ", "impossible "))
+    return (doubt.key == "?" and where) or (hard and not _sees(following))
 
 
 def _real(terms: list[Term]) -> bool:

@@ -32,7 +32,7 @@ _SHORT_FORMS = tuple(
         (r"\bw\s?/(?=\s)", "with "),
         (r"\+\s?/\s?-|±", " possible "),
         (r"(?<!\w)-\s?ve\b", "negative"),
-        (r"(?<!\w)\+\s?ve\b", "positive"),
+        (r"\+\s?ve\b", " positive"),
         (r"\b(left|right|lt|rt|l|r)\s*>{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 greater than \2"),
         (r"\b(left|right|lt|rt|l|r)\s*<{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 less than \2"),
         (r"\bcan'?t\b", "cannot"),
@@ -59,7 +59,7 @@ _SHORT_FORMS = tuple(
 )
 # A list is written in lines or in one line; a dash within a sentence is no bullet.
 _BULLET = re.compile(r"(?:^|\n)\s*(?:[-*\u2022\u00b7]|\(?\d{1,2}[.)])\s+(?=\D)")
-_BULLET_INSIDE = re.compile(r"\s[-*\u2022\u00b7]\s+(?=[A-Z])")
+_BULLET_INSIDE = re.compile(r"\s[-*\u2022\u00b7]\s+(?=[^\W\d])")
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,]\d+)*|[.,;:?!/+&<>()\n]")
 
 
@@ -98,7 +98,7 @@ def plain(text: str) -> Plain:
     if mended != shown:
         notes.append("letters of another script were read as the Latin letters they look like.")
     mended = _APOSTROPHES.sub("'", _DASHES.sub("-", mended))
-    if _BULLET.match(mended):
+    if _BULLET.match(re.sub(r"^\s*[A-Za-z]+:", "", mended)):
         mended = _BULLET_INSIDE.sub(" . ", mended)
     mended = _BULLET.sub(" . ", mended)
     for pattern, replacement in _SHORT_FORMS:

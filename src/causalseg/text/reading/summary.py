@@ -68,7 +68,18 @@ def _rather(mention: Mention) -> bool:
 def _artefacts(passage: Passage) -> None:
     """An opacity that could be an artefact is uncertain."""
     hedges = {Kind.DOUBT, Kind.MAYBE, Kind.DOUBTED}
-    by_words = {"likely", "probably", "or", "real", "due to", "versus", "vs", "favoured", "favored"}
+    by_words = {
+        "looked",
+        "likely",
+        "probably",
+        "or",
+        "real",
+        "due to",
+        "versus",
+        "vs",
+        "favoured",
+        "favored",
+    }
     for number, terms in passage.sentences.items():
         artefact = next((term for term in terms if term.kind is Kind.ARTEFACT), None)
         if artefact is None or not any(t.kind in hedges or t.key in by_words for t in terms):
