@@ -21,15 +21,20 @@ def reassemble(x: Tensor, kernels: Tensor, scale: int) -> Tensor:
 
     """
     batch, channels, height, width = x.shape
-    taps = kernels.shape[1]
-    size = int(taps**0.5)
-    # The s * s output pixels of one source pixel share its neighbourhood, so that each source
-    # pixel is one matrix product (C, k * k) @ (k * k, s * s).
-    columns = F.unfold(x, size, padding=size // 2).view(batch, channels, taps, height * width)
-    kernels = kernels.reshape(batch, taps, height, scale, width, scale)
-    kernels = kernels.permute(0, 2, 4, 1, 3, 5).reshape(batch, height * width, taps, scale**2)
-    out = columns.permute(0, 3, 1, 2) @ kernels
-    out = out.view(batch, height, width, channels, scale, scale).permute(0, 3, 1, 4, 2, 5)
+    size = int(kernels.shape[1] ** 0.5)
+    padded = F.pad(x, [size // 2] * 4)
+    wide = padded.shape[3]
+    # A row of the source makes s rows of the output, as one product of the k padded rows around it,
+    # (C, k * wide), and a band matrix (k * wide, s * s * w): output pixel X reads from X//s on.
+    rows = torch.stack([padded[:, :, i : i + height] for i in range(size)], 3)
+    rows = rows.permute(0, 2, 1, 3, 4).reshape(batch, height, channels, size * wide)
+    taps = kernels.reshape(batch, size, size, height, scale, width, scale)
+    taps = taps.permute(0, 3, 1, 4, 6, 5, 2)  # (B, h, i, s, s, w, j)
+    # Rows one longer than a row of the band, laid end to end, move by one from row to row.
+    band = F.pad(taps, (0, wide + 1 - size)).flatten(5)[..., : width * wide]
+    band = band.unflatten(5, (width, wide)).permute(0, 1, 2, 6, 3, 5, 4)
+    out = rows @ band.reshape(batch, height, size * wide, scale * width * scale)
+    out = out.view(batch, height, channels, scale, width * scale).permute(0, 2, 1, 3, 4)
     return out.reshape(batch, channels, scale * height, scale * width)
 
 

@@ -11,19 +11,21 @@ convolution would read its zero padding. The result is exact.
 
 For an integer scale s, row s * m + p of V_i reads only source rows m - 1, m, m + 1, with the same
 weights for every m but the first and last. The nine tap maps then become the s * s output phases by
-one small 3x3 convolution that all channels share, with its own weights on the border. Phases are
-laid out as `torch.nn.functional.pixel_unshuffle` lays them out.
+one small 3x3 convolution that all channels share, once they have a ring of pixels around them that
+gives the border what it needs. Phases are laid out as `torch.nn.functional.pixel_unshuffle` does.
 """
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+LARGEST_SCALE = 5
+"""Largest integer scale of which one pixel outside of an edge can make the edge right."""
 CHUNK_ELEMENTS = 1 << 22
 """Largest temporary, in elements. Larger ones do not fit in the cache, and each of their pages
 faults."""
@@ -41,87 +43,61 @@ def _shifted_interpolation(size: int, out_size: int, align_corners: bool) -> Ten
     return torch.cat([padded[i : i + out_size] for i in range(3)], dim=1)
 
 
-class _Band(NamedTuple):
-    """Source rows that share their interpolation weights."""
-
-    out: slice
-    """The source rows whose phases are written."""
-    read: slice
-    """The source rows that are read for them."""
-    weights: Tensor
-    """(s, 3, r): from tap i and row k of a window of r source rows to phase p."""
-
-
-def _bands(size: int, scale: int) -> list[_Band]:
-    """First, middle and last rows (fewer where there are no more than two)."""
-    matrix = _shifted_interpolation(size, scale * size, False).view(scale * size, 3, size)
-
-    def band(first: int, last: int) -> _Band:
-        low, high = max(first - 1, 0), min(first + 2, size)
-        weights = matrix[scale * first : scale * (first + 1), :, low:high]
-        return _Band(slice(first, last), slice(low, min(last + 1, size)), weights)
-
-    edges = [(0, 1), (1, size - 1), (size - 1, size)] if size > 1 else [(0, 1)]
-    return [band(first, last) for first, last in edges if first < last]
-
-
-class _Region(NamedTuple):
-    """A rectangle of the source grid whose phases are made by one convolution."""
-
-    out: tuple[slice, slice]
-    read: tuple[slice, slice]
-    kernel: Tensor
-    """(s * s, 9, r_y, r_x)."""
-
-
 @lru_cache(maxsize=64)
-def _regions(
-    height: int, width: int, scale: int, dtype: torch.dtype, device: torch.device
-) -> tuple[_Region, ...]:
+def _phase_kernel(scale: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(s * s, 9, 3, 3): from the tap maps around a source pixel to its output phases."""
     with torch.inference_mode(False), torch.no_grad():
-        return tuple(
-            _Region(
-                (row.out, column.out),
-                (row.read, column.read),
-                torch.einsum("pik,qjl->pqijkl", row.weights, column.weights)
-                .reshape(scale**2, 9, row.weights.shape[2], column.weights.shape[2])
-                .to(dtype=dtype, device=device),
-            )
-            for row in _bands(height, scale)
-            for column in _bands(width, scale)
-        )
+        middle = _shifted_interpolation(3, 3 * scale, False)[scale : 2 * scale].view(-1, 3, 3)
+        kernel = torch.einsum("pik,qjl->pqijkl", middle, middle)
+        return kernel.reshape(scale**2, 9, 3, 3).to(dtype=dtype, device=device)
+
+
+def _outer_tap(scale: int) -> tuple[int, float]:
+    """The tap through which the pixel outside of an edge reaches the first phase alone, and 1 over
+    the weight with which it does: `_ring` cancels there what the convolution's padding hides.
+    """
+    weights = {row + 1: 0.5 - (row + 0.5) / scale for row in range(-1, 2)}
+    tap = max(tap for tap, weight in weights.items() if weight > 0)
+    return tap, 1 / weights[tap]
+
+
+def _edges(grid: Tensor, scale: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Of (N, 3, 3, h + 2, w + 2), edge by edge: the part to be made right, its source, a factor."""
+    tap, factor = _outer_tap(scale)
+    for dim in (1, 2):
+        first, last = grid.select(dim + 2, 0), grid.select(dim + 2, -1)
+        yield first.select(dim, tap), first.select(dim, 0), factor
+        yield last.select(dim, 2 - tap), last.select(dim, 2), factor
+
+
+def _ring(taps: Tensor, scale: int) -> Tensor:
+    """Tap maps (N, 9, h, w) -> (N, 9, h + 2, w + 2), so that the edges are like the middle.
+
+    The interpolation repeats the edge, and so does the ring. Where the first tap would read
+    the first of the repeated rows, though, the convolution reads its zero padding. What that row
+    adds to the first phase, another tap's row of the ring takes away again.
+    """
+    padded = F.pad(taps, (1, 1, 1, 1), mode="replicate")
+    for part, source, factor in _edges(padded.unflatten(1, (3, 3)), scale):
+        part.sub_(source, alpha=factor)
+    return padded
 
 
 def _expand(taps: Tensor, scale: int) -> Tensor:
     """Tap maps (N, 9, h, w) -> output phases (N, s * s, h, w)."""
-    count, _, height, width = taps.shape
-    regions = _regions(height, width, scale, taps.dtype, taps.device)
-    if torch.compiler.is_compiling():  # writes in place do not suit graphs
-        parts = [F.conv2d(taps[:, :, r.read[0], r.read[1]], r.kernel) for r in regions]
-        columns = min(width, 3)
-        rows = [torch.cat(parts[i : i + columns], 3) for i in range(0, len(parts), columns)]
-        return torch.cat(rows, 2)
-    edges = list(regions)
-    if len(regions) == 9:  # the middle is made with its edges, which are then made right
-        out = F.conv2d(taps, edges.pop(4).kernel, padding=1)
-    else:
-        out = taps.new_empty(count, scale**2, height, width)
-    for region in edges:
-        (y, x), (v, u) = region.out, region.read
-        out[:, :, y, x] = F.conv2d(taps[:, :, v, u], region.kernel)
-    return out
+    return F.conv2d(_ring(taps, scale), _phase_kernel(scale, taps.dtype, taps.device))
 
 
 def _expand_adjoint(grad: Tensor, scale: int) -> Tensor:
     """Transpose of `_expand`: (N, s * s, h, w) -> (N, 9, h, w)."""
-    count, _, height, width = grad.shape
-    out = grad.new_zeros(count, 9, height, width)
-    for region in _regions(height, width, scale, grad.dtype, grad.device):
-        (y, x), (v, u) = region.out, region.read
-        kernel = region.kernel.flip(2, 3).transpose(0, 1)
-        padding = (kernel.shape[2] - 1, kernel.shape[3] - 1)
-        out[:, :, v, u] += F.conv2d(grad[:, :, y, x], kernel, padding=padding)
-    return out
+    kernel = _phase_kernel(scale, grad.dtype, grad.device).flip(2, 3).transpose(0, 1)
+    padded = F.conv2d(grad, kernel, padding=2)
+    for part, source, factor in reversed(list(_edges(padded.unflatten(1, (3, 3)), scale))):
+        source.sub_(part, alpha=factor)
+    for dim in (2, 3):  # what was repeated comes back to the edge
+        padded.select(dim, 1).add_(padded.select(dim, 0))
+        padded.select(dim, -2).add_(padded.select(dim, -1))
+    return padded[:, :, 1:-1, 1:-1]
 
 
 def _tap_weight(weight: Tensor) -> Tensor:
@@ -218,9 +194,9 @@ def _dense(
 
 
 def integer_scale(source: tuple[int, int], size: tuple[int, int]) -> int | None:
-    """The scale s with size = s * source in both directions, or None."""
+    """The scale s <= LARGEST_SCALE with size = s * source in both directions, or None."""
     scale = size[0] // source[0]
-    exact = scale > 0 and size == (scale * source[0], scale * source[1])
+    exact = 0 < scale <= LARGEST_SCALE and size == (scale * source[0], scale * source[1])
     return scale if exact else None
 
 
