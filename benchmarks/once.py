@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks.variants import random_model, tokens
+from benchmarks.variants import random_model, segmenter_model, tokens
 from causalseg import build_model
-from causalseg.inference.optimise import optimise
 
 
-def training_step(form: str, batch: int, encoder: str = "RN101") -> Callable[[], float]:
+def training_step(
+    form: str, batch: int, encoder: str = "RN101", side: int = 224
+) -> Callable[[], float]:
     """A step of both branches with Adam; `form` is dense, fast or checkpointed."""
     torch.manual_seed(0)
     model = build_model(
@@ -25,9 +26,9 @@ def training_step(form: str, batch: int, encoder: str = "RN101") -> Callable[[],
     ).train()
     objective = model.objective()
     optimizer = torch.optim.Adam(model.parameters(), 3e-5)
-    images, text = torch.randn(batch, 3, 224, 224), tokens(batch)
+    images, text = torch.randn(batch, 3, side, side), tokens(batch)
     text[:, 2] += torch.arange(batch)  # distinct captions, as a repeated one is encoded once
-    target = {"mask": (torch.rand(batch, 1, 224, 224) > 0.8).float()}
+    target = {"mask": (torch.rand(batch, 1, side, side) > 0.8).float()}
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
@@ -50,7 +51,7 @@ def main() -> None:
     else:
         model = random_model(encoder, fast=form != "dense")
         if form == "fast":
-            optimise(model)
+            segmenter_model(model)
         with torch.inference_mode():
             model(torch.randn(batch, 3, 224, 224), tokens(batch), confounder=form == "dense")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -1,4 +1,4 @@
-"""Networks that a user would pick instead (extra `peers`), with random weights."""
+"""Networks that a user would pick instead, of this package and of others, with random weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from benchmarks.variants import Variant
+from benchmarks.variants import TEXT, Variant, cached, segmenter_model
+from causalseg import build_model
+from causalseg.models.registry import MODELS
 
 _KEEP: list[torch.library.Library] = []
 
@@ -59,7 +61,7 @@ def _smp_unet() -> nn.Module:
     return smp.Unet("resnet101", encoder_weights=None, in_channels=3, classes=1)
 
 
-MODELS: dict[str, Callable[[], nn.Module]] = {
+OTHERS: dict[str, Callable[[], nn.Module]] = {
     "CLIPSeg (transformers)": _clipseg,
     "nnU-Net (MONAI DynUNet)": _dynunet,
     "SwinUNETR-24 (MONAI)": _swin_unetr,
@@ -72,7 +74,7 @@ MODELS: dict[str, Callable[[], nn.Module]] = {
 def peers() -> tuple[list[Variant], dict[str, str]]:
     """Those that can be built here, and for the others why not."""
     found, missing = [], {}
-    for name, build in MODELS.items():
+    for name, build in OTHERS.items():
         try:
             torch.manual_seed(0)
             found.append(Variant(name, "peer", _prepare(build().eval(), "CLIPSeg" in name)))
@@ -85,3 +87,24 @@ def _prepare(model: nn.Module, text: bool) -> Callable[[Tensor, Tensor], Callabl
     if text:
         return lambda images, tokens: lambda: model(pixel_values=images, input_ids=tokens).logits
     return lambda images, _: lambda: model(images)
+
+
+REGISTRY = [
+    name for name in MODELS if name not in ("causalclipseg", "mcdrl") and "_caption" not in name
+]
+"""The thirteen peers of the leaderboard; MCDRL's network is measured by `mcdrl_cost`."""
+
+
+def registered(size: str) -> list[Variant]:
+    """CausalCLIPSeg, first, and the peers of the registry, each as `Segmenter` runs it."""
+    return [
+        Variant(name, "registry", _registered(name, size)) for name in ("causalclipseg", *REGISTRY)
+    ]
+
+
+def _registered(name: str, size: str) -> Callable[[Tensor, Tensor], Callable[[], object]]:
+    torch.manual_seed(0)
+    model = build_model(name, size=size).eval()
+    tokens = model.reader(20)([TEXT])  # a peer may have a tokenizer of its own
+    prepare = cached(segmenter_model(model))
+    return lambda images, _: prepare(images, tokens)

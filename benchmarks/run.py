@@ -14,9 +14,9 @@ from torch import nn
 from benchmarks import measure, report
 from benchmarks.loading import waiting
 from benchmarks.once import training_step
-from benchmarks.peers import peers
-from benchmarks.variants import Variant, compact, own, random_model, tokens
-from causalseg.inference.optimise import TextCache, optimise
+from benchmarks.peers import peers, registered
+from benchmarks.variants import Variant, compact, own, random_model, segmenter_model, tokens
+from causalseg.inference.optimise import TextCache
 
 
 def inference(options: argparse.Namespace) -> dict[str, Any]:
@@ -47,11 +47,23 @@ def _inference(variants: list[Variant], batch: int, rounds: int, seconds: float)
         except Exception:  # a compiled graph does not let itself be counted
             row["gflop"] = 0.0
         found = calls[variant.name]()
-        if variant.group != "peer" and "compact" not in variant.name:
+        if variant.group not in ("peer", "registry") and "compact" not in variant.name:
             assert isinstance(found, torch.Tensor)
             row["logit_difference"] = float((found.float() - reference).abs().max())
     result[variants[0].name]["logit_std"] = float(reference.std())
     return result
+
+
+def models(options: argparse.Namespace) -> dict[str, Any]:
+    """The thirteen peers of the registry beside CausalCLIPSeg, all at the paper's size."""
+    found = {}
+    for size in options.sizes:
+        variants = registered(size)
+        with torch.inference_mode():
+            found[f"size {size}"] = _inference(
+                variants, 1, options.rounds, options.minutes * 60 / 10
+            )
+    return found
 
 
 def training(options: argparse.Namespace) -> dict[str, Any]:
@@ -103,8 +115,7 @@ def memory(options: argparse.Namespace) -> dict[str, float]:
 
 def growth(options: argparse.Namespace) -> dict[str, Any]:
     """How the reordered form grows with the image's side, the batch, and the prompts."""
-    model = random_model(options.encoder)
-    optimise(model)
+    model = segmenter_model(random_model(options.encoder))
     cache = TextCache(model)
 
     def call(side: int, batch: int, prompts: int) -> Callable[[], object]:
@@ -143,6 +154,7 @@ def loading(options: argparse.Namespace) -> dict[str, float]:
 SECTIONS: dict[str, Callable[[argparse.Namespace], Any]] = {
     "memory": memory,
     "inference": inference,
+    "models": models,
     "training": training,
     "growth": growth,
     "loading": loading,
@@ -159,6 +171,7 @@ def main() -> None:
     parser.add_argument("--training-batches", type=int, nargs="+", default=[8, 4])
     parser.add_argument("--minutes", type=float, default=20, help="rounds stop to keep about this")
     parser.add_argument("--encoder", default="RN101", help="tiny: a quick look at all sections")
+    parser.add_argument("--sizes", nargs="+", default=["compact", "paper"], help="of the peers")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true", help="also torch.compile")
     parser.add_argument("--no-batch8", dest="batch8", action="store_false")

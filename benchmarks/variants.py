@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from causalseg import build_model, tokenize
 from causalseg.data.preprocessing import Preprocessing
+from causalseg.encoders.packed import can_pack, pack
 from causalseg.inference.backends import load_exported
 from causalseg.inference.export import export
-from causalseg.inference.optimise import TextCache, compiled, optimise
+from causalseg.inference.optimise import Precision, TextCache, compiled, optimise
 from causalseg.models.checkpoint import save_checkpoint
 
 TEXT = "bilateral pulmonary infection, two infected areas, upper left lung and lower right lung."
@@ -46,11 +47,19 @@ def tokens(batch: int) -> Tensor:
     return tokenize([TEXT] * batch)
 
 
+def segmenter_model(model: nn.Module, precision: Precision = "fp32") -> nn.Module:
+    """The model as `Segmenter.load` prepares it on a processor, in place."""
+    optimise(model, precision)
+    if can_pack():
+        pack(model)
+    return model
+
+
 def _model(model: nn.Module, *, confounder: bool = False) -> Callable[[Tensor, Tensor], Call]:
     return lambda images, text: lambda: model(images, text, confounder=confounder).logits
 
 
-def _cached(model: nn.Module) -> Callable[[Tensor, Tensor], Call]:
+def cached(model: nn.Module) -> Callable[[Tensor, Tensor], Call]:
     """As `Segmenter` runs it: text features from the cache."""
     cache = TextCache(model)
 
@@ -66,22 +75,23 @@ def _cached(model: nn.Module) -> Callable[[Tensor, Tensor], Call]:
 def own(encoder: str, *, compile: bool, exported: bool) -> list[Variant]:
     """Forms of CausalCLIPSeg on the same weights; the first is the reference."""
     dense, fast = random_model(encoder, fast=False), random_model(encoder)
-    folded, half = copy.deepcopy(fast), copy.deepcopy(fast)
+    folded, ready, half = (copy.deepcopy(fast) for _ in range(3))
     optimise(folded)
-    optimise(half, "bf16")
+    segmenter_model(ready)
+    segmenter_model(half, "bf16")
     found = [
         Variant("dense, both branches", "dense", _model(dense, confounder=True)),
         Variant("dense, causal branch", "exact", _model(dense)),
         Variant("reordered", "exact", _model(fast)),
         Variant("reordered, folded", "exact", _model(folded)),
-        Variant("Segmenter, text cached", "exact", _cached(folded)),
-        Variant("Segmenter bf16, text cached", "reduced", _cached(half)),
+        Variant("Segmenter, text cached", "exact", cached(ready)),
+        Variant("Segmenter bf16, text cached", "reduced", cached(half)),
     ]
     if compile:
         translated = copy.deepcopy(fast)
         optimise(translated)
         compiled(translated)
-        found.append(Variant("Segmenter compile, text cached", "exact", _cached(translated)))
+        found.append(Variant("Segmenter compile, text cached", "exact", cached(translated)))
     if exported:
         found += _exported(fast)
     return found
@@ -112,6 +122,6 @@ def _model_exported(path: Path, precision: str) -> Callable[[Tensor, Tensor], Ca
 
 def compact() -> list[Variant]:
     """The package's small encoder."""
-    model = random_model("compact")
-    optimise(model)
-    return [Variant("compact, Segmenter", "exact", _cached(model))]
+    return [
+        Variant("compact, Segmenter", "exact", cached(segmenter_model(random_model("compact"))))
+    ]

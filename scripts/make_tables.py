@@ -3,7 +3,7 @@
 python scripts/make_tables.py
 
 A block stands between `<!-- NAME:begin -->` and `<!-- NAME:end -->`. The files are written by
-`python -m benchmarks.reading`, `reading_blind`, `reading_gain` and `serve_load`, by
+`python -m benchmarks.reading`, `reading_blind`, `reading_gain`, `serve_load` and `against`, by
 unlike_pictures.py, zone_check.py and presence_features.py of scripts, and by `causalseg
 calibrate`, each of which the pages name beside its table. No number is typed.
 """
@@ -41,7 +41,7 @@ def pages() -> dict[Path, str]:
             "zones": zones(),
             "presence": presence(),
         },
-        "performance": {"serve": serve()},
+        "performance": {"serve": serve(), "against": against()},
     }
     found = {}
     for name, content in blocks.items():
@@ -185,6 +185,20 @@ def calibration() -> str:
         f"{found['images']} validation images, fingerprint "
         f"`{found['validation']['fingerprint'][:16]}`.\n\n{table}"
     )
+
+
+def against() -> str:
+    """Two revisions in turn: CPU milliseconds of each, and the ratio."""
+    header = ("one thread", "CPU ms before", "after", "ratio", "rounds", "peak GiB before", "after")
+    rows = []
+    for case, found in _read("against.json").items():
+        before, after = found["before"], found["after"]
+        low, high = found["ratio_range"]
+        cells = [f"{1000 * one['cpu_seconds']:.0f}" for one in (before, after)]
+        ratio = f"{found['ratio']:.2f} ({low:.2f} to {high:.2f})"
+        peaks = [f"{one['peak_gib']:.2f}" for one in (before, after)]
+        rows.append((case, *cells, ratio, str(found["rounds"]), *peaks))
+    return markdown_table(header, rows)
 
 
 def serve() -> str:

@@ -80,6 +80,14 @@ def test_small_blocks_give_the_same_value_and_gradients(monkeypatch):
         torch.testing.assert_close(split, whole, rtol=1e-11, atol=1e-11)
 
 
+@pytest.mark.parametrize("scale", range(1, module.LARGEST_SCALE + 1))
+def test_the_ring_for_graphs_is_the_ring(scale):
+    for size in ((1, 1), (1, 4), (3, 2)):
+        taps = torch.randn(2, 9, *size, dtype=torch.float64)
+        expected = module._ring(taps, scale)
+        torch.testing.assert_close(module._ring_of_parts(taps, scale), expected)
+
+
 def test_no_gradient_for_what_needs_none():
     x, weight, _ = inputs(3, 3)
     upsample_conv(x.detach(), weight, None, (6, 6)).sum().backward()
