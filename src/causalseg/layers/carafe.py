@@ -32,7 +32,7 @@ def reassemble(x: Tensor, kernels: Tensor, scale: int) -> Tensor:
     taps = taps.permute(0, 3, 1, 4, 6, 5, 2)  # (B, h, i, s, s, w, j)
     # Rows one longer than a row of the band, laid end to end, move by one from row to row.
     band = F.pad(taps, (0, wide + 1 - size)).flatten(5)[..., : width * wide]
-    band = band.unflatten(5, (width, wide)).permute(0, 1, 2, 6, 3, 5, 4)
+    band = band.reshape(*taps.shape[:5], width, wide).permute(0, 1, 2, 6, 3, 5, 4)
     out = rows @ band.reshape(batch, height, size * wide, scale * width * scale)
     out = out.view(batch, height, channels, scale, width * scale).permute(0, 2, 1, 3, 4)
     return out.reshape(batch, channels, scale * height, scale * width)

@@ -61,8 +61,9 @@ def _outer_tap(scale: int) -> tuple[int, float]:
     return tap, 1 / weights[tap]
 
 
-def _edges(grid: Tensor, scale: int) -> Iterator[tuple[Tensor, Tensor, float]]:
-    """Of (N, 3, 3, h + 2, w + 2), edge by edge: the part to be made right, its source, a factor."""
+def _edges(padded: Tensor, scale: int) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """Of (N, 9, h + 2, w + 2), edge by edge: the part to be made right, its source, a factor."""
+    grid = padded.view(-1, 3, 3, *padded.shape[2:])
     tap, factor = _outer_tap(scale)
     for dim in (1, 2):
         first, last = grid.select(dim + 2, 0), grid.select(dim + 2, -1)
@@ -80,7 +81,7 @@ def _ring(taps: Tensor, scale: int) -> Tensor:
     if torch.compiler.is_compiling():
         return _ring_of_parts(taps, scale)
     padded = F.pad(taps, (1, 1, 1, 1), mode="replicate")
-    for part, source, factor in _edges(padded.unflatten(1, (3, 3)), scale):
+    for part, source, factor in _edges(padded, scale):
         part.sub_(source, alpha=factor)
     return padded
 
@@ -89,7 +90,7 @@ def _ring_of_parts(taps: Tensor, scale: int) -> Tensor:
     """As `_ring`, for graphs, where a write in place becomes a copy of the whole."""
     tap, factor = _outer_tap(scale)
     hidden = factor * torch.eye(3, dtype=taps.dtype, device=taps.device)[tap]
-    grid = taps.unflatten(1, (3, 3))
+    grid = taps.view(-1, 3, 3, *taps.shape[2:])
     for dim in (1, 2):
         shape = [3 if axis == dim else 1 for axis in range(1, 5)]
         first, last = grid.narrow(dim + 2, 0, 1), grid.narrow(dim + 2, -1, 1)
@@ -108,7 +109,7 @@ def _expand_adjoint(grad: Tensor, scale: int) -> Tensor:
     """Transpose of `_expand`: (N, s * s, h, w) -> (N, 9, h, w)."""
     kernel = _phase_kernel(scale, grad.dtype, grad.device).flip(2, 3).transpose(0, 1)
     padded = F.conv2d(grad, kernel, padding=2)
-    for part, source, factor in reversed(list(_edges(padded.unflatten(1, (3, 3)), scale))):
+    for part, source, factor in reversed(list(_edges(padded, scale))):
         source.sub_(part, alpha=factor)
     for dim in (2, 3):  # what was repeated comes back to the edge
         padded.select(dim, 1).add_(padded.select(dim, 0))
