@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from causalseg.data.lvit import read_lvit
 from causalseg.data.phantom import make_phantoms
+from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.evaluation.trust import calibrate
+from causalseg.evaluation.presence_fit import coarse, train_head
+from causalseg.evaluation.trust import calibrate, steps
 from causalseg.evaluation.trust_fit import (
     GRID,
     MOST_LOST,
@@ -27,6 +30,8 @@ from causalseg.evaluation.trust_fit import (
     set_presence,
 )
 from causalseg.inference.segmenter import Segmenter
+from causalseg.models.presence import FindingHead, evidence
+from causalseg.models.registry import build_model
 
 
 def seen(rng: np.random.Generator, number: int) -> Seen:
@@ -40,6 +45,7 @@ def seen(rng: np.random.Generator, number: int) -> Seen:
     return Seen(f"s{number // 2}", (ill, healthy), scores, False, summary, cells)
 
 
+HEAD = FindingHead(4, 2)
 CASES = [seen(np.random.default_rng((0, i)), i) for i in range(300)]
 
 
@@ -60,19 +66,25 @@ def test_dice_without_the_halves_that_show_nothing() -> None:
 
 
 def test_the_presence_threshold_empties_as_much_as_the_dice_allows() -> None:
-    check = set_presence(CASES)
+    check = set_presence(CASES, HEAD)
     before = np.mean([one.dice() for one in CASES])
-    assert before - np.mean([one.dice(check.threshold) for one in CASES]) <= MOST_LOST
-    assert check.threshold > 0.3  # no finding has less evidence
-    assert check.kept == np.mean([one.halves[0].evidence >= check.threshold for one in CASES])
+    assert before - np.mean([one.dice(check.empty) for one in CASES]) <= MOST_LOST
+    assert check.empty > 0.3  # no finding has less evidence
+    ill = np.array([one.halves[0].evidence for one in CASES])
+    assert check.missed == np.mean(ill < check.empty)
+    assert check.doubt >= check.empty
+    assert check.doubted == np.mean(ill < check.doubt)
+    assert check.healthy == np.mean([one.halves[1].evidence < check.doubt for one in CASES])
     found = report(CASES, check)
-    healthy = [one.halves[1].evidence < check.threshold for one in CASES]
+    healthy = [one.halves[1].evidence < check.empty for one in CASES]
     assert found.null_accuracy == np.mean(healthy)
     assert found.null_accuracy_before == 0
+    assert found.told == check.healthy
+    assert (found.wrongly_empty, found.wrongly_doubted) == (check.missed, check.doubted)
     assert found.auroc == pytest.approx(auroc(*lungs(CASES)))
     nobody_healthy = [replace(one, halves=(one.halves[0],) * 2) for one in CASES]
     with pytest.raises(InputError, match="name one lung"):
-        set_presence(nobody_healthy)
+        set_presence(nobody_healthy, HEAD)
 
 
 def test_expected_dice_is_right_on_the_whole_and_its_bounds_hold() -> None:
@@ -86,7 +98,7 @@ def test_expected_dice_is_right_on_the_whole_and_its_bounds_hold() -> None:
     column = TEMPERATURES.index(estimate.temperature)
     expected = np.interp([one.scores[column] for one in CASES], scores, dice)
     assert expected.mean() == pytest.approx(true.mean(), abs=0.01)
-    found = report(CASES, set_presence(CASES))
+    found = report(CASES, set_presence(CASES, HEAD))
     assert found.spearman > 0.9
     assert 0.65 < found.covered < 0.95
     assert found.aurc_optimal <= found.aurc < 1 - true.mean()
@@ -107,11 +119,40 @@ def test_a_model_is_calibrated_on_a_data_set(tiny_checkpoint: Path, tmp_path: Pa
     segmenter = Segmenter.load(tiny_checkpoint)
     segmenter.provenance = {"card": {"trained on": "QaTa-COV19"}}
     train, val = (read_lvit(tmp_path / "set", split) for split in ("train", "val"))
-    steps: list[int] = []
-    trust, found = calibrate(segmenter, train, val, sample=40, tick=lambda: steps.append(1))
-    assert len(steps) == min(40, len(train)) + len(val)
+    done: list[int] = []
+    trust, found = calibrate(segmenter, train, val, sample=40, tick=lambda: done.append(1))
+    assert len(done) == steps(train, val)
     assert trust.image is not None
     assert trust.place is not None
     assert found.images == len(val)
     assert found.dice >= found.dice_before - MOST_LOST
     assert segmenter.trust.presence is None  # the model that was asked is left as it was
+
+
+def test_a_model_without_features_of_the_image_alone_is_refused(tmp_path: Path) -> None:
+    make_phantoms(tmp_path / "set", 40, seed=0, size=64)
+    train, val = (read_lvit(tmp_path / "set", split) for split in ("train", "val"))
+    model = build_model("lvit", size="compact")
+    segmenter = Segmenter(model, Preprocessing(size=64, reader=model.reader(24)), 0.5)
+    with pytest.raises(InputError, match="nothing of the image alone"):
+        calibrate(segmenter, train, val)
+
+
+def test_the_head_learns_where_features_show_a_finding() -> None:
+    rng = np.random.default_rng(0)
+    masks = np.zeros((240, 40, 40), np.uint8)
+    for mask, lungs_ill in zip(masks, rng.integers(0, 2, (240, 2)), strict=True):
+        for side in np.flatnonzero(lungs_ill):
+            row, column = rng.integers(0, 26), 20 * side + rng.integers(0, 6)
+            mask[row : row + 14, column : column + 14] = 1
+    # One channel of eight shows the mask, far from the standard scale; the others are noise.
+    deep = rng.normal(size=(240, 8, 10, 10)).astype(np.float32)
+    deep[:, 3] = 40 + 5 * masks.reshape(240, 10, 4, 10, 4).mean((2, 4)) + deep[:, 3]
+    shares = np.stack([coarse(mask) for mask in masks])
+    np.testing.assert_allclose(shares, masks.reshape(240, 20, 2, 20, 2).mean((2, 4)))
+    head = train_head(np.tile(deep[:180], (3, 1, 1, 1)).astype(np.float16),
+                      np.tile(shares[:180], (3, 1, 1)))  # fmt: skip
+    with torch.no_grad():
+        found = evidence(head(torch.from_numpy(deep[180:]))).numpy().ravel()
+    present = np.stack([masks[180:, :, :20].any((1, 2)), masks[180:, :, 20:].any((1, 2))], 1)
+    assert auroc(found[present.ravel()], found[~present.ravel()]) > 0.9

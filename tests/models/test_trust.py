@@ -1,9 +1,11 @@
 """What a checkpoint knows of its limits: each check by hand, and its way through the file."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,12 +16,10 @@ from causalseg.models.checks import (
     ImageCheck,
     OverlapEstimate,
     PlaceCheck,
-    PresenceCheck,
     expected_overlap,
-    shown,
-    strongest,
 )
-from causalseg.models.trust import NOT_CHECKED, Trust
+from causalseg.models.presence import FindingHead, PresenceCheck, Shown, evidence
+from causalseg.models.trust import OLD_CHECKS, OLD_EXPORT, Trust
 
 RNG = np.random.default_rng(0)
 TEXT = "unilateral pulmonary infection, one infected area, lower left lung."
@@ -36,13 +36,19 @@ def image_check(threshold: float = 1.0, size: int = 6) -> ImageCheck:
     )
 
 
+def presence_check(channels: int, empty: float, doubt: float) -> PresenceCheck:
+    torch.manual_seed(0)
+    weights = FindingHead(channels, 4).vector()
+    return PresenceCheck(weights, channels, 4, empty, doubt, 0.05, 0.1, 0.7)
+
+
 def trust_of(presence: float = 0.5, size: int = 6) -> Trust:
     knots = np.array([[0.2, 0.9], [0.1, 0.8], [0.0, 0.6], [0.3, 0.9]], np.float32)
     support = np.zeros((4, 4), np.float32)
     support[:, :2] = 1
     return Trust(
         image_check(size=size),
-        PresenceCheck("pulmonary infection.", presence, 0.95),
+        presence_check(size, presence, presence),
         OverlapEstimate(2.0, knots, 0.8),
         PlaceCheck(support, 0.25),
     )
@@ -82,18 +88,37 @@ def test_an_empty_mask_has_no_expected_dice() -> None:
     assert str(found) == "0.80 (80 % interval 0.60 to 0.90)"
 
 
-def test_evidence_is_of_each_half_and_a_lung_below_the_threshold_is_healthy() -> None:
-    unlocated = np.zeros((10, 10))
-    unlocated[:, 8:] = 0.9
-    check = PresenceCheck("pulmonary infection.", 0.5, 0.95)
-    assert check.evidence(unlocated) == pytest.approx({"left": 1e-4, "right": 0.9})
-    assert check.healthy(unlocated, {"left", "right"}) == ["left"]
-    assert check.healthy(unlocated, {"right"}) == []
-    values = RNG.uniform(size=(20, 20))
-    assert np.sort(strongest(values)) == pytest.approx(np.sort(values, axis=None)[-8:])
-    p = np.sort(values, axis=None)[-20:]
-    odds = np.prod(p / (1 - p)) ** (1 / 20)
-    assert shown(values) == pytest.approx(odds / (1 + odds))
+def test_evidence_is_the_mean_of_the_strongest_cells_of_a_half() -> None:
+    logits = torch.from_numpy(RNG.normal(size=(3, 20, 20)))
+    found = evidence(logits)
+    for row, one in zip(found, logits.numpy(), strict=True):
+        for value, half in zip(row, (one[:, :10], one[:, 10:]), strict=True):
+            assert float(value) == pytest.approx(np.sort(half, axis=None)[-10:].mean())
+
+
+def test_a_named_lung_is_left_empty_doubted_or_believed() -> None:
+    deep = RNG.normal(size=(6, 5, 5)).astype(np.float32)
+    found = presence_check(6, 0.0, 0.0).evidence(deep)
+    head = presence_check(6, 0.0, 0.0).head
+    with torch.no_grad():
+        want = evidence(head(torch.from_numpy(deep)[None])).sigmoid()[0]
+    assert found == pytest.approx({"left": float(want[0]), "right": float(want[1])})
+    low, high = sorted(found, key=lambda side: found[side])
+    assert found[low] < found[high]
+    middle = (found[low] + found[high]) / 2
+    both = {"left", "right"}
+    assert presence_check(6, middle, middle).shown(deep, both) == Shown((low,), ())
+    assert presence_check(6, middle, 1.0).shown(deep, both) == Shown((low,), (high,))
+    assert presence_check(6, 0.0, middle).shown(deep, both) == Shown((), (low,))
+    assert presence_check(6, 0.0, middle).shown(deep, {high}) == Shown()
+    check = presence_check(6, 0.0, 0.5)
+    assert check.warnings(Shown()) == ()
+    empty, doubted = check.warnings(Shown(("left",), ("right",)))
+    assert "the lung on the left of the picture (the patient's right)" in empty
+    assert "left empty" in empty
+    assert "5.0 % of true findings" in empty
+    assert "the lung on the right of the picture (the patient's left)" in doubted
+    assert "70 % of healthy lungs show no more, and 10 % of lungs with a finding" in doubted
 
 
 def test_a_mask_outside_the_places_is_told() -> None:
@@ -130,21 +155,34 @@ def test_checks_come_back_from_the_file(trusted: tuple[Path, Trust], tiny_checkp
     assert all((own[key] == value).all() for key, value in back.model.state_dict().items())
 
 
-def test_a_file_of_text_holds_all_but_the_image_check() -> None:
+def test_a_file_of_text_holds_every_check() -> None:
     trust = trust_of()
-    back = Trust.unpack(trust.to_json(), {}, "file")
-    assert same(Trust(None, back.presence, back.overlap, back.place), Trust(
-        None, trust.presence, trust.overlap, trust.place
-    ))  # fmt: skip
-    assert NOT_CHECKED in back.warnings(None, np.zeros((4, 4)), [])
-    assert Trust.unpack(Trust().to_json(), {}, "file").warnings(None, np.zeros((4, 4)), []) == ()
+    back = Trust.unpack(json.loads(json.dumps(trust.to_json())), {}, "file")
+    assert same(back, trust)
+    assert back.not_checked == ""
+
+
+def test_a_file_of_an_earlier_version_says_what_is_not_checked() -> None:
+    mask = np.zeros((4, 4))
+    export = Trust.unpack({"image_left_out": True}, {}, "file")
+    assert [OLD_EXPORT in note for note in export.warnings(None, mask, Shown())] == [True]
+    asked = {"presence": {"text": "pulmonary infection.", "threshold": 0.2, "kept": 0.98}}
+    checkpoint = Trust.unpack(asked, {}, "file")
+    assert checkpoint.presence is None
+    assert [OLD_CHECKS in note for note in checkpoint.warnings(None, mask, Shown())] == [True]
+    assert Trust.unpack(Trust().to_json(), {}, "file").warnings(None, mask, Shown()) == ()
 
 
 @pytest.mark.parametrize(
     "damage",
     [
-        {"presence": {"text": "x", "threshold": float("nan"), "kept": 1.0}},
-        {"presence": {"text": "x", "threshold": 0.5}},
+        {"presence": trust_of().to_json()["presence"] | {"empty": float("nan")}},
+        {"presence": trust_of().to_json()["presence"] | {"channels": 7}},
+        {
+            "presence": trust_of().to_json()["presence"]
+            | {"weights": {"shape": [3], "float32": "?"}}
+        },
+        {"presence": {"empty": 0.5}},
         {"presence": 3},
         {"overlap": {"temperature": 2.0, "coverage": 0.8, "knots": [["a"]]}},
     ],
@@ -162,7 +200,7 @@ def test_an_answer_tells_what_the_checks_found(trusted: tuple[Path, Trust]) -> N
     result = segmenter(image, TEXT)
     told = " ".join(result.warnings)
     assert "unlike those" in told
-    # No half reaches a threshold above 1: the named lung is left empty, the other is not touched.
+    # No half reaches a threshold above 1: the named lung is left empty, the other not touched.
     assert "the lung on the left of the picture" in told
     assert not result.mask[:, :32].any()
     assert result.probability[:, :32].max() < 1e-6

@@ -13,7 +13,8 @@ def main(argv: list[str]) -> int:
     parser = Parser(
         prog="causalseg calibrate",
         description="Teach a chest model its limits: whether a picture is of the kind that it "
-        "was trained on, whether the image shows anything in a lung that a sentence names, which "
+        "was trained on, whether the image shows anything in a lung that a sentence names (a small "
+        "head learns it, the model is left as it is), which "
         "Dice a mask can be expected to have, and where masks can lie. They are measured on "
         "training and validation images, kept in the checkpoint, and reported with every answer. "
         "Test images are not "
@@ -28,7 +29,9 @@ def main(argv: list[str]) -> int:
         metavar="FILE",
         help="where to write the checkpoint with its checks",
     )
-    parser.add_argument("--sample", type=int, default=700, help="training images to look at (700)")
+    parser.add_argument(
+        "--sample", type=int, default=700, help="training images for the picture check (700)"
+    )
     parser.add_argument("--limit", type=int, metavar="N", help="validation images (all)")
     parser.add_argument("--seed", type=int, default=0, help="seed for choosing images (0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (cpu)")
@@ -43,7 +46,7 @@ def main(argv: list[str]) -> int:
         raise InputError("--sample must be at least 64, and --limit at least 100.")
 
     from causalseg.data.lvit import read_lvit
-    from causalseg.evaluation.trust import calibrate
+    from causalseg.evaluation.trust import calibrate, steps
     from causalseg.files import write_json
     from causalseg.inference.default import checkpoint_path
     from causalseg.inference.segmenter import Segmenter
@@ -55,14 +58,15 @@ def main(argv: list[str]) -> int:
     segmenter = Segmenter.load(path, device=args.device)
     train = read_lvit(args.data, "train", leaks=args.leaks)
     val = read_lvit(args.data, "val", leaks=args.leaks).limit(args.limit, args.seed)
-    with progress("calibrating", min(args.sample, len(train)) + len(val)) as (tick, _):
+    with progress("calibrating", steps(train, val)) as (tick, _):
         trust, report = calibrate(
             segmenter, train, val, sample=args.sample, seed=args.seed, tick=tick
         )
     add_trust(path, args.out, trust)
     record = asdict(report) | {
         "validation": {"fingerprint": val.fingerprint(), "records": len(val)},
-        "presence_threshold": trust.presence.threshold if trust.presence else None,
+        "presence_empty": trust.presence.empty if trust.presence else None,
+        "presence_doubt": trust.presence.doubt if trust.presence else None,
         "temperature": trust.overlap.temperature if trust.overlap else None,
         "sample": args.sample,
         "seed": args.seed,
@@ -70,8 +74,9 @@ def main(argv: list[str]) -> int:
     write_json(args.out.with_suffix(".calibration.json"), record)
     say(
         f"{args.out}: a healthy lung that is named is left empty in {report.null_accuracy:.3f} of "
-        f"cases (before: {report.null_accuracy_before:.3f}), a lung with a finding in "
-        f"{report.wrongly_empty:.3f}; AUROC {report.auroc:.3f}; macro Dice {report.dice:.4f} "
+        f"cases (before: {report.null_accuracy_before:.3f}) and left empty or doubted in "
+        f"{report.told:.3f}, a lung with a finding in {report.wrongly_empty:.3f} and "
+        f"{report.wrongly_doubted:.3f}; AUROC {report.auroc:.3f}; macro Dice {report.dice:.4f} "
         f"(before: {report.dice_before:.4f}). Expected Dice: Spearman {report.spearman:.2f}, mean "
         f"error {report.expected_error:.3f}, {100 * report.covered:.0f} % inside the interval."
     )

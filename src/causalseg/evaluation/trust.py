@@ -7,9 +7,13 @@ from validation images, and no test image is looked at.
 from collections.abc import Callable
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Record
+from causalseg.errors import InputError
+from causalseg.evaluation.presence_fit import EPOCHS, coarse, train_head
 from causalseg.evaluation.trust_fit import (
     GRID,
     TEMPERATURES,
@@ -22,20 +26,24 @@ from causalseg.evaluation.trust_fit import (
     set_place,
     set_presence,
 )
+from causalseg.inference.encoded import deep_features, probabilities
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.sentences import named_halves
-from causalseg.models.checks import PresenceCheck, expected_overlap, half_of, touched
+from causalseg.models.checks import expected_overlap, half_of, touched
+from causalseg.models.output import SegmentationOutput
+from causalseg.models.presence import FindingHead, evidence
 from causalseg.models.trust import Trust
 from causalseg.text.captions import mirror_caption
 from causalseg.text.words import SIDES, UNLOCATED
 
 
-def look(segmenter: Segmenter, record: Record) -> Seen:
+def look(segmenter: Segmenter, head: FindingHead, record: Record) -> Seen:
     """Ask a model about one record: its own caption, and the other lung's where one is named.
 
     Args:
-        segmenter: whose presence check has threshold 0, so that nothing is left empty.
+        segmenter: without checks, so that nothing is left empty.
+        head: of the presence check that is being set.
         record: an image, its mask and caption.
 
     """
@@ -44,16 +52,18 @@ def look(segmenter: Segmenter, record: Record) -> Seen:
     named = named_halves(record.caption, segmenter.provenance)
     mirrored = mirror_caption(record.caption) if len(named) == 1 else None
     texts = [record.caption, *([mirrored] if mirrored else [])]
-    maps = [resize_map(p, truth.shape) for p in segmenter.probabilities(encoded, texts)]
+    output = segmenter.answer(encoded, texts)
+    maps = [resize_map(p, truth.shape) for p in probabilities(output)]
     mask = foreground(maps[0], segmenter.threshold)
-    assert encoded.unlocated is not None
-    evidence = PresenceCheck(UNLOCATED, 0, 1).evidence(encoded.unlocated[0])
+    deep = _deep(output)
+    with torch.inference_mode():
+        shown = evidence(head(torch.from_numpy(deep)[None])).sigmoid()[0].tolist()
     halves = []
-    for side in SIDES:
+    for side, found in zip(SIDES, shown, strict=True):
         half = half_of(truth.shape[1], side)
         both = int((truth[half] & mask[half]).sum())
         halves.append(
-            Half(evidence[side], side in named, int(truth[half].sum()), int(mask[half].sum()), both)
+            Half(found, side in named, int(truth[half].sum()), int(mask[half].sum()), both)
         )
     other_empty = None
     if mirrored and not any(h.truth for h in halves if not h.named):
@@ -63,7 +73,7 @@ def look(segmenter: Segmenter, record: Record) -> Seen:
         (halves[0], halves[1]),
         tuple(expected_overlap(maps[0], mask, t) for t in TEMPERATURES),
         other_empty,
-        None if encoded.summaries is None else encoded.summaries[0],
+        deep.mean((1, 2)),
         touched(mask, GRID),
     )
 
@@ -81,38 +91,60 @@ def calibrate(
 
     Args:
         segmenter: with the checkpoint to be calibrated.
-        train: training records; `sample` of them give the image check its components, and all
-            their masks the places.
+        train: training records, which train the presence check's head; `sample` of them give the
+            image check its components, and all their masks the places.
         val: validation records, which set thresholds and scales.
         sample: training images to take.
-        seed: decides which.
-        tick: called after each image.
+        seed: decides which, and how the head starts.
+        tick: called after each image and each epoch of the head.
 
     Raises:
-        InputError: the captions name no lungs, or just one lung is never named.
+        InputError: the captions name no lungs, just one lung is never named, or the model computes
+            nothing of the image alone.
 
     """
-    open_minded = Segmenter(
+    bare = Segmenter(
         segmenter.model,
         segmenter.preprocessing,
         segmenter.threshold,
         provenance=segmenter.provenance,
-        trust=Trust(presence=PresenceCheck(UNLOCATED, 0.0, 1.0)),
     )
-    summaries = []
-    for record in train.limit(sample, seed).records:
-        summary = open_minded.encode([read_image(record.image)]).summaries
-        summaries += [] if summary is None else [summary[0]]
-        tick()
-    places = np.zeros((GRID, GRID), np.int64)
-    for record in train.records:
-        places += touched(read_mask(record.mask), GRID)
+    looks = [_features(bare, record, tick) for record in train.records]
+    deep = np.stack(looks)
+    masks = [read_mask(record.mask).astype(np.uint8) for record in train.records]
+    head = train_head(deep, np.stack([coarse(mask) for mask in masks]), seed=seed, tick=tick)
+    places = np.stack([touched(mask, GRID) for mask in masks]).sum(0).astype(np.int64)
     seen = []
     for record in val.records:
-        seen.append(look(open_minded, record))
+        seen.append(look(bare, head, record))
         tick()
-    presence = set_presence(seen)
-    overlap = set_overlap(seen, presence.threshold)
-    image = set_image(np.stack(summaries), seen) if summaries else None
+    presence = set_presence(seen, head)
+    some = np.random.default_rng(seed).permutation(len(deep))[:sample]
+    image = set_image(deep[some].astype(np.float32).mean((2, 3)), seen)
+    overlap = set_overlap(seen, presence.empty)
     trust = Trust(image, presence, overlap, set_place(places, seen))
     return trust, report(seen, presence)
+
+
+def steps(train: Manifest, val: Manifest) -> int:
+    """How often `calibrate` calls its `tick`."""
+    return len(train) + EPOCHS + len(val)
+
+
+def _features(
+    segmenter: Segmenter, record: Record, tick: Callable[[], None]
+) -> NDArray[np.float16]:
+    """An image's deepest features, (C, h, w), in half precision: 5700 images take over 1 GB."""
+    output = segmenter.answer(segmenter.encode([read_image(record.image)]), [UNLOCATED])
+    tick()
+    return _deep(output).astype(np.float16)
+
+
+def _deep(output: SegmentationOutput) -> NDArray[np.float32]:
+    deep = deep_features(output, 0)
+    if deep is None:
+        raise InputError(
+            "this model computes nothing of the image alone, which the checks of an answer look "
+            "at: calibrate a causalclipseg checkpoint."
+        )
+    return deep

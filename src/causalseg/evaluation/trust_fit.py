@@ -11,14 +11,16 @@ from scipy.stats import rankdata, spearmanr
 from causalseg.errors import InputError
 from causalseg.evaluation.metrics import dice_from_counts
 from causalseg.evaluation.risk import risk_coverage
-from causalseg.models.checks import ImageCheck, OverlapEstimate, PlaceCheck, PresenceCheck
-from causalseg.text.words import UNLOCATED
+from causalseg.models.checks import ImageCheck, OverlapEstimate, PlaceCheck
+from causalseg.models.presence import FindingHead, PresenceCheck
 
 TEMPERATURES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 COMPONENTS = 32
 FALSE_ALARMS = 0.01
 MOST_LOST = 0.005
 """Largest mean Dice that leaving healthy lungs empty may cost on validation."""
+MOST_DOUBTED = 0.1
+"""Share of validation lungs with a finding that are left empty or whose mask is doubted."""
 COVERAGE = 0.8
 GRID = 32
 RARE = 3
@@ -75,10 +77,14 @@ class TrustReport:
     null_accuracy_before: float
     """Share of healthy lungs, named where only the other has a finding, whose mask was empty."""
     null_accuracy: float
+    told: float
+    """Share of those healthy lungs whose mask is empty or doubted."""
     auroc: float
     """AUROC of the evidence: named lungs with a finding against healthy ones."""
     wrongly_empty: float
     """Share of named lungs with a finding that are left empty."""
+    wrongly_doubted: float
+    """Share of named lungs with a finding that are left empty or doubted."""
     dice_before: float
     dice: float
     spearman: float
@@ -101,20 +107,30 @@ def set_image(summaries: NDArray[np.float32], seen: Sequence[Seen]) -> ImageChec
     return ImageCheck(mean, scale, check.components, threshold, FALSE_ALARMS)
 
 
-def set_presence(seen: Sequence[Seen]) -> PresenceCheck:
-    """The highest threshold that costs at most `MOST_LOST` of mean Dice."""
-    ill, healthy = lungs(seen)
-    if not ill or not healthy:
+def set_presence(seen: Sequence[Seen], head: FindingHead) -> PresenceCheck:
+    """Leave as much empty as costs `MOST_LOST` of mean Dice, and doubt `MOST_DOUBTED`."""
+    ill, healthy = (np.array(found) for found in lungs(seen))
+    if not len(ill) or not len(healthy):
         raise InputError(
             "to tell healthy lungs, captions must name one lung in some images and the masks "
             "agree: there are none such in the validation split."
         )
     before = np.mean([one.dice() for one in seen])
-    best = 0.0
-    for threshold in np.quantile(ill, np.linspace(0, 0.1, 201)):
+    empty = 0.0
+    for threshold in np.quantile(ill, np.linspace(0, MOST_DOUBTED, 201)):
         if before - np.mean([one.dice(float(threshold)) for one in seen]) <= MOST_LOST:
-            best = float(threshold)
-    return PresenceCheck(UNLOCATED, best, float(np.mean(np.array(ill) >= best)))
+            empty = float(threshold)
+    doubt = max(empty, float(np.quantile(ill, MOST_DOUBTED)))
+    return PresenceCheck(
+        head.vector(),
+        head.reduce.in_channels,
+        head.reduce.out_channels,
+        empty,
+        doubt,
+        missed=float(np.mean(ill < empty)),
+        doubted=float(np.mean(ill < doubt)),
+        healthy=float(np.mean(healthy < doubt)),
+    )
 
 
 def set_overlap(seen: Sequence[Seen], threshold: float) -> OverlapEstimate:
@@ -149,11 +165,15 @@ def lungs(seen: Sequence[Seen]) -> tuple[list[float], list[float]]:
 def report(seen: Sequence[Seen], presence: PresenceCheck) -> TrustReport:
     """What the checks do on these images."""
     ill, healthy = lungs(seen)
-    threshold = presence.threshold
+    threshold = presence.empty
     asked = [one for one in seen if one.other_empty is not None and one.healthy is not None]
     emptied = [
         bool(one.other_empty) or (one.healthy is not None and one.healthy.evidence < threshold)
         for one in asked
+    ]
+    told = [
+        empty or (one.healthy is not None and one.healthy.evidence < presence.doubt)
+        for one, empty in zip(asked, emptied, strict=True)
     ]
     dice = np.array([one.dice(threshold) for one in seen])
     expected, low, high = _by_the_other_half(seen, threshold)
@@ -163,8 +183,10 @@ def report(seen: Sequence[Seen], presence: PresenceCheck) -> TrustReport:
         images=len(seen),
         null_accuracy_before=float(np.mean([bool(one.other_empty) for one in asked])),
         null_accuracy=float(np.mean(emptied)),
+        told=float(np.mean(told)),
         auroc=auroc(ill, healthy),
         wrongly_empty=float(np.mean(np.array(ill) < threshold)),
+        wrongly_doubted=float(np.mean(np.array(ill) < presence.doubt)),
         dice_before=float(np.mean([one.dice() for one in seen])),
         dice=float(dice.mean()),
         spearman=float(spearmanr(expected[drawn], dice[drawn]).statistic),

@@ -1,6 +1,6 @@
 """Models that `causalseg export` wrote, run without PyTorch's arithmetic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,10 @@ KEY = "causalseg"
 # ONNX Runtime's default optimisation once gave wrong logits, silently, through this fusion.
 DISABLED_OPTIMIZERS = ["MatmulTransposeFusion"]
 
-Run = Callable[[NDArray[np.float32], NDArray[np.int64]], NDArray[np.float32]]
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+Run = Callable[[NDArray[np.float32], NDArray[np.int64]], Outputs]
+"""Images (B, 3, S, S) and tokens to logits (B, 1, S, S) and the deepest features (B, C, h, w),
+which files of models that have none, or of an earlier version, do not give."""
 
 
 class ExportedModel(SegmentationModel):
@@ -45,7 +48,10 @@ class ExportedModel(SegmentationModel):
         """Run the file on images (B, 3, S, S), or on one image for all texts."""
         assert isinstance(text, Tensor)
         images = pair(features, text).contiguous()
-        return SegmentationOutput(torch.from_numpy(self._run(images.numpy(), text.numpy())))
+        logits, deep = self._run(images.numpy(), text.numpy())
+        found = SegmentationOutput(torch.from_numpy(logits))
+        found.deep = None if deep is None else torch.from_numpy(deep)
+        return found
 
     def export_refusal(self) -> str:
         """It is an export."""
@@ -118,12 +124,12 @@ def _open_onnx(path: Path) -> _Opened:
             f"{path} is no ONNX file that ONNX Runtime can run ({one_line(error)})."
         ) from None
 
-    def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> Outputs:
         try:
-            found = session.run(None, {"images": images, "tokens": tokens})[0]
+            found = session.run(None, {"images": images, "tokens": tokens})
         except Exception as error:
             raise _not_run(path, error) from None
-        return _logits(found, images, path)
+        return _outputs(found, images, path)
 
     return _Opened(header, run)
 
@@ -142,24 +148,39 @@ def _open_openvino(path: Path, precision: str) -> _Opened:
             f"{path} is not a model that OpenVINO can run ({one_line(error)})."
         ) from None
 
-    def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> NDArray[np.float32]:
+    def run(images: NDArray[np.float32], tokens: NDArray[np.int64]) -> Outputs:
         try:
-            found = np.array(compiled({"images": images, "tokens": tokens})[0])
+            found = [
+                np.array(one) for one in compiled({"images": images, "tokens": tokens}).values()
+            ]
         except Exception as error:
             raise _not_run(path, error) from None
-        return _logits(found, images, path)
+        return _outputs(found, images, path)
 
     return _Opened(header, run)
 
 
-def _logits(found: Any, images: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    """The graph's output, checked to be logits (B, 1, S, S); InputError otherwise."""
+def _outputs(found: Sequence[Any], images: NDArray[np.float32], path: Path) -> Outputs:
+    """The graph's outputs, checked to be logits and, where there are two, features.
+
+    Raises:
+        InputError: they are of another shape, or not finite.
+
+    """
+    first = found[0] if found else None
     expected = (len(images), 1, *images.shape[2:])
-    if not isinstance(found, np.ndarray) or found.shape != expected:
-        raise InputError(f"{path} gives {getattr(found, 'shape', found)!s}, not {expected}.")
-    if not np.isfinite(found).all():
-        raise InputError(f"{path} gives logits that are not finite: export the model again.")
-    return found.astype(np.float32, copy=False)
+    if not isinstance(first, np.ndarray) or first.shape != expected:
+        raise InputError(f"{path} gives {getattr(first, 'shape', first)!s}, not {expected}.")
+    deep = found[1] if len(found) > 1 else None
+    if deep is not None and (
+        not isinstance(deep, np.ndarray) or deep.ndim != 4 or len(deep) != len(images)
+    ):
+        raise InputError(f"{path} gives features of {getattr(deep, 'shape', deep)!s}.")
+    if not all(np.isfinite(one).all() for one in (first, deep) if one is not None):
+        raise InputError(f"{path} gives numbers that are not finite: export the model again.")
+    return first.astype(np.float32, copy=False), (
+        None if deep is None else deep.astype(np.float32, copy=False)
+    )
 
 
 def _not_run(path: Path, error: Exception) -> InputError:

@@ -22,16 +22,19 @@ class EncodedImages:
     """What the model's `encode_image` returned."""
     count: int
     """Images."""
-    summaries: NDArray[np.float32] | None = None
-    """(B, D): features that tell images like those in training from others."""
-    unlocated: NDArray[np.float32] | None = None
-    """(B, S, S): probabilities of the answer to a sentence that names no place; the first question
-    about the images fills them in, where they are needed."""
 
 
 def probabilities(output: SegmentationOutput) -> NDArray[np.float32]:
     """The foreground probability of each text, (T, S, S) float32."""
     found: NDArray[np.float32] = output.logits.sigmoid()[:, 0].float().cpu().numpy()
+    return found
+
+
+def deep_features(output: SegmentationOutput, index: int) -> NDArray[np.float32] | None:
+    """The deepest features (C, h, w) of the image of one text; None where the model gives none."""
+    if output.deep is None:
+        return None
+    found: NDArray[np.float32] = output.deep[min(index, len(output.deep) - 1)].float().cpu().numpy()
     return found
 
 

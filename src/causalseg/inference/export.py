@@ -25,6 +25,7 @@ from causalseg.inference.optimise import fold_batch_norms
 from causalseg.models.base import SegmentationModel
 from causalseg.models.checkpoint import Checkpoint, load_checkpoint
 from causalseg.models.metadata import FileHeader
+from causalseg.models.output import SegmentationOutput
 
 MAX_LOGIT_DIFFERENCE = 1e-3
 MAX_PIXEL_SHARE = 1e-4
@@ -65,8 +66,8 @@ def export(
 ) -> Parity:
     """Export a checkpoint as one graph, image and tokens to logits, with a dynamic batch.
 
-    The file carries preprocessing, text reader and threshold. It is run on the images and
-    texts, and nothing is left at `out` unless it agrees with PyTorch.
+    The file carries preprocessing, text reader, threshold and the checks of answers. It is run on
+    the images and texts, and nothing is left at `out` unless it agrees with PyTorch.
 
     Args:
         checkpoint: `.safetensors`, or the name `default`.
@@ -126,15 +127,15 @@ def check_parity(
 
 
 class _Graph(nn.Module):
-    """Image and tokens to logits, and nothing that only training or explanation needs."""
+    """Image and tokens to logits and the deepest features, which the checks of answers need."""
 
     def __init__(self, model: SegmentationModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, images: Tensor, tokens: Tensor) -> Tensor:
-        logits: Tensor = self.model(images, tokens).logits
-        return logits
+    def forward(self, images: Tensor, tokens: Tensor) -> tuple[Tensor, ...]:
+        found: SegmentationOutput = self.model(images, tokens)
+        return (found.logits,) if found.deep is None else (found.logits, found.deep)
 
 
 def paired_inputs(
@@ -171,7 +172,7 @@ def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) ->
     batch = torch.export.Dim("batch", min=1, max=1 << 14)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        model(*example)  # interpolation weights are made on first use, not in a trace
+        deep = model(*example).deep  # interpolation weights are made on first use, not in a trace
         try:
             program = torch.onnx.export(
                 _Graph(model).eval(),
@@ -179,7 +180,7 @@ def _write_onnx(saved: Checkpoint, inputs: tuple[Tensor, Tensor], path: Path) ->
                 dynamo=True,
                 dynamic_shapes=({0: batch}, {0: batch}),
                 input_names=["images", "tokens"],
-                output_names=["logits"],
+                output_names=["logits"] if deep is None else ["logits", "deep"],
                 verbose=False,
             )
         except ImportError as error:

@@ -15,6 +15,7 @@ from causalseg.inference.sentences import Sentence
 from causalseg.inference.zones import misplaced
 from causalseg.models.checks import Expected
 from causalseg.models.output import SegmentationOutput
+from causalseg.models.presence import Shown
 from causalseg.models.trust import Trust
 
 
@@ -133,8 +134,8 @@ def checked(
     found: Segmentation,
     trust: Trust,
     upright: NDArray[np.uint8],
-    summary: NDArray[np.float32] | None,
-    healthy: list[str],
+    deep: NDArray[np.float32] | None,
+    shown: Shown,
 ) -> Segmentation:
     """An answer with what its model knows of itself.
 
@@ -142,15 +143,15 @@ def checked(
         found: the answer.
         trust: the checks that the model brings.
         upright: its mask as the model saw the picture.
-        summary: (D,) features of the image.
-        healthy: sides that the text names and in which the image shows nothing.
+        deep: (C, h, w), the image's deepest features, where the model gives them.
+        shown: lungs that the text names and in which the image shows nothing, or little.
 
     """
     about = found.sentence.about(pixels=int(found.mask.sum())) if found.sentence else ()
     elsewhere = misplaced(upright, found.sentence.zones) if found.sentence else None
     warnings = (
         *found.warnings,
-        *trust.warnings(summary, upright, healthy),
+        *trust.warnings(deep, upright, shown),
         *([elsewhere] if elsewhere else []),
         *about,
     )

@@ -16,7 +16,7 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import ExportedModel, is_exported
 from causalseg.inference.default import HUB, MODEL_FILE, checkpoint_path
 from causalseg.inference.device import streams_of, usable_device
-from causalseg.inference.encoded import EncodedImages, emptied, probabilities
+from causalseg.inference.encoded import EncodedImages, deep_features, emptied, probabilities
 from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.loading import ready_model
 from causalseg.inference.optimise import Precision, TextCache
@@ -25,6 +25,7 @@ from causalseg.inference.sentences import Sentence, named_halves, read_for, unre
 from causalseg.models.base import SegmentationModel
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
+from causalseg.models.presence import Shown
 from causalseg.models.trust import Trust
 from causalseg.text.reading import Sides
 
@@ -199,7 +200,7 @@ class Segmenter:
         pictures = [as_picture(image, channels, self.provenance) for image in images]
         sentences = [self.sentence(t, sides, strict=strict) for t in texts]
         if self.device.type == "cpu" and not isinstance(self.model, ExportedModel):
-            # No slower than together, and the presence check shares each image's work.
+            # No slower than together.
             return [self._results([p], [s])[0] for p, s in zip(pictures, sentences, strict=True)]
         return self._results(pictures, sentences)
 
@@ -229,10 +230,7 @@ class Segmenter:
 
         """
         batch = torch.stack([self.preprocessing.image(image) for image in images])
-        features = self.model.encode_image(batch.to(self.device))
-        summary = self.model.summarise(features)
-        summaries = None if summary is None else summary.float().cpu().numpy()
-        return EncodedImages(features, len(images), summaries)
+        return EncodedImages(self.model.encode_image(batch.to(self.device)), len(images))
 
     @torch.inference_mode()
     def answer(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
@@ -248,29 +246,17 @@ class Segmenter:
         """
         if images.count not in (1, len(texts)):
             raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
-        presence = self.trust.presence if images.unlocated is None else None
-        if presence is not None and images.count == 1:
-            # One text more hardly adds to the work that all texts about an image share.
-            every = self._segment(images, [*texts, presence.text])
-            images.unlocated = probabilities(every)[-1:]
-            output = every.first(len(texts))
-        else:
-            if presence is not None:
-                texts_without = [presence.text] * images.count
-                images.unlocated = probabilities(self._segment(images, texts_without))
-            output = self._segment(images, texts)
-        return emptied(output, [self._healthy(images, i, text) for i, text in enumerate(texts)])
-
-    def _segment(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
         tokens = self.preprocessing.tokens(texts).to(self.device)
-        return self.model.segment(images.features, self._encode_text(tokens))
+        output = self.model.segment(images.features, self._encode_text(tokens))
+        shown = [self._shown(output, i, text) for i, text in enumerate(texts)]
+        return emptied(output, [one.nothing for one in shown])
 
-    def _healthy(self, images: EncodedImages, index: int, text: str) -> list[str]:
-        """Sides of the picture that a caption names and in which the image shows nothing."""
-        if self.trust.presence is None or images.unlocated is None:
-            return []
-        unlocated = images.unlocated[min(index, images.count - 1)]
-        return self.trust.presence.healthy(unlocated, named_halves(text, self.provenance))
+    def _shown(self, output: SegmentationOutput, index: int, text: str) -> Shown:
+        """Lungs that a caption for the model names and in which its image shows nothing much."""
+        if self.trust.presence is None:
+            return Shown()
+        named = named_halves(text, self.provenance)
+        return self.trust.shown(deep_features(output, index), named)
 
     def probabilities(
         self, images: EncodedImages | Sequence[NDArray[np.uint8]], texts: Sequence[str]
@@ -294,7 +280,7 @@ class Segmenter:
             shared = min(i, images.count - 1)
             answer = answer_of(pictures[shared], sentence, output, i, self.threshold)
             upright = pictures[shared].display.apply(answer.mask)
-            healthy = [] if sentence.empty else self._healthy(images, i, sentence.given)
-            summary = None if images.summaries is None else images.summaries[shared]
-            found.append(checked(answer, self.trust, upright, summary, healthy))
+            shown = Shown() if sentence.empty else self._shown(output, i, sentence.given)
+            deep = deep_features(output, i)
+            found.append(checked(answer, self.trust, upright, deep, shown))
         return found

@@ -179,15 +179,6 @@ class SegmentationModel(nn.Module, ABC):
         """Segment images (B, 3, H, W), normalised, by tokens (B, L) of the model's reader."""
         return self.segment(self.encode_image(images), self.encode_text(tokens))
 
-    def summarise(self, features: Any) -> Tensor | None:  # noqa: ARG002
-        """What tells an image of one kind from one of another, (B, D); by default None.
-
-        Args:
-            features: of `encode_image`, of B images.
-
-        """
-        return None
-
     def objective(self) -> Objective:
         """What training minimises; by default binary cross-entropy and Dice in equal parts."""
         return SegmentationLoss()

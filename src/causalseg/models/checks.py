@@ -1,13 +1,10 @@
 """Checks of one answer, each set by `causalseg calibrate` and kept in the checkpoint."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from causalseg.text.words import SIDES
 
 Float32Array = NDArray[np.float32]
 
@@ -95,45 +92,6 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class PresenceCheck:
-    """Whether the image shows anything in a lung that the sentence names.
-
-    The same image is asked once more by a sentence that names no place. What that answer holds in
-    the named lung is the evidence (`shown`). Below the threshold the lung is taken to be
-    healthy, and its part of the mask is left empty.
-    """
-
-    text: str
-    """The sentence without a place."""
-    threshold: float
-    kept: float
-    """Share of validation lungs with a finding whose evidence exceeds the threshold."""
-
-    def evidence(self, unlocated: NDArray[Any]) -> dict[str, float]:
-        """Evidence in each half of the picture, 0 to 1.
-
-        Args:
-            unlocated: probabilities (S, S) of the answer to `text`.
-
-        """
-        return {side: shown(unlocated[half_of(unlocated.shape[-1], side)]) for side in SIDES}
-
-    def healthy(self, unlocated: NDArray[Any], named: Iterable[str]) -> list[str]:
-        """The named sides (of the picture) in which the image shows nothing."""
-        evidence = self.evidence(unlocated)
-        return [side for side in SIDES if side in named and evidence[side] < self.threshold]
-
-    def warning(self, sides: Sequence[str]) -> str:
-        """What to tell of lungs that were left empty."""
-        where = " and ".join(f"the lung on the {side} of the picture" for side in sides)
-        return (
-            f"the text names {where}, but the image shows nothing there by itself: that part of "
-            "the mask is left empty. An empty mask does not mean that there is no disease "
-            f"({100 * (1 - self.kept):.0f} % of true findings are missed in this way)."
-        )
-
-
-@dataclass(frozen=True)
 class PlaceCheck:
     """Where masks of the training images lie, on a coarse grid."""
 
@@ -187,16 +145,6 @@ def strongest(probability: NDArray[Any], share: float = 0.02) -> NDArray[Any]:
     """The largest of some probabilities, a share of them and at least one, as (N,)."""
     count = max(1, round(share * probability.size))
     return np.partition(probability.ravel(), -count)[-count:]
-
-
-def shown(probability: NDArray[Any]) -> float:
-    """How much the answer without a place shows in a part of the picture, 0 to 1.
-
-    The mean logit of the strongest 5 % of pixels, as a probability. Chosen on validation images
-    among shares from 0.1 to 100 %, means of p and of logits, smoothed maxima and areas.
-    """
-    p = np.clip(strongest(np.asarray(probability, np.float64), 0.05), 1e-4, 1 - 1e-4)
-    return float(1 / (1 + np.exp(-np.log(p / (1 - p)).mean())))
 
 
 def half_of(width: int, side: str) -> tuple[Any, slice]:

@@ -1,7 +1,6 @@
 """What every segmentation model returns."""
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -21,15 +20,8 @@ class SegmentationOutput:
     """(B, K, h, w): cosine similarity of every position to the K class prompts."""
     confounder_attention: Tensor | None = None
     """(B, N, M): attention of N selected positions over M confounders."""
+    deep: Tensor | None = None
+    """(B, C, h, w): the image tower's deepest features, which no text has touched; (1, C, h, w)
+    where all texts share an image. The checks of an answer look at them."""
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
     """Tensors that only a model's own objective reads."""
-
-    def first(self, count: int) -> Self:
-        """The answers to the first of several texts; what all of them share stays."""
-        found: dict[str, Any] = {}
-        for name, value in vars(self).items():
-            if isinstance(value, dict):
-                found[name] = {key: part[:count] for key, part in value.items()}
-            else:
-                found[name] = None if value is None else value[:count]
-        return replace(self, **found)

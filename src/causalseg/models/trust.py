@@ -4,28 +4,33 @@
 questions, each answered from what the forward pass has computed anyway:
 
 - Is this an image of the right kind? (`ImageCheck`)
-- Does the image show anything where the sentence says so? (`PresenceCheck`)
+- Does the image show anything in the lung that the sentence names? (`PresenceCheck`)
 - How well will the mask overlap with a reader's? (`OverlapEstimate`)
 - Does the mask lie where masks can lie? (`PlaceCheck`)
 
 A checkpoint without these checks says nothing about them, and neither do its answers.
 """
 
+import binascii
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from causalseg.errors import InputError
-from causalseg.models.checks import ImageCheck, OverlapEstimate, PlaceCheck, PresenceCheck
+from causalseg.models.checks import ImageCheck, OverlapEstimate, PlaceCheck
+from causalseg.models.presence import PresenceCheck, Shown
 
 NOT_CHECKED = (
-    "whether the picture is one that the model can read was not checked: an exported file does "
-    "not tell, the .safetensors checkpoint does."
+    "whether the picture is one that the model can read, and shows anything in the lung that the "
+    "text names, was not checked: {reason}."
 )
+OLD_EXPORT = "the file was exported by an earlier version; export it again"
+OLD_CHECKS = "the file was calibrated by an earlier version; run causalseg calibrate on it again"
 
 
 @dataclass(frozen=True)
@@ -36,27 +41,31 @@ class Trust:
     presence: PresenceCheck | None = None
     overlap: OverlapEstimate | None = None
     place: PlaceCheck | None = None
-    image_left_out: bool = False
-    """Whether there was an `image` check for which the file has no room."""
+    not_checked: str = ""
+    """Why checks of the image that the file once had cannot be made; "" where none is missing."""
 
     def warnings(
-        self, summary: NDArray[Any] | None, mask: NDArray[Any], healthy: Sequence[str]
+        self, deep: NDArray[Any] | None, mask: NDArray[Any], shown: Shown
     ) -> tuple[str, ...]:
         """Warnings that an answer needs.
 
         Args:
-            summary: the image's features (D,), where the model gives them.
+            deep: the image's deepest features (C, h, w), where the model gives them.
             mask: (H, W), upright.
-            healthy: sides of the picture that were named and left empty.
+            shown: lungs that are named and in which the image shows nothing, or little.
 
         """
         notes = [
-            NOT_CHECKED if self.image_left_out or (self.image and summary is None) else None,
-            self.image.warning(summary) if self.image and summary is not None else None,
-            self.presence.warning(healthy) if self.presence and healthy else None,
+            NOT_CHECKED.format(reason=self.not_checked) if self.not_checked else None,
+            self.image.warning(deep.mean((1, 2))) if self.image and deep is not None else None,
+            *(self.presence.warnings(shown) if self.presence else ()),
             self.place.warning(mask) if self.place else None,
         ]
         return tuple(note for note in notes if note)
+
+    def shown(self, deep: NDArray[Any] | None, named: frozenset[str]) -> Shown:
+        """Which of the named sides (of the picture) the image shows nothing or little in."""
+        return self.presence.shown(deep, named) if self.presence and deep is not None else Shown()
 
     def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Numbers and texts for the checkpoint's header, arrays for its tensors."""
@@ -76,13 +85,13 @@ class Trust:
         return header, arrays
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the image check, for files that hold only text."""
-        header, arrays = replace(self, image=None).pack()
+        """Everything, for files that hold only text."""
+        header, arrays = self.pack()
         for name, array in arrays.items():
             part, _, entry = name.partition(".")
-            header[part][entry] = array.tolist()
-        left_out = self.image is not None or self.image_left_out
-        return header | ({"image_left_out": True} if left_out else {})
+            coded = b64encode(array.astype("<f4").tobytes()).decode()
+            header[part][entry] = {"shape": list(array.shape), "float32": coded}
+        return header | ({"not_checked": self.not_checked} if self.not_checked else {})
 
     @classmethod
     def unpack(
@@ -94,27 +103,46 @@ class Trust:
             InputError: a part is absent, not finite or of another kind.
 
         """
-        found: dict[str, Any] = {"image_left_out": header.get("image_left_out") is True}
+        found: dict[str, Any] = {"not_checked": _not_checked(header)}
         for part, check in CHECKS.items():
-            if part not in header:
+            if part not in header or _is_old(part, header[part]):
                 continue
             own = {k.partition(".")[2]: v for k, v in arrays.items() if k.startswith(f"{part}.")}
             values = {**header[part], **own} if isinstance(header[part], dict) else {}
             values = {key: _as_array(value) for key, value in values.items()}
+            damaged = InputError(f"{name} is damaged: what it holds to check answers by ({part}).")
             if values.keys() != {entry.name for entry in fields(check)} or not all(
                 map(_sound, values.values())
             ):
-                raise InputError(f"{name} is damaged: what it holds to check answers by ({part}).")
-            found[part] = check(**values)
+                raise damaged
+            try:
+                found[part] = check(**values)
+            except (TypeError, ValueError, AttributeError):
+                raise damaged from None
         return cls(**found)
 
 
+def _is_old(part: str, values: object) -> bool:
+    """Whether a presence check asked the model a sentence, as it did at first."""
+    return part == "presence" and isinstance(values, dict) and "text" in values
+
+
+def _not_checked(header: Mapping[str, Any]) -> str:
+    if header.get("image_left_out") is True:
+        return OLD_EXPORT
+    if _is_old("presence", header.get("presence")):
+        return OLD_CHECKS
+    return OLD_EXPORT if header.get("not_checked") else ""
+
+
 def _as_array(value: Any) -> Any:
-    if not isinstance(value, list):
-        return value
+    """Arrays as `to_json` writes them, or as lists; None for what is neither."""
     try:
-        return np.asarray(value, np.float32)
-    except (TypeError, ValueError):
+        if isinstance(value, dict):
+            flat = np.frombuffer(b64decode(value["float32"], validate=True), "<f4")
+            return flat.reshape(value["shape"]).astype(np.float32)
+        return np.asarray(value, np.float32) if isinstance(value, list) else value
+    except (KeyError, TypeError, ValueError, OverflowError, binascii.Error):
         return None
 
 

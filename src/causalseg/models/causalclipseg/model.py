@@ -45,8 +45,8 @@ class ImageFeatures:
     """(H, W) of the image, in pixels."""
     attention: dict[int, Tensor]
     """Stage -> causal mask M."""
-    summary: Tensor
-    """(B, C): the deepest stage's features, averaged over places."""
+    deep: Tensor
+    """(B, C_n, h_n, w_n): the deepest stage's features, before the masker."""
 
 
 class Branch(nn.Module):
@@ -123,12 +123,8 @@ class CausalCLIPSeg(SegmentationModel):
         confounding = branch(self._confounding(features, masks), size) if branch else None
         pixels = self.causal({**features, **causal}, size)
         attention = {} if additive else masks  # what is added is not a mask
-        summary = features[max(features)].mean((2, 3))
-        return ImageFeatures(pixels, confounding, size, attention, summary)
-
-    def summarise(self, features: ImageFeatures) -> Tensor:
-        """The deepest stage's features, averaged over places."""
-        return features.summary
+        deep = features[max(features)]
+        return ImageFeatures(pixels, confounding, size, attention, deep)
 
     def _masks(self, features: Features) -> dict[int, Tensor]:
         """M_i of each stage."""
@@ -167,7 +163,7 @@ class CausalCLIPSeg(SegmentationModel):
                 features.size,
             )
         logits = self.causal.decoder.respond(features.pixels, tau, features.size)
-        return SegmentationOutput(logits, confounder, features.attention)
+        return SegmentationOutput(logits, confounder, features.attention, deep=features.deep)
 
     def forward(
         self, images: Tensor, tokens: Tensor, confounder: bool | None = None
