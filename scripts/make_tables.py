@@ -171,7 +171,9 @@ def calibration() -> str:
         ("AUROC of the evidence, lungs with a finding against healthy ones", found["auroc"]),
         ("healthy lungs left empty when named, with the check", found["null_accuracy"]),
         ("the same without the check", found["null_accuracy_before"]),
+        ("healthy lungs left empty, or drawn with a warning that doubts them", found["told"]),
         ("lungs with a finding left empty by the check", found["wrongly_empty"]),
+        ("lungs with a finding left empty, or drawn with that warning", found["wrongly_doubted"]),
         ("macro Dice with the check", found["dice"]),
         ("the same without the check", found["dice_before"]),
         ("expected Dice: Spearman's correlation with the true Dice", found["spearman"]),
@@ -244,7 +246,7 @@ def zones() -> str:
 
 
 def presence() -> str:
-    """How well more figures of an answer tell a healthy lung."""
+    """How well other evidence tells a healthy lung."""
     found = _read("trust", "presence.json")
     rows = [
         (name, *(f"{value:.3f}" for value in figures.values()))

@@ -1,15 +1,16 @@
-"""Whether more than one figure of an answer tells a healthy lung from a diseased one better.
+"""What tells a healthy lung from one with a finding: evidence that was tried, beside the packaged.
 
     python scripts/presence_features.py DATA/QaTa-COV19 --out docs/results/trust/presence.json
 
-The packaged check looks at one figure: how much the answer without a place shows in the lung
-(`shown`). Here a logistic regression sees more of both answers. It is fitted on training images and
-judged on validation images, with the images of both lungs weighted up to their true share. The
-lungs with a finding are asked by their own caption, the healthy ones by the mirrored caption.
+The packaged check looks at the image alone (`FindingHead`). Before it, the model was asked a
+sentence without a place, and what that answer showed in the lung was the evidence; a logistic
+regression of more figures of both answers was tried too. It is fitted on training images, on which
+the packaged head was trained, and all is judged on validation images, with the images of both lungs
+weighted up to their true share. The lungs with a finding are asked by their own caption, the
+healthy ones by the mirrored caption.
 """
 
 import argparse
-from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +22,21 @@ from causalseg.data.lvit import read_lvit
 from causalseg.data.manifest import Record
 from causalseg.files import sha256_of, write_json
 from causalseg.inference.default import DEFAULT, checkpoint_path
+from causalseg.inference.encoded import deep_features, probabilities
 from causalseg.inference.segmenter import Segmenter
 from causalseg.inference.sentences import named_halves
-from causalseg.models.checks import PresenceCheck, half_of, strongest
-from causalseg.models.trust import Trust
+from causalseg.models.checks import half_of, strongest
+from causalseg.models.presence import PresenceCheck
 from causalseg.progress import progress
 from causalseg.text.captions import mirror_caption
-from causalseg.text.words import OTHER_SIDE, SIDES, UNLOCATED
+from causalseg.text.words import SIDES, UNLOCATED
 
 Array = NDArray[np.float64]
 EPSILON = 1e-4
-LOST = (0.0128, 0.02, 0.03)
-"""Shares of lungs with a finding that are wrongly left empty; the first is the packaged check's."""
-UNLOCATED_ALONE = ("top0.002", "top0.01", "top0.05", "top0.1", "top0.2", "mean", "area", "entropy")
-BOTH_ANSWERS = (*UNLOCATED_ALONE, "asked0.002", "asked0.05", "asked0.2", "asked area", "overlap")
-OTHER_LUNG = (*BOTH_ANSWERS, "other0.05", "contrast")
+LOST = (0.0128, 0.02, 0.03, 0.1)
+"""Shares of lungs with a finding that fall below the threshold."""
+WITHOUT_A_PLACE = ("top0.002", "top0.01", "top0.05", "top0.1", "top0.2", "mean", "area", "entropy")
+BOTH_ANSWERS = (*WITHOUT_A_PLACE, "asked0.002", "asked0.05", "asked0.2", "asked area", "overlap")
 
 
 def logit(p: Array) -> Array:
@@ -46,46 +47,46 @@ def logit(p: Array) -> Array:
 
 def features(unlocated: Array, asked: Array, side: str) -> dict[str, float]:
     """Figures of one lung, from the answers without a place and to the sentence, (S, S) each."""
-    mine, other = (unlocated[half_of(unlocated.shape[-1], s)] for s in (side, OTHER_SIDE[side]))
+    mine = unlocated[half_of(unlocated.shape[-1], side)]
     own = asked[half_of(asked.shape[-1], side)]
     shares = (0.002, 0.01, 0.05, 0.1, 0.2)
     found = {f"top{share}": strongest(logit(mine), share).mean() for share in shares}
     found |= {f"asked{share}": strongest(logit(own), share).mean() for share in (0.002, 0.05, 0.2)}
     p = np.clip(mine, 1e-6, 1 - 1e-6)
-    other5 = strongest(logit(other), 0.05).mean()
     return found | {
         "mean": logit(mine).mean(),
         "area": (mine > 0.5).mean(),
         "entropy": -(p * np.log(p) + (1 - p) * np.log(1 - p)).mean(),
         "asked area": (own > 0.5).mean(),
         "overlap": np.minimum(mine, own).sum() / (np.maximum(mine, own).sum() + 1e-6),
-        "other0.05": other5,
-        "contrast": found["top0.05"] - other5,
     }
 
 
-def look(segmenter: Segmenter, record: Record) -> list[tuple[dict[str, float], bool]]:
+def look(
+    segmenter: Segmenter, presence: PresenceCheck, record: Record
+) -> list[tuple[dict[str, float], bool]]:
     """The lungs of a record that count: figures, and whether there is a finding."""
     named = named_halves(record.caption, segmenter.provenance)
     truth = read_mask(record.mask)
     mirrored = mirror_caption(record.caption) if len(named) == 1 else None
-    texts = [record.caption, *([mirrored] if mirrored else [])]
-    encoded = segmenter.encode([read_image(record.image)])
-    maps = segmenter.probabilities(encoded, texts).astype(np.float64)
-    assert encoded.unlocated is not None
-    unlocated = encoded.unlocated[0].astype(np.float64)
+    texts = [UNLOCATED, record.caption, *([mirrored] if mirrored else [])]
+    output = segmenter.answer(segmenter.encode([read_image(record.image)]), texts)
+    unlocated, *maps = probabilities(output).astype(np.float64)
+    deep = deep_features(output, 0)
+    assert deep is not None
+    alone = presence.evidence(deep)
     found = []
     for side in SIDES:
         ill = bool(truth[half_of(truth.shape[1], side)].any())
         if side in named and ill:
-            found.append((features(unlocated, maps[0], side), True))
+            found.append((features(unlocated, maps[0], side) | {"alone": alone[side]}, True))
         elif mirrored and side not in named and not ill:
-            found.append((features(unlocated, maps[1], side), False))
+            found.append((features(unlocated, maps[1], side) | {"alone": alone[side]}, False))
     return found
 
 
 def lungs(
-    segmenter: Segmenter, data: Path, split: str, most: tuple[int, int]
+    segmenter: Segmenter, presence: PresenceCheck, data: Path, split: str, most: tuple[int, int]
 ) -> tuple[list[dict[str, float]], NDArray[np.bool_], Array]:
     """Figures, truth and weights of the lungs in so many images with one lung named, and two."""
     records = read_lvit(data, split, leaks="leave_out").limit(None, 0).records
@@ -101,7 +102,7 @@ def lungs(
     ):
         for count, kind in zip(most, kinds, strict=True):
             for record in kind[:count]:
-                seen = look(segmenter, record)
+                seen = look(segmenter, presence, record)
                 rows += seen
                 weights += [len(kind) / min(count, len(kind))] * len(seen)
                 tick()
@@ -134,20 +135,16 @@ def judged(score: Array, ill: NDArray[np.bool_], weights: Array) -> dict[str, fl
     lost = np.cumsum(weights[ill][mine]) / weights[ill].sum()
     limits = [score[ill][mine][np.searchsorted(lost, share)] for share in LOST]
     null = {
-        f"null accuracy at {share:g} lost": float((score[~ill] < limit).mean())
+        f"healthy at {share:g} lost": float((score[~ill] < limit).mean())
         for share, limit in zip(LOST, limits, strict=True)
     }
     return {"auroc": float(auroc), **null}
 
 
-def matrix(
-    rows: list[dict[str, float]], names: tuple[str, ...], like: Array, *, square: bool
-) -> Array:
-    """(N, F) standardised by other rows' figures (M, F), with their products if asked for."""
+def matrix(rows: list[dict[str, float]], names: tuple[str, ...], like: Array) -> Array:
+    """(N, F) standardised by other rows' figures (M, F)."""
     x = np.array([[row[name] for name in names] for row in rows])
-    x = (x - like.mean(0)) / (like.std(0) + 1e-9)
-    pairs = combinations_with_replacement(range(len(names)), 2) if square else ()
-    return np.column_stack([x, *(x[:, i] * x[:, j] for i, j in pairs)])
+    return (x - like.mean(0)) / (like.std(0) + 1e-9)
 
 
 def main() -> None:
@@ -160,24 +157,27 @@ def main() -> None:
     path = checkpoint_path(args.model)
     loaded = Segmenter.load(path)
     segmenter = Segmenter(
-        loaded.model, loaded.preprocessing, loaded.threshold, provenance=loaded.provenance,
-        trust=Trust(presence=PresenceCheck(UNLOCATED, 0.0, 1.0)),
-    )  # fmt: skip
-    train, ill, weights = lungs(segmenter, args.data, "train", (800, 250))
-    val, truth, val_weights = lungs(segmenter, args.data, "val", (420, 150))
-    one = np.array([row["top0.05"] for row in val])
-    results = {"one figure, as packaged": judged(one, truth, val_weights)}
+        loaded.model, loaded.preprocessing, loaded.threshold, provenance=loaded.provenance
+    )
+    presence = loaded.trust.presence
+    assert presence is not None
+    train, ill, weights = lungs(segmenter, presence, args.data, "train", (800, 250))
+    val, truth, val_weights = lungs(segmenter, presence, args.data, "val", (420, 150))
+    results = {
+        title: judged(np.array([row[name] for row in val]), truth, val_weights)
+        for title, name in (
+            ("answer to a sentence without a place, one figure", "top0.05"),
+            ("image alone, as packaged", "alone"),
+        )
+    }
     for title, names in (
-        ("answer without a place", UNLOCATED_ALONE),
-        ("both answers", BOTH_ANSWERS),
-        ("both answers, and the other lung", OTHER_LUNG),
+        ("answer to a sentence without a place", WITHOUT_A_PLACE),
+        ("the same and the answer to the sentence", BOTH_ANSWERS),
+        ("both answers and the image alone", (*BOTH_ANSWERS, "alone")),
     ):
         like = np.array([[row[name] for name in names] for row in train])
-        for square in (False, True):
-            w = fitted(matrix(train, names, like, square=square), ill, weights)
-            score = matrix(val, names, like, square=square) @ w[:-1]
-            key = f"{title}, with products" if square else title
-            results[key] = judged(score, truth, val_weights)
+        w = fitted(matrix(train, names, like), ill, weights)
+        results[title] = judged(matrix(val, names, like) @ w[:-1], truth, val_weights)
     healthy = {"train": int((~ill).sum()), "val": int((~truth).sum())}
     diseased = {"train": int(ill.sum()), "val": int(truth.sum())}
     record = {

@@ -22,6 +22,9 @@ from causalseg.inference.backends import DISABLED_OPTIMIZERS, load_exported
 from causalseg.inference.quantise import quantise
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.checkpoint import load_checkpoint, save_checkpoint
+from causalseg.models.checks import ImageCheck
+from causalseg.models.presence import FindingHead, PresenceCheck
+from causalseg.models.trust import Trust
 from causalseg.text.tokenizer import tokenize
 
 pytest.importorskip("onnxscript")
@@ -65,6 +68,35 @@ def test_an_exported_file_stands_in_for_the_checkpoint(exported, tiny_checkpoint
             assert np.array_equal(a.mask, b.mask)
     for a, b in zip(own.prompts(files[0], texts), found.prompts(files[0], texts), strict=True):
         assert np.abs(a.probability - b.probability).max() < 1e-4
+
+
+@pytest.mark.parametrize("suffix", [".onnx", ".xml"])
+def test_an_exported_file_checks_its_answers(exported, tiny_checkpoint, pictures, tmp_path, suffix):
+    import onnx
+
+    own = Segmenter.load(tiny_checkpoint)
+    width = own.model.image_tower.channels[4]
+    zero, one = np.zeros(width, np.float32), np.ones(width, np.float32)
+    weights = FindingHead(width, 4).vector()
+    trust = Trust(
+        ImageCheck(zero, one, np.eye(2, width, dtype=np.float32), 1e-9, 0.01),
+        PresenceCheck(weights, width, 4, 0.0, 1.01, 0.01, 0.1, 0.7),
+    )
+    own.trust, own.provenance = trust, {"card": {"trained on": "QaTa-COV19"}}
+    model = onnx.load(exported / "model.onnx")
+    entry = next(p for p in model.metadata_props if p.key == "causalseg")
+    header = json.loads(entry.value) | {"trust": trust.to_json(), "provenance": own.provenance}
+    entry.value = json.dumps(header)
+    onnx.save(model, tmp_path / "checked.onnx")
+    if suffix == ".xml":
+        module.convert_to_openvino(tmp_path / "checked.onnx", tmp_path / "checked.xml")
+    found = Segmenter.load(tmp_path / f"checked{suffix}")
+    texts = ["one infected area, lower left lung.", "lower right lung"]
+    answers = found.prompts(pictures / "0.png", texts)
+    for a, b in zip(own.prompts(pictures / "0.png", texts), answers, strict=True):
+        assert any("unlike those" in note for note in b.warnings)
+        assert any("shows little" in note for note in b.warnings)
+        assert a.warnings == b.warnings
 
 
 def test_nothing_but_the_files_is_left(exported):

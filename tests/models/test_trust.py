@@ -111,6 +111,9 @@ def test_a_named_lung_is_left_empty_doubted_or_believed() -> None:
     assert presence_check(6, middle, 1.0).shown(deep, both) == Shown((low,), (high,))
     assert presence_check(6, 0.0, middle).shown(deep, both) == Shown((), (low,))
     assert presence_check(6, 0.0, middle).shown(deep, {high}) == Shown()
+    # A text without a place is doubted only where the image shows little in both lungs.
+    assert presence_check(6, 0.0, middle).shown_anywhere(deep) == Shown()
+    assert presence_check(6, middle, 1.0).shown_anywhere(deep) == Shown((), ("left", "right"))
     check = presence_check(6, 0.0, 0.5)
     assert check.warnings(Shown()) == ()
     empty, doubted = check.warnings(Shown(("left",), ("right",)))

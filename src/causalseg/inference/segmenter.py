@@ -28,6 +28,7 @@ from causalseg.models.output import SegmentationOutput
 from causalseg.models.presence import Shown
 from causalseg.models.trust import Trust
 from causalseg.text.reading import Sides
+from causalseg.text.words import UNLOCATED
 
 
 class Segmenter:
@@ -252,11 +253,13 @@ class Segmenter:
         return emptied(output, [one.nothing for one in shown])
 
     def _shown(self, output: SegmentationOutput, index: int, text: str) -> Shown:
-        """Lungs that a caption for the model names and in which its image shows nothing much."""
-        if self.trust.presence is None:
+        """Lungs that a caption for the model asks about and in which its image shows little."""
+        presence, deep = self.trust.presence, deep_features(output, index)
+        if presence is None or deep is None:
             return Shown()
-        named = named_halves(text, self.provenance)
-        return self.trust.shown(deep_features(output, index), named)
+        if text == UNLOCATED:
+            return presence.shown_anywhere(deep)
+        return presence.shown(deep, named_halves(text, self.provenance))
 
     def probabilities(
         self, images: EncodedImages | Sequence[NDArray[np.uint8]], texts: Sequence[str]

@@ -67,7 +67,7 @@ def evidence(logits: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Shown:
-    """Lungs that a sentence names and in which the image shows nothing, or little."""
+    """Lungs that a sentence asks about and in which the image shows nothing, or little."""
 
     nothing: tuple[str, ...] = ()
     """Sides of the picture that are left empty."""
@@ -132,6 +132,15 @@ class PresenceCheck:
             tuple(side for side, p in found.items() if self.empty <= p < self.doubt),
         )
 
+    def shown_anywhere(self, deep: NDArray[Any]) -> Shown:
+        """Both lungs, doubted, where the image says little of either; for a text without a place.
+
+        A mask that asks for no place holds all that the model sees, so nothing is left empty.
+        """
+        found = self.shown(deep, SIDES)
+        unlike = len(found.nothing) + len(found.little)
+        return Shown(little=SIDES) if unlike == len(SIDES) else Shown()
+
     def warnings(self, shown: Shown) -> tuple[str, ...]:
         """What to tell of lungs that were left empty, and of lungs that are doubted."""
         notes = []
@@ -144,8 +153,8 @@ class PresenceCheck:
             )
         if shown.little:
             notes.append(
-                f"the image by itself shows little in {_lungs(shown.little)}, which the text "
-                f"names: {100 * self.healthy:.0f} % of healthy lungs show no more, and "
+                f"the image by itself shows little in {_lungs(shown.little)}: "
+                f"{100 * self.healthy:.0f} % of healthy lungs show no more, and "
                 f"{100 * self.doubted:.0f} % of lungs with a finding. The mask there may follow "
                 "the text and not the image."
             )

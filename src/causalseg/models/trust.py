@@ -63,10 +63,6 @@ class Trust:
         ]
         return tuple(note for note in notes if note)
 
-    def shown(self, deep: NDArray[Any] | None, named: frozenset[str]) -> Shown:
-        """Which of the named sides (of the picture) the image shows nothing or little in."""
-        return self.presence.shown(deep, named) if self.presence and deep is not None else Shown()
-
     def pack(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Numbers and texts for the checkpoint's header, arrays for its tensors."""
         header: dict[str, Any] = {}
