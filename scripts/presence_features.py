@@ -135,7 +135,7 @@ def judged(score: Array, ill: NDArray[np.bool_], weights: Array) -> dict[str, fl
     lost = np.cumsum(weights[ill][mine]) / weights[ill].sum()
     limits = [score[ill][mine][np.searchsorted(lost, share)] for share in LOST]
     null = {
-        f"healthy at {share:g} lost": float((score[~ill] < limit).mean())
+        f"healthy below at {100 * share:g} % lost": float((score[~ill] < limit).mean())
         for share, limit in zip(LOST, limits, strict=True)
     }
     return {"auroc": float(auroc), **null}
