@@ -80,6 +80,10 @@ def test_the_presence_threshold_empties_as_much_as_the_dice_allows() -> None:
     assert found.null_accuracy == np.mean(healthy)
     assert found.null_accuracy_before == 0
     assert found.told == check.healthy
+    flagged = np.array([one.halves[0].evidence < check.doubt for one in CASES])
+    dice = np.array([one.dice(check.empty) for one in CASES])
+    assert found.dice_doubted == pytest.approx(dice[flagged].mean())
+    assert found.dice_believed == pytest.approx(dice[~flagged].mean())
     assert (found.wrongly_empty, found.wrongly_doubted) == (check.missed, check.doubted)
     assert found.auroc == pytest.approx(auroc(*lungs(CASES)))
     nobody_healthy = [replace(one, halves=(one.halves[0],) * 2) for one in CASES]

@@ -19,7 +19,7 @@ COMPONENTS = 32
 FALSE_ALARMS = 0.01
 MOST_LOST = 0.005
 """Largest mean Dice that leaving healthy lungs empty may cost on validation."""
-MOST_DOUBTED = 0.1
+MOST_DOUBTED = 0.15
 """Share of validation lungs with a finding that are left empty or whose mask is doubted."""
 COVERAGE = 0.8
 GRID = 32
@@ -62,6 +62,10 @@ class Seen:
         truth = sum(h.truth for h in self.halves)
         return float(dice_from_counts(common, found - common, truth - common))
 
+    def doubted(self, threshold: float) -> bool:
+        """Whether a named half with a finding has evidence below the threshold."""
+        return any(h.named and h.truth and h.evidence < threshold for h in self.halves)
+
     @property
     def healthy(self) -> Half | None:
         """The half without a finding, where just one lung has one and the caption says so."""
@@ -87,6 +91,10 @@ class TrustReport:
     """Share of named lungs with a finding that are left empty or doubted."""
     dice_before: float
     dice: float
+    dice_doubted: float | None
+    """Mean Dice of the images with a lung with a finding that is left empty or doubted."""
+    dice_believed: float | None
+    """Mean Dice of the others."""
     spearman: float
     """Rank correlation of expected and true Dice, each half of the subjects judged by the other."""
     expected_error: float
@@ -117,7 +125,7 @@ def set_presence(seen: Sequence[Seen], head: FindingHead) -> PresenceCheck:
         )
     before = np.mean([one.dice() for one in seen])
     empty = 0.0
-    for threshold in np.quantile(ill, np.linspace(0, MOST_DOUBTED, 201)):
+    for threshold in np.quantile(ill, np.linspace(0, MOST_DOUBTED, 301)):
         if before - np.mean([one.dice(float(threshold)) for one in seen]) <= MOST_LOST:
             empty = float(threshold)
     doubt = max(empty, float(np.quantile(ill, MOST_DOUBTED)))
@@ -176,6 +184,7 @@ def report(seen: Sequence[Seen], presence: PresenceCheck) -> TrustReport:
         for one, empty in zip(asked, emptied, strict=True)
     ]
     dice = np.array([one.dice(threshold) for one in seen])
+    doubted = np.array([one.doubted(presence.doubt) for one in seen])
     expected, low, high = _by_the_other_half(seen, threshold)
     drawn = ~np.isnan(expected)
     curve = risk_coverage(np.where(drawn, expected, 0.0), 1 - dice)
@@ -189,6 +198,8 @@ def report(seen: Sequence[Seen], presence: PresenceCheck) -> TrustReport:
         wrongly_doubted=float(np.mean(np.array(ill) < presence.doubt)),
         dice_before=float(np.mean([one.dice() for one in seen])),
         dice=float(dice.mean()),
+        dice_doubted=_mean(dice[doubted]),
+        dice_believed=_mean(dice[~doubted]),
         spearman=float(spearmanr(expected[drawn], dice[drawn]).statistic),
         expected_error=float(np.abs(expected - dice)[drawn].mean()),
         covered=float(((low <= dice) & (dice <= high))[drawn].mean()),
@@ -201,6 +212,10 @@ def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
     """Probability that a positive ranks above a negative, ties counted half."""
     ranks = rankdata([*positive, *negative])[: len(positive)]
     return float((ranks.mean() - (len(positive) + 1) / 2) / len(negative))
+
+
+def _mean(values: NDArray[np.float64]) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _by_the_other_half(
