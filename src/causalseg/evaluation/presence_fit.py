@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from causalseg.models.presence import FindingHead, evidence
 
-WIDTH = 32
-EPOCHS = 8
-BATCH = 64
-RATE = 2e-3
-DROPOUT = 0.1
+HEAD_WIDTH = 32
+HEAD_EPOCHS = 8
+HEAD_BATCH = 64
+HEAD_RATE = 2e-3
+HEAD_DROPOUT = 0.1
 HEALTHY_WEIGHT = 3.0
 """How much more a healthy lung counts than one with a finding, of which training sets have more."""
 
@@ -45,14 +45,14 @@ def train_head(
     target = torch.from_numpy(masks.astype(np.float32))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        head = FindingHead(deep.shape[1], WIDTH, DROPOUT).train()
-        batch = min(BATCH, len(deep))
+        head = FindingHead(deep.shape[1], HEAD_WIDTH, HEAD_DROPOUT).train()
+        batch = min(HEAD_BATCH, len(deep))
         steps = len(deep) // batch
-        optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=0.01)
+        optimizer = torch.optim.AdamW(head.parameters(), lr=HEAD_RATE, weight_decay=0.01)
         rate = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, RATE, total_steps=max(2, EPOCHS * steps)
+            optimizer, HEAD_RATE, total_steps=max(2, HEAD_EPOCHS * steps)
         )
-        for _ in range(EPOCHS):
+        for _ in range(HEAD_EPOCHS):
             order = torch.randperm(len(deep)).numpy()
             for rows in np.split(order[: steps * batch], steps):
                 here = np.sort(rows)  # of one order with the file's: faster to gather

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Record
 from causalseg.errors import InputError
-from causalseg.evaluation.presence_fit import EPOCHS, coarse, train_head
+from causalseg.evaluation.presence_fit import HEAD_EPOCHS, coarse, train_head
 from causalseg.evaluation.trust_fit import (
     GRID,
     TEMPERATURES,
@@ -128,7 +128,7 @@ def calibrate(
 
 def steps(train: Manifest, val: Manifest) -> int:
     """How often `calibrate` calls its `tick`."""
-    return len(train) + EPOCHS + len(val)
+    return len(train) + HEAD_EPOCHS + len(val)
 
 
 def _features(

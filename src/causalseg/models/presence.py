@@ -19,9 +19,9 @@ from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from causalseg.layers.resize import resize
+from causalseg.models.checks import Float32Array
 from causalseg.text.words import OTHER_SIDE, SIDES
 
-Float32Array = NDArray[np.float32]
 STRONGEST = 0.05
 """Share of a half's cells whose mean logit is the evidence for it."""
 
