@@ -131,6 +131,11 @@ def test_each_finding_of_a_run_on_sentence_keeps_its_place() -> None:
     assert read("Opacities in both mid and lower zones, likely infective.").count == 4
 
 
+def test_a_part_of_one_lung_is_not_where_it_is_worse() -> None:
+    found = read("More than half of the left lung is opacified.")
+    assert {side for side, _ in found.zones} == {"left"}
+
+
 def test_two_denials_are_none() -> None:
     for text in ("The left lung is not free of opacities.", "All but the right lung is opacified.",
                  "Every zone apart from the right ones shows opacities."):  # fmt: skip
@@ -237,6 +242,9 @@ def test_a_word_that_could_turn_the_statement_and_decided_nothing_is_told(
         ("Were it not for the left apex, the lungs would be clear.", "the text says 'would'"),
         ("Shadowing at the left base caused by effusion.", "attributed to another finding"),
         ("Left side cloudy, right side dark.", "'dark'"),
+        ("Bibasilar opacities, with residual opacity on the left only.", "not taken to limit"),
+        ("Left: lower zone. Right: none.", "only a place is named"),
+        ("LLL consolidation. Now clear.", "was read as gone"),
     ],
 )
 def test_where_the_rules_guess_the_answer_says_so(text: str, note: str) -> None:
@@ -251,6 +259,7 @@ def test_where_the_rules_guess_the_answer_says_so(text: str, note: str) -> None:
         "? pneumonia.",
         "Evaluate for infiltrate.",
         "Lung clear?",
+        "what about the right lung?",
     ],
 )
 def test_a_question_is_never_an_answer(text: str) -> None:

@@ -74,7 +74,9 @@ def deny_cause_later(parts: list[Clause], found: list[Mention]) -> None:
 def deny_cause(before: list[Mention], following: list[Term], term: Term) -> bool:
     """Deny the cause, as in "opacity ... rather than infection": it is of another kind."""
     cause = next((one for one in following if one.kind is not Kind.PLAIN), None)
-    if cause is None or not CAUSE_WORDS & set(cause.key.split()):
+    other = any(mention.kind is Kind.OTHER and mention.status == "present" for mention in before)
+    words = CAUSE_WORDS | {"consolidation"} if other else CAUSE_WORDS  # "... collapse rather than"
+    if cause is None or not words & set(cause.key.split()):
         return False
     seen = [mention for mention in before if mention.infection and mention.status == "present"]
     for mention in seen:

@@ -53,6 +53,7 @@ def doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Iterator[
     denied = [one for one in mentions if one.status == "absent" and one.infection]
     for mention in denied:
         yield from _denied_over(passage, mention)
+        yield from _denied_behind(passage, mention)
         yield from _gone_somehow(passage, mention)
         yield from _trend(passage, mention)
     if status == "present":
@@ -87,6 +88,15 @@ def _denied_over(passage: Passage, mention: Mention) -> Iterator[str]:
     after = [term for term in clause_of(passage, mention) if term.at == mention.term.at + 1]
     if mention.kind is Kind.ABNORMAL and after and is_idle(after[0]):
         yield f"{mention.term.text!r} was read as denied, whatever {after[0].text!r} adds to it."
+
+
+def _denied_behind(passage: Passage, mention: Mention) -> Iterator[str]:
+    """A finding with a place, and a denial behind both: "is present on the right and in none"."""
+    for term in mention.why:
+        behind = term.kind is Kind.NOT and term.at > mention.term.at and not mention.distant
+        between = [t for t in clause_of(passage, mention) if mention.term.at < t.at < term.at]
+        if behind and any(one.place or one.kind is Kind.AFFECTED for one in between):
+            yield f"{term.text!r} was read as denying {mention.term.text!r} before it."
 
 
 def _gone_somehow(passage: Passage, mention: Mention) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from causalseg.text.reading.attach import of_something_else
 from causalseg.text.reading.clear import NOT_AIR
 from causalseg.text.reading.passage import Passage
+from causalseg.text.reading.places import region
 from causalseg.text.reading.reading import Status
 from causalseg.text.reading.story import Mention
 from causalseg.text.reading.terms import Kind, Term
@@ -52,6 +53,7 @@ def place_doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Ite
             yield from _added_height(passage, mention)
         if not any(one.places for one in chosen):
             yield from _place_elsewhere(mentions, chosen)
+        yield from _not_only(passage, chosen)
     if status in ("present", "uncertain"):
         yield from _beside(passage, [one for one in chosen if not _placed(one)])
     if status in ("present", "absent"):
@@ -142,6 +144,16 @@ def _place_elsewhere(mentions: list[Mention], chosen: list[Mention]) -> Iterator
                     f"{one.places[0][0].text!r} was read as the place of {one.term.text!r}, not "
                     f"of {mention.term.text!r}."
                 )
+
+
+def _not_only(passage: Passage, chosen: list[Mention]) -> Iterator[str]:
+    """A word that limits a finding to its place, beside another with more: "residual ... left"."""
+    for mention in chosen:
+        limits = [t for t in clause_of(passage, mention) if t.key in ("only", "solely", "residual")]
+        zones = region(mention.places).zones
+        before = (one for one in chosen if one.term.at < mention.term.at)
+        if limits and zones and any(region(one.places).zones - zones for one in before):
+            yield f"{limits[0].text!r} was not taken to limit what was named before."
 
 
 def _added_height(passage: Passage, mention: Mention) -> Iterator[str]:

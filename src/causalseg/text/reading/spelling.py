@@ -25,7 +25,7 @@ _SLIPS = dict(
     for pair in (
         "bse=base lob=lobe lft=left rgt=right rigt=right teh=the zne=zone lng=lung acut=acute "
         "cons=consolidation upr=upper uppr=upper lwr=lower wrose=worse wrost=worst clr=clear "
-        "lowr=lower rite=right leff=left bas=base "
+        "lowr=lower rite=right leff=left bas=base bass=base "
         "lugs=lungs lun=lung zon=zone mdi=mid apx=apex bil=bilateral noraml=normal nromal=normal"
     ).split()
 )

@@ -1,13 +1,13 @@
 """From the mentions of a text to its reading."""
 
 from causalseg.text.grammar_lung import ZONES
-from causalseg.text.reading.context import answered, sums_up
+from causalseg.text.reading.answer import assembled, is_where, result
+from causalseg.text.reading.context import answered
 from causalseg.text.reading.doubts import doubts
 from causalseg.text.reading.leftovers import tell_leftovers
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region
-from causalseg.text.reading.reading import Reading, Status, ordered
-from causalseg.text.reading.share import side_from_before
+from causalseg.text.reading.reading import Reading, Status
 from causalseg.text.reading.story import ASKS, Mention
 from causalseg.text.reading.terms import Kind, Term
 from causalseg.text.words import SIDES
@@ -46,6 +46,8 @@ def summary(passage: Passage) -> Reading:
     elif (absent or other) and any(one.places for one in limited):
         status, chosen = "uncertain", limited
         passage.story.note("no finding is stated, but a place could not be judged.")
+    elif passage.story.alone and absent and all(_of_places(one) for one in absent):
+        status, chosen = "present", [_found_at(passage)]  # "Left: lower zone. Right: none."
     elif absent and not (other and all(_rather(one) for one in absent)):
         status, chosen = "absent", absent
     elif other:
@@ -57,7 +59,20 @@ def summary(passage: Passage) -> Reading:
     tell_leftovers(passage)
     for note in doubts(passage, status, chosen):
         passage.story.note(note)
-    return _result(passage, status, chosen, other)
+    return result(passage, status, chosen, other)
+
+
+def _of_places(mention: Mention) -> bool:
+    """Whether it only says of a place that there is nothing."""
+    denies = bool(mention.why) and mention.why[0].kind is Kind.NOT
+    return mention.kind is Kind.CLEAR and denies and bool(mention.places)
+
+
+def _found_at(passage: Passage) -> Mention:
+    """An infection at the places of a text that names none."""
+    passage.story.note(_ONLY_A_PLACE)
+    groups, passage.story.alone = passage.story.alone, []
+    return Mention(Kind.ABNORMAL, groups[0][0], "present", 0, 0, list(groups))
 
 
 def _rather(mention: Mention) -> bool:
@@ -92,91 +107,22 @@ def _artefacts(passage: Passage) -> None:
 
 def _later_clear(passage: Passage) -> None:
     """Read "There was ... . The lungs are now clear": what was, is gone."""
+    everywhere = frozenset((side, zone) for side in SIDES for zone in ZONES)
     for number, clear in enumerate(passage.story.mentions):
-        if clear.kind is not Kind.CLEAR or clear.rest or region(clear.places).zones not in (
-            frozenset(), frozenset((s, z) for s in SIDES for z in ZONES)
-        ):  # fmt: skip
+        if clear.kind is not Kind.CLEAR or clear.rest:
             continue
+        zones = region(clear.places).zones or everywhere
+        terms = passage.sentences[clear.sentence]
+        now = [t.at for t in terms if t.kind is Kind.NOW or (t is clear.term and "now" in t.key)]
         for mention in passage.story.mentions[:number]:
-            if mention.infection and mention.past and not mention.excepted:
+            if not mention.infection or mention.excepted:
+                continue
+            earlier = bool(now) and mention.term.at < now[0] <= clear.term.at
+            if earlier and (region(mention.places).zones or everywhere) <= zones:
                 mention.status = "absent"
-
-
-def _result(
-    passage: Passage, status: Status, chosen: list[Mention], other: list[Mention]
-) -> Reading:
-    zones: set[tuple[str, str]] = set()
-    open_heights: set[str] = set()
-    words: list[str] = []
-    if status in ("present", "uncertain"):
-        for mention in chosen:
-            found, spared = _region(passage, mention)
-            zones |= found
-            open_heights |= set(spared)
-            words += [t.text for group in mention.places for t in group if _is_where(t)]
-        zones -= _clear_zones(passage, zones)
-    if zones:
-        lost = sorted(height for height in open_heights if height not in {z for _, z in zones})
-        if lost:
-            passage.story.note(f"a zone without a side was left out: {' and '.join(lost)}.")
-        open_heights = set()
-    if open_heights:
-        passage.story.note(
-            f"no side is given for the {' and '.join(z for z in ZONES if z in open_heights)} "
-            "zone: it was taken as both lungs'."
-        )
-    evidence = {
-        "status": [
-            text for one in chosen for text in (one.term.text, *(why.text for why in one.why))
-        ],
-        "zones": words,
-        "sides": [passage.frame.why] if passage.frame.why else [],
-        "other": [one.term.text for one in other],
-    }
-    return _make(passage, status, zones, open_heights, evidence, other)
-
-
-def _region(passage: Passage, mention: Mention) -> tuple[set[tuple[str, str]], tuple[str, ...]]:
-    if sums_up(mention, passage.story.mentions):
-        return set(), ()
-    groups = side_from_before(mention, passage.story.mentions)
-    if groups is not mention.places:
-        passage.story.note("the side was taken from the finding named before.")
-    found = region(groups)
-    for note in found.notes:
-        passage.story.note(note)
-    zones = set(found.zones)
-    heights = found.heights
-    for group in mention.spared:
-        spared = region([group])
-        if not zones and not heights:
-            zones = {(side, zone) for side in SIDES for zone in ZONES}
-        zones -= set(spared.zones)
-        zones = {zone for zone in zones if zone[1] not in spared.heights}
-    if found.zones and not zones:
-        passage.story.note(
-            "the text spares a part of the only place it names: all of it was taken."
-        )
-        return set(found.zones), heights
-    return zones, heights
-
-
-def _clear_zones(passage: Passage, zones: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """Zones that the text says are clear, unless that would leave nothing."""
-    gone: set[tuple[str, str]] = set()
-    for mention in passage.story.mentions:
-        if mention.kind is Kind.CLEAR and not mention.rest:
-            # "throughout the left lung with only the apex aerated": the side is the finding's.
-            clear = region(side_from_before(mention, passage.story.mentions))
-            if len(clear.zones) < 2 * len(ZONES):
-                gone |= clear.zones
-    if gone >= zones:
-        if gone and zones:
-            passage.story.note(
-                "the text says of one place both that it is clear and that it is not."
-            )
-        return set()
-    return gone
+                passage.story.note(f"{mention.term.text!r} was read as gone: it is clear now.")
+            elif mention.past and zones == everywhere:
+                mention.status = "absent"
 
 
 def _rest(passage: Passage, limited: list[Mention]) -> Reading:
@@ -184,31 +130,46 @@ def _rest(passage: Passage, limited: list[Mention]) -> Reading:
     groups = [*passage.story.alone, *(g for one in limited for g in one.places)]
     if limited:
         passage.story.note("the text says that something could not be judged.")
-        return _result(passage, "uncertain", limited, [])
-    if _is_place(passage, groups):
-        found = region(groups)
-        if found.zones or found.heights:
-            passage.story.note("only a place is named: an infection there is looked for.")
-            mention = Mention(Kind.ABNORMAL, passage.story.alone[0][0], "present", 0, 0, groups)
-            mention.spared = passage.story.excepted
-            passage.story.mentions.append(mention)
-            return _result(passage, "present", [mention], [])
+        return result(passage, "uncertain", limited, [])
+    place, asks = _is_place(passage, groups), _asks_of_a_place(passage)
+    found = region(groups)
+    if (place or asks) and (found.zones or found.heights):
+        passage.story.note(ASKS if asks else _ONLY_A_PLACE)
+        mention = Mention(Kind.ABNORMAL, passage.story.alone[0][0], "present", 0, 0, groups)
+        mention.spared = passage.story.excepted
+        passage.story.mentions.append(mention)
+        return result(passage, "uncertain" if asks else "present", [mention], [])
+    if [term.key for term in passage.terms] in (["nothing"], ["none"], ["nil"]):
+        passage.story.note("the text says nothing but that there is nothing.")
+        evidence = {"status": [passage.terms[0].text]}
+        return assembled(passage, "absent", set(), set(), evidence, [])
     denied = [one for one in passage.story.mentions if one.kind is Kind.OTHER]
     if any(one.status == "absent" for one in denied):
         passage.story.note(
             "only findings of another kind are denied; nothing is said of infection."
         )
-        return _result(passage, "absent", denied, [])
+        return result(passage, "absent", denied, [])
     if any(one.status == "uncertain" for one in denied):
-        return _result(passage, "other", denied, denied)
+        return result(passage, "other", denied, denied)
     known = [one for one in passage.story.mentions if one.infection and one.background]
     if passage.same is not None and known:
-        return _result(passage, "present", known, [])
+        return result(passage, "present", known, [])
     if passage.same is not None and not passage.unknown:
         passage.story.note("the text only compares and names no finding.")
-        return _make(passage, "uncertain", set(), set(), {"status": [passage.same.text]}, [])
+        return assembled(passage, "uncertain", set(), set(), {"status": [passage.same.text]}, [])
     passage.story.note("no lung finding was understood.")
-    return _make(passage, "unread", set(), set(), {}, [])
+    return assembled(passage, "unread", set(), set(), {}, [])
+
+
+_ONLY_A_PLACE = "only a place is named: an infection there is looked for."
+
+
+def _asks_of_a_place(passage: Passage) -> bool:
+    """Whether a text only asks about a place: "what about the right lung?"."""
+    kinds = {term.kind for term in passage.terms}
+    other = {Kind.NOT_LUNG, Kind.ELSEWHERE, Kind.NOT, Kind.UNKNOWN}
+    asks = any(terms and terms[-1].key == "?" for terms in passage.sentences.values())
+    return asks and not kinds & other and not passage.story.mentions
 
 
 _SMALL = frozenset("the a of in on at only just part side my this".split())
@@ -226,60 +187,7 @@ def _is_place(passage: Passage, groups: list[list[Term]]) -> bool:
     keys = [term.key for term in passage.terms if term.place]
     if any(keys.count(key) > 2 for key in keys):
         return False
-    named = [t for t in passage.terms if _is_where(t) or t.kind in (Kind.JOIN, Kind.ASK)]
+    named = [t for t in passage.terms if is_where(t) or t.kind in (Kind.JOIN, Kind.ASK)]
     passed = _SMALL if Kind.ASK in kinds else frozenset()  # "segment only the upper part of ..."
     said = [t for t in passage.terms if t.kind is not Kind.PAUSE and t.key not in passed]
     return 2 * len(named) >= len(said)
-
-
-def _make(
-    passage: Passage,
-    status: Status,
-    zones: set[tuple[str, str]],
-    open_heights: set[str],
-    evidence: dict[str, list[str]],
-    other: list[Mention],
-) -> Reading:
-    for wrong, right in passage.corrections.items():
-        passage.story.note(f"{wrong!r} was read as {right!r}.")
-    unread = list(dict.fromkeys(passage.unknown))
-    if status != "present":
-        # A strange word far from the finding that is stated changes nothing; here it could.
-        unread = list(dict.fromkeys([*passage.unknown, *passage.stray]))
-    if status == "unread":
-        unread = unread or [term.text for term in passage.terms if term.kind is not Kind.PAUSE]
-    elif unread:
-        passage.story.note(f"not understood: {', '.join(unread)}.")
-    decided = {word for words in evidence.values() for word in words}
-    idle = [
-        term.text
-        for term in passage.terms
-        if term.kind not in (Kind.PAUSE, Kind.UNKNOWN, Kind.JOIN)
-        and term.text not in decided
-        and len(term.text) > 3
-    ]
-    kinds = {_other_name(one) for one in other}
-    return Reading(
-        passage.text,
-        status,
-        ordered(zones),
-        passage.frame.sides,
-        passage.frame.said,
-        tuple(height for height in ZONES if height in open_heights),
-        tuple(sorted(kinds)),
-        diffuse=status in ("present", "uncertain")
-        and any(term.kind is Kind.ALL for term in passage.terms),
-        evidence={part: tuple(dict.fromkeys(words)) for part, words in evidence.items() if words},
-        corrections=dict(passage.corrections),
-        unread=tuple(unread),
-        idle=tuple(dict.fromkeys(idle)),
-        notes=tuple(passage.story.notes),
-    )
-
-
-def _other_name(mention: Mention) -> str:
-    return mention.term.value or "opacity of another cause"
-
-
-def _is_where(term: Term) -> bool:
-    return bool(term.place) or term.kind in (Kind.ALL, Kind.LUNG)

@@ -257,7 +257,7 @@ def compared_sides(terms: Sequence[Term]) -> list[Term]:
             continue
         if found[before].place != found[after].place:
             between = found[before + 1 : after]
-            if any(one.kind in (Kind.FINDING, Kind.CLEAR) for one in between):
+            if any(one.kind in (Kind.FINDING, Kind.CLEAR, Kind.NOT) for one in between):
                 continue
             # What stood before the first side ("more on the right") loses its own sense too.
             start = before
