@@ -94,6 +94,36 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+@contextmanager
+def writing_alone(folder: Path) -> Iterator[None]:
+    """Refuse a second process that would write into a folder; what it locks leaves no file behind.
+
+    The lock ends with the process, however that ends.
+
+    Raises:
+        InputError: another process writes into it.
+
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"another run is writing into {folder}: wait for it, or name another folder."
+            ) from None
+        except OSError:  # some network file systems lock no folders
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def remove_leftovers(path: Path) -> None:
     """Remove what killed processes left while writing `path`; no other may be writing it now.
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from causalseg.cli.main import main
+from causalseg.files import writing_alone
 from causalseg.inference.domain import domain_warnings
 from causalseg.inference.formats import Study
 from causalseg.inference.predict import predict_one
@@ -320,6 +321,7 @@ for path in sys.argv[1:]:
     except ValueError as error:
         print(error)
 from causalseg.cli.main import main
+from causalseg.files import writing_alone
 model, out = MODEL, OUT
 assert main(["predict", sys.argv[1], "--text", "left lung", "--model", model, "--out", out]) == 0
 heavy = {"lightning", "monai", "matplotlib", "scipy", "pandas", "rich", "jsonargparse", "openpyxl",
@@ -344,3 +346,14 @@ def test_a_pipe_is_refused_and_not_waited_for(predict, tmp_path, capsys, name):
     os.mkfifo(tmp_path / name)
     assert predict(tmp_path / name, "--text", TEXT) == 2
     assert "device, pipe or socket: name a regular file" in capsys.readouterr().err
+
+
+def test_a_second_run_in_a_folder_is_refused_and_leaves_the_first_alone(predict, tmp_path, capsys):
+    image, out = picture(tmp_path / "a.png"), tmp_path / "out"
+    out.mkdir()
+    with writing_alone(out):
+        assert predict(image, "--text", TEXT) == 2
+        assert "another run is writing into" in capsys.readouterr().err
+        assert list(out.iterdir()) == []
+    assert predict(image, "--text", TEXT) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["a", "index.csv"]

@@ -12,7 +12,7 @@ from causalseg.cli import dialect, predict_dicomweb, predict_ray, sentence_optio
 from causalseg.cli.predict_index import writing_index
 from causalseg.cli.starting import quick_start
 from causalseg.errors import InputError
-from causalseg.files import sha256_of
+from causalseg.files import sha256_of, writing_alone
 from causalseg.progress import track
 from causalseg.scratch import private_folder
 from causalseg.terminal import say
@@ -144,8 +144,9 @@ def _run(arguments: argparse.Namespace, plan: "Plan") -> "tuple[int, list[Outcom
     out: Path = arguments.out
     _prepare(out, plan, keep=arguments.resume or arguments.overwrite)
 
-    segmenter = _load(checkpoint, arguments.device, options)
-    outcomes = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
+    with writing_alone(out):
+        segmenter = _load(checkpoint, arguments.device, options)
+        outcomes = list(track(_local(segmenter, plan, out, options), "segmenting", len(plan.items)))
     return _report(plan, outcomes, out), outcomes
 
 
