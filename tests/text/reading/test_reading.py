@@ -104,9 +104,17 @@ def test_a_list_is_read_point_by_point(mark: str, between: str) -> None:
 
 def test_a_dash_within_a_sentence_begins_no_list() -> None:
     assert read("OPACITY - LEFT - LOWER LOBE").zones == (("left", "lower"),)
+    assert read("?aspiration - hazy RLL").status == "present"
+
+
+def test_a_heading_gives_its_side() -> None:
+    found = read("Left lung: upper zone clear, mid zone opacity, lower zone consolidation.")
+    assert found.zones == (("left", "middle"), ("left", "lower"))
 
 
 def test_a_denied_place_is_not_the_finding_denied() -> None:
+    text = "The consolidation is in the left, not the right, lower lobe."
+    assert read(text).zones == (("left", "lower"),)
     for text in ("left not right", "Opacity left, none right", "Opacity in all of the left lung "
                  "and in none of the right."):  # fmt: skip
         assert {side for side, _ in read(text).zones} == {"left"}, text

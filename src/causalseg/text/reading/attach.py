@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from causalseg.text.reading.clauses import Clause, spares_next
 from causalseg.text.reading.clear import clear_mention, said_clear
+from causalseg.text.reading.places import region
 from causalseg.text.reading.share import share
 from causalseg.text.reading.story import Mention, Story
 from causalseg.text.reading.terms import BOTH, Kind, Place, Term
@@ -139,8 +140,23 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             pending = []
         if named:
             story.places.append(places)
+    _under_a_heading(parts, mine, story)
     share(parts, mine, story)
     story.alone += pending
+
+
+def _under_a_heading(parts: list[Clause], mine: list[Mention], story: Story) -> None:
+    """Give heights the side of the heading: "Left lung: upper zone clear, opacity in the lower"."""
+    if len(parts) < 2 or parts[1].opening != "colon" or parts[0].has(Kind.FINDING):
+        return
+    heading = place_terms(parts[0], story)
+    said = [term.place for term in heading if term.place]
+    if not any(place.sides for place in said) or any(place.heights for place in said):
+        return
+    for mention in mine:
+        own = region(mention.places)
+        if own.heights and not own.zones:
+            mention.places = [[*heading, *group] for group in mention.places]
 
 
 def _spoken_of(previous: Mention | None, mine: list[Mention], clause: Clause) -> Mention | None:
@@ -175,6 +191,8 @@ def _goes_on_sparing(parts: list[Clause], number: int, places: list[Term]) -> bo
     if parts[number].has(Kind.MOSTLY) or "predominant" in parts[number].keys:
         return False  # "sparing the periphery, upper zones predominant"
     before = parts[number - 1]
+    if before.terms[0].key == "not of":
+        return False  # "in the left, not the right, lower lobe"
     finds = before.has(Kind.FINDING, Kind.ABNORMAL, Kind.OTHER)
     return before.opening in ("spare", "except") and not sided and not finds
 

@@ -104,7 +104,12 @@ def plain(text: str) -> Plain:
     for pattern, replacement in _SHORT_FORMS:
         mended = pattern.sub(replacement, mended)
     # A line of dictation ends a sentence only where the next one starts like a sentence.
-    mended = re.sub(r"\n+(?=\s*[A-Z])", " . ", mended).replace("\n", " ").replace("-", " ")
+    mended = (
+        re.sub(r"\n+(?=\s*[A-Z])", " . ", mended)
+        .replace("\n", " ")
+        .replace(" - ", " , ")
+        .replace("-", " ")
+    )
     return Plain(_sentences(mended), tuple(notes))
 
 
