@@ -18,6 +18,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from causalseg.encoders.packed import can_pack
 
+SETTLE = 0.05
+"""Seconds of rest before a call: threads of ONNX Runtime spin for a while after their own, and took
+half of the time of the call that came next."""
+
 
 def interleaved(
     calls: Mapping[str, Callable[[], object]], rounds: int, seconds: float = float("inf")
@@ -41,6 +45,7 @@ def interleaved(
         if done and time.monotonic() - begun > seconds:
             break
         for name, call in calls.items():
+            time.sleep(SETTLE)
             start, used = time.perf_counter(), time.process_time()
             call()
             if torch.cuda.is_available():
