@@ -93,13 +93,8 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     if isinstance(sys.stdout, io.TextIOWrapper):  # whose encoding may lack a caption's letters
         sys.stdout.reconfigure(errors="backslashreplace")
-    if threading.current_thread() is threading.main_thread():
-        # What ends a run from outside ends it as Ctrl-C does. Servers set handlers of their own.
-        interrupt = _interrupting(name)
-        for kind in ("SIGTERM", "SIGINT", "SIGALRM"):  # Windows lacks the last
-            if hasattr(signal, kind):
-                signal.signal(getattr(signal, kind), interrupt)
     try:
+        _end_when_asked(name)
         with warnings_as(f"causalseg {name}"):
             command = import_module(f"causalseg.cli.{name.replace('-', '_')}")
             code: int = command.main(with_dashes(rest))
@@ -119,6 +114,16 @@ def main(argv: list[str] | None = None) -> int:
         say(f"causalseg {name}: error: {one_line(error)}.", aside=True)
         return 2
     return code
+
+
+def _end_when_asked(name: str) -> None:
+    """What ends a run from outside ends it as Ctrl-C does. Servers set handlers of their own."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    interrupt = _interrupting(name)
+    for kind in ("SIGTERM", "SIGINT", "SIGALRM"):  # Windows lacks the last
+        if hasattr(signal, kind):
+            signal.signal(getattr(signal, kind), interrupt)
 
 
 def _interrupting(name: str) -> Callable[[int, FrameType | None], None]:
