@@ -98,10 +98,27 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def writing_alone(folder: Path) -> Iterator[None]:
     """Refuse a second process that would write into a folder; what it locks leaves no file behind.
 
-    The lock ends with the process, however that ends.
-
     Raises:
         InputError: another process writes into it.
+
+    """
+    with locked(folder, os.O_RDONLY, f"another run is writing into {folder}"):
+        yield
+
+
+@contextmanager
+def locked(path: Path, flags: int, told: str) -> Iterator[None]:
+    """Hold a lock on a file or folder, where the system has such locks.
+
+    The lock ends with the process, however that ends.
+
+    Args:
+        path: what to lock.
+        flags: with which `os.open` opens it.
+        told: what is said where another process holds the lock.
+
+    Raises:
+        InputError: another process holds it.
 
     """
     try:
@@ -109,15 +126,13 @@ def writing_alone(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows has no such locks
         yield
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, flags, 0o666)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(
-                f"another run is writing into {folder}: wait for it, or name another folder."
-            ) from None
-        except OSError:  # some network file systems lock no folders
+            raise InputError(f"{told}: wait for it, or name another folder.") from None
+        except OSError:  # some network file systems have no locks
             pass
         yield
     finally:

@@ -27,7 +27,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from causalseg.data.datamodule import DataConfig, LViTDataModule
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
-from causalseg.files import check_folder, make_folder, write_bytes
+from causalseg.files import check_folder, locked, make_folder, write_bytes
 from causalseg.inference.sentences import kind_of_captions
 from causalseg.inputs import one_line
 from causalseg.models.base import SegmentationModel
@@ -129,26 +129,13 @@ def fit(config: RunConfig, data: LViTDataModule | None = None) -> Path:
 def alone_in(folder: Path) -> Iterator[None]:
     """Refuse a second run in a folder while one is going on.
 
-    The lock ends with the process, however that ends. On several devices, the first process holds
-    it for the others.
+    On several devices, the first process holds the lock for the others.
     """
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield
         return
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such locks
-        yield
-        return
-    with (folder / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"another run is training in {folder}: wait for it, or name another folder."
-            ) from None
-        except OSError:  # some network file systems have no locks
-            pass
+    told = f"another run is training in {folder}"
+    with locked(folder / ".lock", os.O_RDWR | os.O_CREAT, told):
         yield
 
 
