@@ -19,7 +19,7 @@ from causalseg.models.checks import (
     expected_overlap,
 )
 from causalseg.models.presence import FindingHead, PresenceCheck, Shown, evidence
-from causalseg.models.trust import OLD_CHECKS, OLD_EXPORT, Trust
+from causalseg.models.trust import NO_FEATURES, OLD_CHECKS, OLD_EXPORT, Trust
 
 RNG = np.random.default_rng(0)
 TEXT = "unilateral pulmonary infection, one infected area, lower left lung."
@@ -107,13 +107,13 @@ def test_a_named_lung_is_left_empty_doubted_or_believed() -> None:
     assert found[low] < found[high]
     middle = (found[low] + found[high]) / 2
     both = {"left", "right"}
-    assert presence_check(6, middle, middle).shown(deep, both) == Shown((low,), ())
-    assert presence_check(6, middle, 1.0).shown(deep, both) == Shown((low,), (high,))
-    assert presence_check(6, 0.0, middle).shown(deep, both) == Shown((), (low,))
-    assert presence_check(6, 0.0, middle).shown(deep, {high}) == Shown()
+    assert presence_check(6, middle, middle).shown(found, both) == Shown((low,), ())
+    assert presence_check(6, middle, 1.0).shown(found, both) == Shown((low,), (high,))
+    assert presence_check(6, 0.0, middle).shown(found, both) == Shown((), (low,))
+    assert presence_check(6, 0.0, middle).shown(found, {high}) == Shown()
     # A text without a place is doubted only where the image shows little in both lungs.
-    assert presence_check(6, 0.0, middle).shown_anywhere(deep) == Shown()
-    assert presence_check(6, middle, 1.0).shown_anywhere(deep) == Shown((), ("left", "right"))
+    assert presence_check(6, 0.0, middle).shown_anywhere(found) == Shown()
+    assert presence_check(6, middle, 1.0).shown_anywhere(found) == Shown((), ("left", "right"))
     check = presence_check(6, 0.0, 0.5)
     assert check.warnings(Shown()) == ()
     empty, doubted = check.warnings(Shown(("left",), ("right",)))
@@ -163,6 +163,12 @@ def test_a_file_of_text_holds_every_check() -> None:
     back = Trust.unpack(json.loads(json.dumps(trust.to_json())), {}, "file")
     assert same(back, trust)
     assert back.not_checked == ""
+
+
+def test_checks_without_the_features_that_they_need_say_so() -> None:
+    for trust in (Trust(image=trust_of().image), Trust(presence=trust_of().presence)):
+        (told,) = trust.warnings(None, np.zeros((4, 4)), Shown())
+        assert NO_FEATURES in told
 
 
 def test_a_file_of_an_earlier_version_says_what_is_not_checked() -> None:

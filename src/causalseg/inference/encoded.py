@@ -1,14 +1,17 @@
 """What is kept between the two halves of a forward pass, and what comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from causalseg.inference.sentences import named_halves
 from causalseg.models.checks import half_of
 from causalseg.models.output import SegmentationOutput
+from causalseg.models.presence import PresenceCheck, Shown
+from causalseg.text.words import UNLOCATED
 
 NO_FINDING = -20.0
 """Logit of a place that is known to hold nothing."""
@@ -35,6 +38,34 @@ def deep_features(output: SegmentationOutput, index: int) -> NDArray[np.float32]
     if output.deep is None:
         return None
     found: NDArray[np.float32] = output.deep[min(index, len(output.deep) - 1)].float().cpu().numpy()
+    return found
+
+
+def shown_in(
+    output: SegmentationOutput,
+    texts: Sequence[str],
+    presence: PresenceCheck | None,
+    provenance: Mapping[str, Any],
+) -> list[Shown]:
+    """Lungs that captions for a model ask about and in which their images show little.
+
+    Args:
+        output: to T texts, about T images or one.
+        texts: T captions.
+        presence: the check, where the checkpoint has one.
+        provenance: the checkpoint's.
+
+    """
+    if presence is None or output.deep is None:
+        return [Shown()] * len(texts)
+    evidence = [presence.evidence(deep) for deep in output.deep.float().cpu().numpy()]
+    found = []
+    for i, text in enumerate(texts):
+        mine = evidence[min(i, len(evidence) - 1)]
+        if text == UNLOCATED:
+            found.append(presence.shown_anywhere(mine))
+        else:
+            found.append(presence.shown(mine, named_halves(text, provenance)))
     return found
 
 

@@ -16,19 +16,24 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import ExportedModel, is_exported
 from causalseg.inference.default import HUB, MODEL_FILE, checkpoint_path
 from causalseg.inference.device import streams_of, usable_device
-from causalseg.inference.encoded import EncodedImages, deep_features, emptied, probabilities
+from causalseg.inference.encoded import (
+    EncodedImages,
+    deep_features,
+    emptied,
+    probabilities,
+    shown_in,
+)
 from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.loading import ready_model
 from causalseg.inference.optimise import Precision, TextCache
 from causalseg.inference.segmentation import Segmentation, answer_of, checked
-from causalseg.inference.sentences import Sentence, named_halves, read_for, unread_sentence
+from causalseg.inference.sentences import Sentence, read_for, unread_sentence
 from causalseg.models.base import SegmentationModel
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.presence import Shown
 from causalseg.models.trust import Trust
 from causalseg.text.reading import Sides
-from causalseg.text.words import UNLOCATED
 
 
 class Segmenter:
@@ -233,7 +238,6 @@ class Segmenter:
         batch = torch.stack([self.preprocessing.image(image) for image in images])
         return EncodedImages(self.model.encode_image(batch.to(self.device)), len(images))
 
-    @torch.inference_mode()
     def answer(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
         """What the model says at its own size S x S: logits (T, 1, S, S), and all it has besides.
 
@@ -245,21 +249,19 @@ class Segmenter:
             texts: T sentences; "" too, as controls need.
 
         """
+        return self._answer(images, texts)[0]
+
+    @torch.inference_mode()
+    def _answer(
+        self, images: EncodedImages, texts: Sequence[str]
+    ) -> tuple[SegmentationOutput, list[Shown]]:
+        """The output, and for each text the lungs in which its image shows little."""
         if images.count not in (1, len(texts)):
             raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
         tokens = self.preprocessing.tokens(texts).to(self.device)
         output = self.model.segment(images.features, self._encode_text(tokens))
-        shown = [self._shown(output, i, text) for i, text in enumerate(texts)]
-        return emptied(output, [one.nothing for one in shown])
-
-    def _shown(self, output: SegmentationOutput, index: int, text: str) -> Shown:
-        """Lungs that a caption for the model asks about and in which its image shows little."""
-        presence, deep = self.trust.presence, deep_features(output, index)
-        if presence is None or deep is None:
-            return Shown()
-        if text == UNLOCATED:
-            return presence.shown_anywhere(deep)
-        return presence.shown(deep, named_halves(text, self.provenance))
+        shown = shown_in(output, texts, self.trust.presence, self.provenance)
+        return emptied(output, [one.nothing for one in shown]), shown
 
     def probabilities(
         self, images: EncodedImages | Sequence[NDArray[np.uint8]], texts: Sequence[str]
@@ -277,13 +279,13 @@ class Segmenter:
     def _results(self, pictures: list[Picture], sentences: list[Sentence]) -> list[Segmentation]:
         """Answers to T sentences about T pictures, or about one that is shared."""
         images = self.encode([picture.pixels for picture in pictures])
-        output = self.answer(images, [sentence.given for sentence in sentences])
+        output, shown = self._answer(images, [sentence.given for sentence in sentences])
         found = []
         for i, sentence in enumerate(sentences):
             shared = min(i, images.count - 1)
             answer = answer_of(pictures[shared], sentence, output, i, self.threshold)
             upright = pictures[shared].display.apply(answer.mask)
-            shown = Shown() if sentence.empty else self._shown(output, i, sentence.given)
+            asked = Shown() if sentence.empty else shown[i]
             deep = deep_features(output, i)
-            found.append(checked(answer, self.trust, upright, deep, shown))
+            found.append(checked(answer, self.trust, upright, deep, asked))
         return found

@@ -6,7 +6,7 @@ touched, and says where the image shows a finding. `causalseg calibrate` trains 
 images, the model itself being left as it is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -121,25 +121,26 @@ class PresenceCheck:
             found = evidence(self.head(torch.tensor(deep, dtype=torch.float32)[None])).sigmoid()
         return dict(zip(SIDES, found[0].tolist(), strict=True))
 
-    def shown(self, deep: NDArray[Any], named: Iterable[str]) -> Shown:
-        """Which of the named sides (of the picture) the image says nothing or little of."""
-        wanted = set(named)
-        if not wanted:
-            return Shown()
-        found = {side: p for side, p in self.evidence(deep).items() if side in wanted}
+    def shown(self, evidence: Mapping[str, float], named: Collection[str]) -> Shown:
+        """Which of the named sides (of the picture) the image says nothing or little of.
+
+        Args:
+            evidence: of the image.
+            named: sides.
+
+        """
+        found = {side: p for side, p in evidence.items() if side in named}
         return Shown(
             tuple(side for side, p in found.items() if p < self.empty),
             tuple(side for side, p in found.items() if self.empty <= p < self.doubt),
         )
 
-    def shown_anywhere(self, deep: NDArray[Any]) -> Shown:
+    def shown_anywhere(self, evidence: Mapping[str, float]) -> Shown:
         """Both lungs, doubted, where the image says little of either; for a text without a place.
 
         A mask that asks for no place holds all that the model sees, so nothing is left empty.
         """
-        found = self.shown(deep, SIDES)
-        unlike = len(found.nothing) + len(found.little)
-        return Shown(little=SIDES) if unlike == len(SIDES) else Shown()
+        return Shown(little=SIDES) if max(evidence.values()) < self.doubt else Shown()
 
     def warnings(self, shown: Shown) -> tuple[str, ...]:
         """What to tell of lungs that were left empty, and of lungs that are doubted."""

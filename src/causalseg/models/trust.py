@@ -30,6 +30,7 @@ NOT_CHECKED = (
     "text names, was not checked: {reason}."
 )
 OLD_EXPORT = "the file was exported by an earlier version; export it again"
+NO_FEATURES = "the model gives no features of the image; use the .safetensors checkpoint"
 OLD_CHECKS = "the file was calibrated by an earlier version; run causalseg calibrate on it again"
 
 
@@ -55,8 +56,11 @@ class Trust:
             shown: lungs that are named and in which the image shows nothing, or little.
 
         """
+        missing = self.not_checked
+        if deep is None and (self.image or self.presence):
+            missing = missing or NO_FEATURES
         notes = [
-            NOT_CHECKED.format(reason=self.not_checked) if self.not_checked else None,
+            NOT_CHECKED.format(reason=missing) if missing else None,
             self.image.warning(deep.mean((1, 2))) if self.image and deep is not None else None,
             *(self.presence.warnings(shown) if self.presence else ()),
             self.place.warning(mask) if self.place else None,
