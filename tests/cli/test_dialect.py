@@ -1,11 +1,11 @@
 """Dashes in options, `--model` for a checkpoint; what versions before took still works."""
 
 import json
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from causalseg.cli import predict_options, serve
 from causalseg.cli.dialect import with_dashes
 from causalseg.cli.main import main
 
@@ -91,18 +91,18 @@ def test_an_option_is_not_completed_from_its_first_letters(capsys):
 
 
 @pytest.mark.parametrize(
-    ("command", "older", "now"),
+    ("make", "older", "now"),
     [
-        ("serve", ["--queue", "3", "--batch=2"], {"most": 3, "batch_size": 2}),
+        (serve._parser, ["--queue", "3", "--batch=2"], {"most": 3, "batch_size": 2}),
         (
-            "predict",
+            predict_options.parser,
             ["--input", "p.csv", "--output=o", "--prompt", "left lung"],
             {"prompts": Path("p.csv"), "out": Path("o"), "text": ["left lung"]},
         ),
     ],
 )
-def test_older_spellings_work_and_are_not_shown(command, older, now) -> None:
-    parser = import_module(f"causalseg.cli.{command}")._parser()
+def test_older_spellings_work_and_are_not_shown(make, older, now) -> None:
+    parser = make()
     found = vars(parser.parse_args(older))
     assert {name: found[name] for name in now} == now
     for word in (word.partition("=")[0] for word in older if word.startswith("--")):

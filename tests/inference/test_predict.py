@@ -69,6 +69,16 @@ def test_another_threshold_cuts_the_same_probability(predict, segmenter, tmp_pat
     assert np.array_equal(again > 0, probability >= segmenter.threshold)
 
 
+def test_the_mask_alone_is_saved(predict, tmp_path):
+    image = picture(tmp_path / "a.png")
+    assert predict(image, "--text", TEXT) == 0
+    assert predict(image, "--text", TEXT, "--save", "mask", out="few") == 0
+    few, whole = tmp_path / "few" / "a", tmp_path / "out" / "a"
+    assert {path.name for path in few.iterdir()} == {"1_mask.png", "result.json"}
+    assert (few / "1_mask.png").read_bytes() == (whole / "1_mask.png").read_bytes()
+    assert result(few)["options"]["save"] == "mask"
+
+
 def test_no_dice_is_expected_at_a_threshold_where_it_was_not_measured():
     own = Segmenter.load("default")
     assert own.trust.overlap is not None

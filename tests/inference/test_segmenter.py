@@ -10,10 +10,12 @@ import torch
 from PIL import Image
 
 import causalseg
+from causalseg.data.lvit import read_lvit
 from causalseg.errors import InputError
 from causalseg.inference.default import checkpoint_path, default_checkpoint
 from causalseg.inference.pictures import overlay
 from causalseg.inference.segmenter import Segmenter
+from causalseg.inference.sentences import NOT_MIRRORED
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 56), dtype=np.uint8)
 COLOURS = np.random.default_rng(1).integers(0, 256, (40, 56, 3), dtype=np.uint8)
@@ -157,3 +159,24 @@ def test_help_tells_what_the_package_has() -> None:
     for name in causalseg.__all__:
         assert getattr(causalseg, name)
         assert name == "__version__" or f"\n{name}: " in str(causalseg.__doc__)
+
+
+def test_flip_answers_alike_whichever_way_round_the_picture_lies(qata_root: Path) -> None:
+    segmenter = Segmenter.load("default", flip=True)
+    record = read_lvit(qata_root, "val", allow_problems=True).records[0]
+    pixels = np.asarray(Image.open(record.image).convert("L"))
+    plain = segmenter(pixels, "opacity in the left lower zone")
+    mirrored = segmenter(pixels[:, ::-1], "opacity in the right lower zone")
+    np.testing.assert_allclose(mirrored.probability[:, ::-1], plain.probability, atol=1e-4)
+    alone = Segmenter.load("default")(pixels, plain.text)
+    assert np.abs(alone.probability - plain.probability).max() > 0.01
+
+
+def test_flip_tells_of_a_text_that_it_cannot_mirror(tiny_checkpoint: Path) -> None:
+    both = Segmenter.load(tiny_checkpoint, flip=True)
+    alone = Segmenter.load(tiny_checkpoint)
+    text = "links unten"
+    found = both(GREY, text)
+    assert NOT_MIRRORED in found.warnings
+    np.testing.assert_array_equal(found.probability, alone(GREY, text).probability)
+    assert NOT_MIRRORED not in both(GREY, "left lung").warnings

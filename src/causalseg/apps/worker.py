@@ -34,6 +34,7 @@ class Interruptible(Segmenter):
             device=str(other.device),
             provenance=other.provenance,
             trust=other.trust,
+            flip=other.flip,
         )
 
     def prompts(self, *arguments: Any, **options: Any) -> Any:

@@ -7,6 +7,7 @@ import threading
 from importlib.util import find_spec
 
 from causalseg.cli.dialect import Parser
+from causalseg.cli.sentence_options import add_flip
 from causalseg.cli.starting import quick_start
 from causalseg.errors import InputError
 from causalseg.terminal import say
@@ -22,6 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default="default", metavar="CHECKPOINT", help="a .safetensors file"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
+    add_flip(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: this host)")
     parser.add_argument("--port", type=int, help="by default the first free one from 7860")
     parser.add_argument(
@@ -53,7 +55,7 @@ def main(argv: list[str]) -> int:
         from causalseg.apps.page import Page, page_folder
         from causalseg.inference.segmenter import Segmenter
 
-        segmenter = Segmenter.load(options.model, device=options.device)
+        segmenter = Segmenter.load(options.model, device=options.device, flip=options.flip)
     if options.host not in hosts.LOCAL:
         say(
             "causalseg app: warning: others can reach this page, and it asks for no password.",

@@ -11,6 +11,7 @@ from causalseg.cli.scoring_options import (
     print_summary,
     scoring_options,
 )
+from causalseg.cli.sentence_options import add_flip
 from causalseg.errors import InputError
 from causalseg.files import sha256_of
 from causalseg.progress import progress
@@ -31,6 +32,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--limit", type=int, metavar="N", help="a random slice of N images")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (cpu)")
+    add_flip(parser)
     add_scoring_options(parser)
     args = parser.parse_args(argv)
     for name in ("limit", "batch_size"):
@@ -46,7 +48,7 @@ def main(argv: list[str]) -> int:
     from causalseg.inference.segmenter import Segmenter
 
     check_folder(args.out)
-    segmenter = Segmenter.load(model_of(args), device=args.device)
+    segmenter = Segmenter.load(model_of(args), device=args.device, flip=args.flip)
     size = segmenter.preprocessing.size
     options = scoring_options(args, size)
     whole = read_lvit(
@@ -89,6 +91,7 @@ def _run(checkpoint: str, segmenter: "Segmenter") -> dict[str, object]:
         "checkpoint": DEFAULT if checkpoint == DEFAULT else path.name,
         "sha256": sha256_of(path),
         "threshold": segmenter.threshold,
+        "flip": segmenter.flip,
         "preprocessing": segmenter.preprocessing.to_dict(),
         "provenance": segmenter.provenance,
     }

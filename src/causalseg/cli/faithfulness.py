@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from causalseg.cli.dialect import Parser, add_model, model_of
+from causalseg.cli.sentence_options import add_flip
 from causalseg.errors import InputError
 from causalseg.progress import progress
 from causalseg.terminal import say, show_table
@@ -33,6 +34,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--allow-problems", action="store_true", help="leave out rows with errors")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (cpu)")
+    add_flip(parser)
     parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples (10000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of edits, slice, bootstrap (0)")
     args = parser.parse_args(argv)
@@ -48,7 +50,7 @@ def main(argv: list[str]) -> int:
     from causalseg.version import __version__
 
     check_folder(args.out)
-    model = load_adapter(model_of(args), args.device)
+    model = load_adapter(model_of(args), args.device, flip=args.flip)
     cases = _cases(args)
     with progress("asking", len(cases)) as (tick, _):
         rows = run_suite(model, cases, seed=args.seed, tick=tick)
@@ -58,6 +60,7 @@ def main(argv: list[str]) -> int:
     content = {
         "version": __version__,
         "model": Path(model_of(args)).name,
+        "flip": args.flip,
         "data": {"title": cases.title, "fingerprint": cases.fingerprint, "limit": args.limit},
         "images": len(cases),
         "seed": args.seed,

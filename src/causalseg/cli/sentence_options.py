@@ -1,4 +1,4 @@
-"""How texts are read: the same options wherever a command takes one."""
+"""How texts are read and asked: the same options wherever a command takes them."""
 
 import argparse
 
@@ -15,4 +15,14 @@ def add_sentence_options(parser: argparse.ArgumentParser) -> None:
         "--strict",
         action="store_true",
         help="refuse texts that are not understood, instead of warning",
+    )
+
+
+def add_flip(parser: argparse.ArgumentParser) -> None:
+    """Add `--flip`."""
+    parser.add_argument(
+        "--flip",
+        action="store_true",
+        help="ask about the mirrored image and sentence too and average both answers: twice the "
+        "time",
     )

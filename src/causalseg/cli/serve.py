@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from causalseg.cli.dialect import Parser
+from causalseg.cli.sentence_options import add_flip
 from causalseg.cli.starting import quick_start
 from causalseg.errors import InputError
 from causalseg.terminal import say
@@ -26,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model", default="default", metavar="CHECKPOINT", help="a .safetensors file"
     )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, ... (default: cpu)")
+    add_flip(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: this host)")
     parser.add_argument("--port", type=int, default=8080, help="0 picks a free one")
     parser.add_argument(
@@ -125,7 +127,7 @@ def _server(options: argparse.Namespace) -> Any:
         )
     model = Identity.of(options.model)
     jobs = Store(options.jobs) if options.jobs else None
-    segmenter = Segmenter.load(options.model, device=options.device)
+    segmenter = Segmenter.load(options.model, device=options.device, flip=options.flip)
     # The first pass takes far longer than all others, which are predicted from those before them.
     segmenter(np.zeros((64, 64), np.uint8), "left lung")
     app = create_app(

@@ -1,20 +1,26 @@
 """What is kept between the two halves of a forward pass, and what comes out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from causalseg.inference.sentences import named_halves
 from causalseg.models.checks import half_of
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.presence import PresenceCheck, Shown
-from causalseg.text.words import UNLOCATED
+from causalseg.text.captions import mirror_caption
+from causalseg.text.words import OTHER_SIDE, UNLOCATED
 
 NO_FINDING = -20.0
 """Logit of a place that is known to hold nothing."""
+
+
+Segment = Callable[[Any, Sequence[str]], SegmentationOutput]
 
 
 @dataclass
@@ -25,6 +31,8 @@ class EncodedImages:
     """What the model's `encode_image` returned."""
     count: int
     """Images."""
+    mirrored: Any = None
+    """The same of the mirrored images, where answers are averaged over both."""
 
 
 def probabilities(output: SegmentationOutput) -> NDArray[np.float32]:
@@ -41,24 +49,66 @@ def deep_features(output: SegmentationOutput, index: int) -> NDArray[np.float32]
     return found
 
 
-def shown_in(
-    output: SegmentationOutput,
+def answered(
+    segment: Segment,
+    images: EncodedImages,
+    texts: Sequence[str],
+    presence: PresenceCheck | None,
+    provenance: Mapping[str, Any],
+) -> tuple[SegmentationOutput, list[Shown]]:
+    """The answer to T texts, and for each the lungs it asks about in which its image shows little.
+
+    Args:
+        segment: one pass of the model, features and texts to output.
+        images: T of them, or one that is shared.
+        texts: T captions.
+        presence: the check that empties lungs in which the image shows nothing, where the
+            checkpoint has one.
+        provenance: the checkpoint's.
+
+    """
+    outputs = [segment(images.features, texts)]
+    if images.mirrored is not None:
+        mirrors = [mirror_caption(text) for text in texts]
+        asked = [
+            text if mirror is None else mirror for text, mirror in zip(texts, mirrors, strict=True)
+        ]
+        outputs.append(segment(images.mirrored, asked))
+        can = [mirror is not None for mirror in mirrors]
+        outputs[0] = _joint_flip(outputs[0], outputs[1], torch.tensor(can))
+    shown = _shown(outputs, texts, presence, provenance)
+    return _emptied(outputs[0], [one.nothing for one in shown]), shown
+
+
+def _joint_flip(
+    output: SegmentationOutput, mirrored: SegmentationOutput, can: Tensor
+) -> SegmentationOutput:
+    """Mean logits of images under texts and of mirrored images under mirrored texts.
+
+    A text that cannot be mirrored (`can`, (T,) bool) keeps the logits of `output`.
+    """
+    kept = can.to(output.logits.device)[:, None, None, None]
+    mean = (output.logits + mirrored.logits.flip(-1)) / 2
+    return replace(output, logits=torch.where(kept, mean, output.logits))
+
+
+def _shown(
+    outputs: Sequence[SegmentationOutput],
     texts: Sequence[str],
     presence: PresenceCheck | None,
     provenance: Mapping[str, Any],
 ) -> list[Shown]:
-    """Lungs that captions for a model ask about and in which their images show little.
-
-    Args:
-        output: to T texts, about T images or one.
-        texts: T captions.
-        presence: the check, where the checkpoint has one.
-        provenance: the checkpoint's.
-
-    """
-    if presence is None or output.deep is None:
+    """The evidence is the mean over the images and, where they are asked too, their mirrors."""
+    looks = [o.deep.float().cpu().numpy() for o in outputs if o.deep is not None]
+    if presence is None or not looks:
         return [Shown()] * len(texts)
-    evidence = [presence.evidence(deep) for deep in output.deep.float().cpu().numpy()]
+    evidence = [presence.evidence(deep) for deep in looks[0]]
+    if len(looks) > 1:
+        mirrors = [presence.evidence(deep) for deep in looks[1]]
+        evidence = [
+            {side: (one[side] + mirror[OTHER_SIDE[side]]) / 2 for side in one}
+            for one, mirror in zip(evidence, mirrors, strict=True)
+        ]
     found = []
     for i, text in enumerate(texts):
         mine = evidence[min(i, len(evidence) - 1)]
@@ -69,7 +119,7 @@ def shown_in(
     return found
 
 
-def emptied(output: SegmentationOutput, healthy: Sequence[Sequence[str]]) -> SegmentationOutput:
+def _emptied(output: SegmentationOutput, healthy: Sequence[Sequence[str]]) -> SegmentationOutput:
     """The output with nothing found in the sides of the picture that are known to be healthy.
 
     Args:

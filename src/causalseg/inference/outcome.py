@@ -1,7 +1,7 @@
 """What became of a request for one image: in Python, and as its folder's `result.json` says it."""
 
 from dataclasses import dataclass
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 Ending = Literal["done", "kept", "set aside", "failed"]
 """`kept`: whole from an earlier run; `set aside`: too doubtful, for a reader to look at."""
@@ -92,6 +92,8 @@ class ResultRecord(WrittenRecord):
     row: int
     request: str
     """SHA-256 of everything that decides the results."""
+    options: dict[str, Any]
+    """`PredictOptions` by its fields; null stands for a default of the model or of the source."""
     model: str
     """SHA-256 of the checkpoint."""
     sha256: dict[str, str]

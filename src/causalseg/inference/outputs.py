@@ -3,7 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from causalseg.inference.pictures import (
     heatmap,
     overlay,
 )
+
+Save = Literal["all", "mask"]
+"""What is written of an answer: everything, or the mask alone."""
 
 
 class Result(Protocol):
@@ -82,17 +85,18 @@ def probability_pixels(probability: npt.NDArray[np.float32]) -> npt.NDArray[np.u
     return np.rint(np.asarray(probability, dtype=np.float64) * 65535.0).astype(np.uint16)
 
 
-def pictures(result: Result) -> dict[str, npt.NDArray[Any]]:
+def pictures(result: Result, save: Save = "all") -> dict[str, npt.NDArray[Any]]:
     """The pictures of a result by name, all (H, W) of the image.
 
-    mask (uint8, 0 and 255), probability (uint16, 0..65535), overlay (RGB), and, for models that
-    keep causal masks, causal and confounder (RGB; 1 minus the causal map).
+    mask (uint8, 0 and 255), and unless it alone is to be saved: probability (uint16, 0..65535),
+    overlay (RGB), and, for models that keep causal masks, causal and confounder (RGB; 1 minus the
+    causal map).
     """
-    found: dict[str, npt.NDArray[Any]] = {
-        "mask": mask_pixels(result.mask),
-        "probability": probability_pixels(result.probability),
-        "overlay": overlay(result.image, result.mask),
-    }
+    found: dict[str, npt.NDArray[Any]] = {"mask": mask_pixels(result.mask)}
+    if save == "mask":
+        return found
+    found["probability"] = probability_pixels(result.probability)
+    found["overlay"] = overlay(result.image, result.mask)
     if result.attention:
         causal = attention_map(result.attention, (result.image.shape[0], result.image.shape[1]))
         found["causal"] = heatmap(result.image, causal, CAUSAL_COLOUR)

@@ -109,6 +109,7 @@ class _Worker:
             checkpoint,
             device="cuda" if pool.gpus else "cpu",
             threshold=options.threshold,
+            flip=options.flip,
         )
 
     def __call__(self, table: Any) -> Any:

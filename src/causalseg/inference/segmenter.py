@@ -16,23 +16,18 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import ExportedModel, is_exported
 from causalseg.inference.default import HUB, MODEL_FILE, checkpoint_path
 from causalseg.inference.device import streams_of, usable_device
-from causalseg.inference.encoded import (
-    EncodedImages,
-    deep_features,
-    emptied,
-    probabilities,
-    shown_in,
-)
+from causalseg.inference.encoded import EncodedImages, answered, deep_features, probabilities
 from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.loading import ready_model
 from causalseg.inference.optimise import Precision, TextCache
 from causalseg.inference.segmentation import Segmentation, answer_of, checked
-from causalseg.inference.sentences import Sentence, read_for, unread_sentence
+from causalseg.inference.sentences import NOT_MIRRORED, Sentence, read_for, unread_sentence
 from causalseg.models.base import SegmentationModel
 from causalseg.models.metadata import check_threshold
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.presence import Shown
 from causalseg.models.trust import Trust
+from causalseg.text.captions import mirror_caption
 from causalseg.text.reading import Sides
 
 
@@ -56,13 +51,14 @@ class Segmenter:
         provenance: dict[str, Any] | None = None,
         trust: Trust | None = None,
         source: Path | None = None,
+        flip: bool = False,
     ) -> None:
         self.device = usable_device(device)
         self.model = model.eval().to(self.device)
         self.preprocessing = preprocessing
         self.threshold = check_threshold(threshold, "this segmenter")
         self.provenance, self.trust = provenance or {}, trust or Trust()
-        self.source = source
+        self.source, self.flip = source, flip
         self._encode_text = TextCache(self.model)
 
     @property
@@ -86,6 +82,7 @@ class Segmenter:
         precision: Precision = "fp32",
         compile: bool = False,
         threshold: float | None = None,
+        flip: bool = False,
     ) -> Self:
         """Load a checkpoint for inference; `default` is the model that comes with the package.
 
@@ -99,6 +96,8 @@ class Segmenter:
             compile: compile the image path with `torch.compile`, which takes a C++ compiler and
                 a minute or more on the first call and on the first of another batch size.
             threshold: probability from which a pixel is in the mask, in place of the model's own.
+            flip: answer about the mirrored image and sentence too, and average both: twice the
+                time, and no answer depends on which way round the picture lies.
 
         Raises:
             InputError: there is no such file, it is not a checkpoint, or the options do not fit it.
@@ -116,6 +115,7 @@ class Segmenter:
             provenance=saved.provenance,
             trust=saved.trust if own else replace(saved.trust, overlap=None),
             source=path,
+            flip=flip,
         )
 
     def push(self, name: str, *, private: bool = True) -> str:
@@ -146,7 +146,10 @@ class Segmenter:
             )
         if not self.model.reads_text:
             return unread_sentence(text, strict=strict)
-        return read_for(self.provenance, text, sides, strict=strict)
+        found = read_for(self.provenance, text, sides, strict=strict)
+        if self.flip and mirror_caption(found.given) is None:
+            found = replace(found, warnings=(*dict.fromkeys([*found.warnings, NOT_MIRRORED]),))
+        return found
 
     def __call__(
         self,
@@ -235,8 +238,9 @@ class Segmenter:
             images: uint8, (H, W) or (H, W, 3), of any sizes.
 
         """
-        batch = torch.stack([self.preprocessing.image(image) for image in images])
-        return EncodedImages(self.model.encode_image(batch.to(self.device)), len(images))
+        batch = torch.stack([self.preprocessing.image(image) for image in images]).to(self.device)
+        mirrored = self.model.encode_image(batch.flip(-1)) if self.flip else None
+        return EncodedImages(self.model.encode_image(batch), len(images), mirrored)
 
     def answer(self, images: EncodedImages, texts: Sequence[str]) -> SegmentationOutput:
         """What the model says at its own size S x S: logits (T, 1, S, S), and all it has besides.
@@ -255,13 +259,15 @@ class Segmenter:
     def _answer(
         self, images: EncodedImages, texts: Sequence[str]
     ) -> tuple[SegmentationOutput, list[Shown]]:
-        """The output, and for each text the lungs in which its image shows little."""
         if images.count not in (1, len(texts)):
             raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
+        if not self.model.reads_text:
+            texts = [""] * len(texts)  # which can be mirrored
+        return answered(self._segment, images, texts, self.trust.presence, self.provenance)
+
+    def _segment(self, features: Any, texts: Sequence[str]) -> SegmentationOutput:
         tokens = self.preprocessing.tokens(texts).to(self.device)
-        output = self.model.segment(images.features, self._encode_text(tokens))
-        shown = shown_in(output, texts, self.trust.presence, self.provenance)
-        return emptied(output, [one.nothing for one in shown]), shown
+        return self.model.segment(features, self._encode_text(tokens))
 
     def probabilities(
         self, images: EncodedImages | Sequence[NDArray[np.uint8]], texts: Sequence[str]

@@ -29,6 +29,9 @@ NOTHING_FOUND = (
     "the model found nothing for this sentence: an empty mask does not mean that there is no "
     "disease."
 )
+NOT_MIRRORED = (
+    "the text cannot be mirrored, so its answer is not averaged with that to the mirrored image."
+)
 NOT_SEGMENTED = "which this model does not segment"
 # Data sets of chest captions whose sides are the viewer's, by a part of their folder's name.
 _CHEST = ("qata", "mosmed")

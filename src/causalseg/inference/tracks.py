@@ -10,6 +10,7 @@ import numpy.typing as npt
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
 from causalseg.inference.outcome import ReadText
+from causalseg.inference.outputs import Save
 from causalseg.inference.requests import Prompt
 from causalseg.inference.segmentation import Segmentation
 from causalseg.inference.sentences import Sentence
@@ -48,6 +49,10 @@ class PredictOptions:
     """Probability from which a pixel is in the mask; None: the model's own."""
     min_quality: float | None = None
     """Set masks aside whose expected Dice lies below this, for a reader to look at."""
+    flip: bool = False
+    """Average each answer with that to the mirrored image and sentence."""
+    save: Save = "all"
+    """"mask": leave out probabilities and pictures."""
     resume: bool = False
     """Leave results alone that the same request has made already."""
 

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from causalseg.errors import InputError
 from causalseg.inference.formats import Study
@@ -14,6 +15,7 @@ from causalseg.inference.formats.seg import write_seg
 from causalseg.inference.formats.seg_source import UnfitSourceError
 from causalseg.inference.outcome import MaskRecord, WrittenRecord
 from causalseg.inference.outputs import (
+    Save,
     mask_pixels,
     pictures,
     probability_pixels,
@@ -86,11 +88,13 @@ def write_answers(
     for number, (answer, about) in enumerate(zip(answers, told, strict=True), start=1):
         files = list(shared)
         if form == "nifti":
-            files += _write_volume(study, answer, folder, number)
+            files += _write_volume(study, answer, folder, number, options.save)
         elif answer.result is not None:
-            files += _write_pictures(study, answer, folder, number, plain=form == "png")
+            files += _write_pictures(
+                study, answer, folder, number, options.save, plain=form == "png"
+            )
         elif form == "png":
-            files += _write_frames(study, answer, folder, number)
+            files += _write_frames(study, answer, folder, number, options.save)
         masks.append(_record(study, answer, about, files))
     turn = study.display
     return {
@@ -186,23 +190,27 @@ def _write_seg(
     )
 
 
-def _write_volume(study: Study, answer: TrackAnswer, folder: Path, number: int) -> list[str]:
+def _write_volume(
+    study: Study, answer: TrackAnswer, folder: Path, number: int, save: Save
+) -> list[str]:
     from causalseg.inference.formats.nifti import write_nifti
 
-    names = [f"{number}_mask.nii.gz", f"{number}_probability.nii.gz"]
-    write_nifti(study, answer.mask, folder / names[0])
-    write_nifti(study, answer.probability, folder / names[1])
-    return names
+    volumes: dict[str, NDArray[Any]] = {"mask": answer.mask, "probability": answer.probability}
+    files = []
+    for kind in volumes if save == "all" else ("mask",):
+        files.append(f"{number}_{kind}.nii.gz")
+        write_nifti(study, volumes[kind], folder / files[-1])
+    return files
 
 
 def _write_pictures(
-    study: Study, answer: TrackAnswer, folder: Path, number: int, *, plain: bool
+    study: Study, answer: TrackAnswer, folder: Path, number: int, save: Save, *, plain: bool
 ) -> list[str]:
     """Pictures of a single frame; `plain`: mask and probability too, which SEG holds already."""
     result, undo = answer.result, study.display.undo
     assert result is not None
     files = []
-    for kind, pixels in pictures(result).items():
+    for kind, pixels in pictures(result, save).items():
         if plain or kind not in ("mask", "probability"):
             path = folder / f"{number}_{kind}.png"
             files.append(write_png(undo(pixels), path, _orientation(study)).name)
@@ -214,13 +222,15 @@ def _orientation(study: Study) -> int:
     return study.display.exif_orientation if study.kind == "raster" else 1
 
 
-def _write_frames(study: Study, answer: TrackAnswer, folder: Path, number: int) -> list[str]:
+def _write_frames(
+    study: Study, answer: TrackAnswer, folder: Path, number: int, save: Save
+) -> list[str]:
     files = []
     for frame in sorted(answer.track.texts):
-        for kind, pixels in (
-            ("mask", mask_pixels(answer.mask[frame])),
-            ("probability", probability_pixels(answer.probability[frame])),
-        ):
+        frames: dict[str, NDArray[Any]] = {"mask": mask_pixels(answer.mask[frame])}
+        if save == "all":
+            frames["probability"] = probability_pixels(answer.probability[frame])
+        for kind, pixels in frames.items():
             path = folder / f"{number}_{kind}_{frame:04d}.png"
             files.append(write_png(study.display.undo(pixels), path).name)
     return files

@@ -63,18 +63,25 @@ class SegmenterAdapter:
         return self._segmenter.threshold
 
 
-def load_adapter(name: str, device: str = "cpu") -> TextSegmenter:
+def load_adapter(name: str, device: str = "cpu", *, flip: bool = False) -> TextSegmenter:
     """A checkpoint of ours, or `FILE.py:NAME` where NAME() makes a model with the three methods.
 
     Naming a Python file runs it: name only files you trust.
 
+    Args:
+        name: of the checkpoint or class.
+        device: of a checkpoint.
+        flip: see `Segmenter.load`; for checkpoints alone.
+
     Raises:
-        InputError: no such file or name, or a method is missing.
+        InputError: no such file or name, a method is missing, or `flip` with a class.
 
     """
     file, colon, attribute = name.rpartition(":")
     if not (colon and file.endswith(".py")):
-        return SegmenterAdapter(Segmenter.load(name, device=device))
+        return SegmenterAdapter(Segmenter.load(name, device=device, flip=flip))
+    if flip:
+        raise InputError("--flip is for checkpoints: your own class can flip by itself.")
     path = Path(file)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
