@@ -16,7 +16,7 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import ExportedModel, is_exported
 from causalseg.inference.default import HUB, MODEL_FILE, checkpoint_path
 from causalseg.inference.device import streams_of, usable_device
-from causalseg.inference.encoded import EncodedImages, answered, deep_features, probabilities
+from causalseg.inference.encoded import EncodedImages, asked_of, deep_features, probabilities
 from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.loading import ready_model
 from causalseg.inference.optimise import Precision, TextCache
@@ -263,7 +263,7 @@ class Segmenter:
             raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
         if not self.model.reads_text:
             texts = [""] * len(texts)  # which can be mirrored
-        return answered(self._segment, images, texts, self.trust.presence, self.provenance)
+        return asked_of(self._segment, images, texts, self.trust.presence, self.provenance)
 
     def _segment(self, features: Any, texts: Sequence[str]) -> SegmentationOutput:
         tokens = self.preprocessing.tokens(texts).to(self.device)
