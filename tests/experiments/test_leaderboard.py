@@ -15,6 +15,7 @@ from causalseg.errors import InputError
 from causalseg.experiments.axes import plan_grid
 from causalseg.experiments.grid import tasks_of
 from causalseg.experiments.leaderboard_config import SYSTEMS, LeaderboardConfig
+from causalseg.experiments.leaderboard_report import cost_picture
 from causalseg.experiments.leaderboard_table import Budget, LeaderboardTable, RowRuns
 from causalseg.experiments.leaderboard_tabulate import entry_runs, tabulate_leaderboard
 from causalseg.experiments.leaderboard_words import claimed_rows, lead, leaderboard_markdown
@@ -127,15 +128,52 @@ def test_the_table_is_what_a_hand_would_compute(scored: Manifest, tmp_path: Path
     text = leaderboard_markdown(table)
     pairs = text.split("Against the references")[1]
     assert f"| causalclipseg | {difference:+.3f} [" in pairs
-    assert f"| unet | - | - | {-difference:+.3f} [" in pairs
+    assert f"| unet | - | - | - | {-difference:+.3f} [" in pairs
     assert vilt.dice is None
     assert unet.probes["side swap"].estimate == pytest.approx(0.25)
     assert unet.probes["absent finding"].estimate == pytest.approx(np.mean(np.arange(n) % 2))
     assert (unet.dice_at_model_size, unet.dice_with_other_text) == (0.7, 0.3)
     assert "1 are better than unet on these runs, 0 worse" in lead(table)
+    assert "other training runs" not in lead(table)
+    # All three points have one cost, and two nearly one Dice: their names still stand apart.
+    boxes = [text.get_window_extent() for text in cost_picture(table).axes[0].texts]
+    assert [box.count_overlaps(boxes) for box in boxes] == [1, 1, 1]  # each itself
     assert LeaderboardTable.from_dict(json.loads(json.dumps(asdict(table)))) == table
     with pytest.raises(InputError, match="nothing to tabulate"):
         tabulate_leaderboard([rows[-1]], [], scored, BUDGET, machine=environment())
+
+
+def test_a_difference_is_of_the_systems_only_where_it_exceeds_the_spread_of_seeds(
+    scored: Manifest, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.4, 0.6, len(scored))
+    gains = {"unet": [0, 0], "lvit": [0.2, 0.21], "lavt": [0.01, 0.2], "vilt": [-0.2, -0.2]}
+    rows = [
+        RowRuns(
+            name,
+            {
+                seed: score_folder(tmp_path / f"{name}{seed}", scored, base + gain)
+                for seed, gain in enumerate(own)
+            },
+            reads_text=name != "unet",
+        )
+        for name, own in gains.items()
+    ]
+    once = {0: score_folder(tmp_path / "tganet", scored, base - 0.3)}
+    rows.append(RowRuns("tganet", once, reads_text=False))
+    table = tabulate_leaderboard(
+        rows, ["unet"], scored, BUDGET, machine=environment(), resamples=500
+    )
+    first = lead(table)
+    assert "2 are better than unet on these runs, 1 worse" in first  # whatever the seeds say
+    assert "better than unet: lvit; worse: vilt; 1 of 3 with several seeds cannot" in first
+    text = leaderboard_markdown(table)
+    assert "training run for each of these rows: tganet." in text
+    spread = np.std([0.01, 0.2], ddof=1)
+    assert f"| {spread:.3f} |" in next(s for s in text.splitlines() if s.startswith("| lavt"))
+    half = 12.706 * spread / np.sqrt(2)
+    assert f"[{0.105 - half:+.3f}, {0.105 + half:+.3f}]" in text
 
 
 def test_what_papers_claim_stands_apart(scored: Manifest, tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ class Interval:
     level: float
     clusters: int
 
+    def __neg__(self) -> "Interval":
+        """Of the negated quantity: B - A from A - B."""
+        return Interval(-self.estimate, -self.high, -self.low, self.level, self.clusters)
+
     def __str__(self) -> str:
         return format(self)
 

@@ -1,11 +1,16 @@
 """A leaderboard's files: table.json, table.csv, table.md, cost.png and report.html."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import StrMethodFormatter
+from matplotlib.transforms import Bbox
 
 from causalseg.evaluation.report import Report
 from causalseg.evaluation.statistics import Interval
@@ -28,6 +33,8 @@ from causalseg.experiments.leaderboard_words import (
 )
 from causalseg.files import Row, write_bytes, write_csv, write_json
 
+_PLACES = [(x, y) for y in (6, -6, 14, -14, 22, -22, 30, -30) for x in (5, -5)]
+"""Of a name beside its point, in points, nearest first."""
 _BLIND, _READS, _ENTRY = "#0072b2", "#d55e00", "#555555"
 
 
@@ -35,22 +42,18 @@ def cost_picture(table: LeaderboardTable) -> Figure:
     """Macro Dice with its interval against GFLOP, one point for each row that was trained here."""
     figure = Figure(figsize=(7.5, 4.6))
     axes = figure.add_subplot()
-    shown = [row for row in table.finished if row.cost is not None]
-    for row in shown:
-        assert row.cost is not None
-        assert row.dice is not None
-        dice, colour = row.dice, _READS if row.reads_text else _BLIND
-        ends = [[dice.estimate - dice.low], [dice.high - dice.estimate]]
-        axes.errorbar(row.cost.gflop, dice.estimate, ends, fmt="o", color=colour, lw=1, ms=5)
-        name = row.name.replace("$", r"\$")  # two dollars are no formula
-        axes.annotate(
-            name, (row.cost.gflop, dice.estimate), (5, 4), textcoords="offset points", fontsize=8
-        )
+    points = []
+    for row in table.finished:
+        if row.cost is not None and row.dice is not None:
+            dice, colour = row.dice, _READS if row.reads_text else _BLIND
+            ends = [[dice.estimate - dice.low], [dice.high - dice.estimate]]
+            axes.errorbar(row.cost.gflop, dice.estimate, ends, fmt="o", color=colour, lw=1, ms=5)
+            points.append((row.name, row.cost.gflop, dice))
     for row in table.finished:
         if row.entry and row.dice is not None:
             axes.axhline(row.dice.estimate, color=_ENTRY, lw=1, ls="--")
             axes.annotate(
-                row.name.replace("$", r"\$"), (0.01, row.dice.estimate), (2, 2),
+                _literal(row.name), (0.01, row.dice.estimate), (2, 2),
                 xycoords=("axes fraction", "data"), textcoords="offset points", fontsize=8,
             )  # fmt: skip
     for colour, words in ((_READS, "reads the text"), (_BLIND, "reads no text")):
@@ -61,7 +64,44 @@ def cost_picture(table: LeaderboardTable) -> Figure:
     axes.margins(x=0.15)
     axes.tick_params(axis="x", which="both", labelsize=8)
     axes.legend(frameon=False, loc="lower right")
+    FigureCanvasAgg(figure)  # measures text
+    figure.draw_without_rendering()  # fixes the limits
+    _name_points(axes, points)
     return figure
+
+
+def _literal(name: str) -> str:
+    """Two dollars are no formula."""
+    return name.replace("$", r"\$")
+
+
+def _name_points(axes: Axes, points: Sequence[tuple[str, float, Interval]]) -> None:
+    """Write each name beside its point, where it covers the fewest points, names and bars."""
+    taken, bars = [], []
+    for _, x, dice in points:
+        ends = [(x, dice.low), (x, dice.estimate), (x, dice.high)]
+        low, point, high = axes.transData.transform(ends)
+        taken.append(Bbox([point - 4, point + 4]))
+        bars.append(Bbox([low, high]).padded(1))
+    for name, x, dice in points:
+        text = axes.annotate(
+            _literal(name),
+            (x, dice.estimate),
+            _PLACES[0],
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+        boxes = [_box(text, place) for place in _PLACES]
+        covered = [(box.count_overlaps(taken), box.count_overlaps(bars)) for box in boxes]
+        taken.append(_box(text, _PLACES[covered.index(min(covered))]))
+
+
+def _box(text: Text, place: tuple[int, int]) -> Bbox:
+    """Move a text beside its point; what it covers, in pixels."""
+    text.set_position(place)
+    text.set_horizontalalignment("left" if place[0] > 0 else "right")
+    return text.get_window_extent()
 
 
 def write_leaderboard(out: Path, table: LeaderboardTable) -> None:

@@ -1,15 +1,16 @@
 """A leaderboard in words: the rows of its tables, its notes, and the whole in Markdown."""
 
+from dataclasses import replace
 from itertools import chain
 
-from causalseg.evaluation.comparison import LEVEL, few_subjects
+from causalseg.evaluation.comparison import LEVEL, Comparison, few_subjects
 from causalseg.evaluation.statistics import Interval
 from causalseg.experiments.leaderboard_table import MEASURES, LeaderboardRow, LeaderboardTable
 from causalseg.experiments.published import LEADERBOARD
 from causalseg.markdown import markdown_table
 
-ACCURACY = ("system", "reads the text", "seeds", "macro Dice [95 %]", "macro IoU [95 %]",
-            "micro Dice [95 %]", "micro IoU [95 %]")  # fmt: skip
+ACCURACY = ("system", "reads the text", "seeds", "macro Dice [95 %]", "SD of seeds",
+            "macro IoU [95 %]", "micro Dice [95 %]", "micro IoU [95 %]")  # fmt: skip
 TEXT = ("system", "Dice, own text", "Dice, another image's text", "side swap [95 %]",
         "absent finding [95 %]")  # fmt: skip
 COSTS = ("system", "parameters", "GFLOP", "images/s", "training, s", "of CPU, s", "steps",
@@ -28,7 +29,8 @@ def accuracy_rows(table: LeaderboardTable) -> list[list[str]]:
     """Rows of text under `ACCURACY`, best macro Dice first; unfinished rows last."""
     rows = [
         [row.name, _reads(row), _seeds(row)]
-        + [_words(value) for value in (row.dice, row.iou, row.micro_dice, row.micro_iou)]
+        + [_words(row.dice), _number(row.seed_standard_deviation)]
+        + [_words(value) for value in (row.iou, row.micro_dice, row.micro_iou)]
         for row in table.finished
     ]
     empty = [""] * (len(ACCURACY) - 2)
@@ -37,7 +39,10 @@ def accuracy_rows(table: LeaderboardTable) -> list[list[str]]:
 
 def pairs_header(table: LeaderboardTable) -> tuple[str, ...]:
     """Names of the columns of `pair_rows`."""
-    named = ((f"Dice minus {name}'s [95 %]", "p (Holm)") for name in table.references)
+    named = (
+        (f"Dice minus {name}'s [95 %]", "p (Holm)", "over seeds [95 %]")
+        for name in table.references
+    )
     return ("system", *chain(*named))
 
 
@@ -49,25 +54,35 @@ def pair_rows(table: LeaderboardTable) -> list[list[str]]:
         for name in table.references:
             compared = _against(table, row, name)
             if compared is None:
-                words += ["-", "-"]
+                words += ["-"] * 3
             else:
-                difference, p = compared
-                words += [f"{difference:+.3f}", f"{p:.4f}"]
+                words += [f"{compared.difference:+.3f}", f"{compared.p_holm:.4f}"]
+                words += [_ends(compared.over_seeds)]
         rows.append(words)
     return rows
 
 
-def _against(
-    table: LeaderboardTable, row: LeaderboardRow, reference: str
-) -> tuple[Interval, float] | None:
+def _against(table: LeaderboardTable, row: LeaderboardRow, reference: str) -> Comparison | None:
     """Row minus reference; two references are compared once, and read from either side."""
     if (found := row.against.get(reference)) is not None:
-        return found.difference, found.p_holm
+        return found
     other = next((r for r in table.rows if r.name == reference), None)
-    if other is None or (turned := other.against.get(row.name)) is None:
-        return None
-    d = turned.difference
-    return Interval(-d.estimate, -d.high, -d.low, d.level, d.clusters), turned.p_holm
+    mirrored = other and other.against.get(row.name)
+    return _turned(mirrored) if mirrored else None
+
+
+def _turned(pair: Comparison) -> Comparison:
+    """A minus B as B minus A."""
+    return replace(
+        pair,
+        a=pair.b,
+        b=pair.a,
+        mean_a=pair.mean_b,
+        mean_b=pair.mean_a,
+        difference=-pair.difference,
+        over_seeds=pair.over_seeds and -pair.over_seeds,
+        difference_by_seed=tuple(-d for d in pair.difference_by_seed),
+    )
 
 
 def text_rows(table: LeaderboardTable) -> list[list[str]]:
@@ -109,7 +124,7 @@ def claimed_rows(table: LeaderboardTable) -> list[list[str]]:
 
 
 def lead(table: LeaderboardTable) -> str:
-    """The whole table in two sentences."""
+    """The whole table in a few sentences."""
     best = next((row for row in table.finished if not row.entry), table.finished[0])
     text = (
         f"Of {len(table.finished)} systems {best.name} has the highest macro Dice "
@@ -121,12 +136,29 @@ def lead(table: LeaderboardTable) -> str:
     base = table.references[0]
     found = [(row, _against(table, row, base)) for row in texts if row.name != base]
     known = [(row, pair) for row, pair in found if pair is not None]
-    surely = [(row, *pair) for row, pair in known if pair[1] < LEVEL]
-    better = sum(d.estimate > 0 for _, d, _ in surely)
+    surely = [pair for _, pair in known if pair.p_holm < LEVEL]
+    better = sum(pair.difference.estimate > 0 for pair in surely)
     worse = len(surely) - better
-    return (
-        f"{text}. Of {len(known)} that read the text, {better} are better than {base} on these "
+    text += (
+        f". Of {len(known)} that read the text, {better} are better than {base} on these "
         f"runs, {worse} worse, and {len(known) - better - worse} cannot be told from it."
+    )
+    return " ".join([text, *(_lasting(table, name) for name in table.references)]).rstrip()
+
+
+def _lasting(table: LeaderboardTable, reference: str) -> str:
+    """Which differences to a reference other training runs keep; "" where none has two seeds."""
+    found = [(row.name, _against(table, row, reference)) for row in table.finished]
+    repeated = [(name, pair) for name, pair in found if pair and pair.over_seeds]
+    if not repeated:
+        return ""
+    lasting = [(name, pair.difference.estimate) for name, pair in repeated if pair.holds]
+    better = ", ".join(name for name, difference in lasting if difference > 0)
+    worse = ", ".join(name for name, difference in lasting if difference < 0)
+    return (
+        f"For other patients and other training runs alike, better than {reference}: "
+        f"{better or 'none'}; worse: {worse or 'none'}; {len(repeated) - len(lasting)} of "
+        f"{len(repeated)} with several seeds cannot be told from it."
     )
 
 
@@ -136,7 +168,8 @@ def notes(table: LeaderboardTable) -> list[str]:
     limit = "all images" if budget.train_limit is None else f"{budget.train_limit} images"
     steps = sorted({row.cost.steps for row in table.rows if row.cost})
     machine = table.machine
-    one_seed = all(len(row.seeds) < 2 for row in table.rows)
+    once = [row.name for row in table.rows if len(row.seeds) == 1]
+    every = len(once) == sum(bool(row.seeds) for row in table.rows)
     found = [
         f"{data}. {table.runs} of {table.runs_planned} runs are finished.",
         f"Every system: size '{budget.model_size}' at {budget.size} px, trained on {limit} in "
@@ -147,8 +180,10 @@ def notes(table: LeaderboardTable) -> list[str]:
         "weights and training time make of it.",
         "All scores are of the masks' native size. Macro is the mean over images, micro sums "
         f"pixels first. Brackets: subjects drawn with replacement, {table.resamples} times. Pairs "
-        "are compared image by image (sign flips by subject); Holm's correction runs over all "
-        "pairs of the table." + few_subjects(data.subjects),
+        "are compared image by image (sign flips by subject), on the seeds that both have; Holm's "
+        "correction runs over all pairs of the table. Over seeds: Student's t interval of the "
+        "difference over training runs; a difference is of the systems, and not only of these "
+        "runs, where it leaves out 0 too." + few_subjects(data.subjects),
         "Own text and another image's: macro Dice at the model's size; a system that reads no "
         "text has the same twice. Side swap: the share of the area that left the lung that is no "
         "longer named (1 follows the text, 0 ignores it). Absent finding: the share of empty masks "
@@ -159,12 +194,13 @@ def notes(table: LeaderboardTable) -> list[str]:
         + f", torch {machine.versions['torch']}; by the clock they grow when the machine "
         "has other work, of the CPU they do not.",
     ]
-    if one_seed:
+    if once:
+        rows = "each row" if every else f"each of these rows: {', '.join(once)}"
         found.insert(
             2,
-            "There is one training run for each row: the intervals say how a score would vary "
-            "with other patients, and nothing about another training run. Differences hold of "
-            "these runs only.",
+            f"There is one training run for {rows}. Their intervals say how a score would vary "
+            "with other patients, and nothing about another training run, and their differences "
+            "hold of these runs only.",
         )
     return found
 
@@ -196,6 +232,10 @@ def _number(value: float | None) -> str:
 
 def _words(value: Interval | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _ends(value: Interval | None) -> str:
+    return "-" if value is None else f"[{value.low:+.3f}, {value.high:+.3f}]"
 
 
 def _list(numbers: list[int]) -> str:
