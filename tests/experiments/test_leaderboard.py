@@ -131,6 +131,8 @@ def test_the_table_is_what_a_hand_would_compute(scored: Manifest, tmp_path: Path
     assert f"| unet | - | - | - | {-difference:+.3f} [" in pairs
     assert vilt.dice is None
     assert unet.probes["side swap"].estimate == pytest.approx(0.25)
+    asked = len({record.subject for record in scored.records[:4]})
+    assert f"at most: side swap {asked}, absent finding" in text
     assert unet.probes["absent finding"].estimate == pytest.approx(np.mean(np.arange(n) % 2))
     assert (unet.dice_at_model_size, unet.dice_with_other_text) == (0.7, 0.3)
     assert "1 are better than unet on these runs, 0 worse" in lead(table)

@@ -188,7 +188,9 @@ def notes(table: LeaderboardTable) -> list[str]:
         "text has the same twice. Side swap: the share of the area that left the lung that is no "
         "longer named (1 follows the text, 0 ignores it). Absent finding: the share of empty masks "
         "where the text says that there is nothing; a system that reads no text has some only "
-        "where it finds nothing anyway.",
+        "where it finds nothing anyway. Subjects behind them, at most: "
+        + ", ".join(f"{test} {_asked(table, test)}" for test in MEASURES)
+        + ".",
         f"Times are of {machine.cores} cores"
         + (f" and {machine.gpu}" if machine.gpu else " without a GPU")
         + f", torch {machine.versions['torch']}; by the clock they grow when the machine "
@@ -216,6 +218,12 @@ def leaderboard_markdown(table: LeaderboardTable) -> str:
         words = f"**{TITLES['claimed']}**, in percent, not measured here"
         parts += [words, markdown_table(CLAIMED, claimed)]
     return "\n\n".join(parts) + "\n"
+
+
+def _asked(table: LeaderboardTable, test: str) -> int:
+    """Subjects behind the answers to a probe, of the row with most."""
+    found = [row.probes[test] for row in table.rows if test in row.probes]
+    return max((interval.clusters for interval in found), default=0)
 
 
 def _reads(row: LeaderboardRow) -> str:
