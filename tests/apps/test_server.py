@@ -174,11 +174,19 @@ def test_load_balancers_may_ask_by_head(client):
 
 
 def test_every_answer_names_its_model(segmenter, tiny_checkpoint, png):
-    model = Identity.of(tiny_checkpoint)
+    model = Identity.of(tiny_checkpoint, flip=True)
     assert model.sha256 == hashlib.sha256(tiny_checkpoint.read_bytes()).hexdigest()
-    with TestClient(create_app(segmenter, model=model)) as client:
+    both = Segmenter.load(tiny_checkpoint, flip=True)
+    with TestClient(create_app(segmenter)) as client:
+        alone = ask(client, png).json()
+    with TestClient(create_app(both, model=model)) as client:
         found = ask(client, png).json()
-        assert found["model"] == {"name": "tiny.safetensors", "sha256": model.sha256}
+        assert found["highest_probability"] != alone["highest_probability"]
+        assert found["model"] == {
+            "name": "tiny.safetensors",
+            "sha256": model.sha256,
+            "flip": True,
+        }
         assert ask(client, png, output="png").headers["x-causalseg-model"] == model.sha256
 
 

@@ -33,9 +33,11 @@ class Identity:
     """File name, without its folder."""
     sha256: str
     """Of the checkpoint, as `sha256sum` prints it."""
+    flip: bool = False
+    """Answers are averaged with those to the mirrored image and sentence."""
 
     @classmethod
-    def of(cls, path: str | Path) -> Self:
+    def of(cls, path: str | Path, *, flip: bool = False) -> Self:
         """Identity of a checkpoint, or of the packaged model by its name `default`.
 
         Raises:
@@ -45,13 +47,13 @@ class Identity:
         found = checkpoint_path(path)
         try:
             with found.open("rb") as file:
-                return cls(found.name, hashlib.file_digest(file, "sha256").hexdigest())
+                return cls(found.name, hashlib.file_digest(file, "sha256").hexdigest(), flip)
         except OSError as error:
             raise InputError(f"--model {path} cannot be read ({error.strerror}).") from None
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, str | bool]:
         """As JSON."""
-        return {"name": self.name, "sha256": self.sha256}
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ def page(work: Work, answers: tuple[Answer, ...], model: Identity) -> str:
     facts = {
         "Model": f"{model.name}, SHA-256 {model.sha256}",
         "Software": f"causalseg {__version__}",
+        "Averaged with the mirrored image": "yes" if model.flip else "no",
         "Probability from which a pixel is inside": f"{work.threshold:.2f}",
     }
     rows = "".join(f"<tr><th>{k}</th><td>{escape(v)}</td></tr>" for k, v in facts.items())

@@ -38,6 +38,7 @@ class ModelName(BaseModel):
 
     name: str
     sha256: str
+    flip: bool = Field(description="Averaged with the answer to the mirrored image and sentence")
 
 
 class ExpectedDice(BaseModel):
@@ -82,7 +83,11 @@ class MaskAnswer(Mask):
 EXAMPLE = {
     "note": "Research software, not a medical device.",
     "version": "0.1.0",
-    "model": {"name": "default.safetensors", "sha256": "8f14e45fceea167a5a36dedd4bea2543"},
+    "model": {
+        "name": "default.safetensors",
+        "sha256": "8f14e45fceea167a5a36dedd4bea2543",
+        "flip": False,
+    },
     "text": "Unilateral pulmonary infection, one infected area, lower left lung.",
     "height": 4,
     "width": 3,

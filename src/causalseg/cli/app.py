@@ -66,7 +66,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     with page_folder() as folder:
         with quick_start():  # gradio too
-            page = Page(segmenter, folder, Limits(), Identity.of(options.model))
+            page = Page(segmenter, folder, Limits(), Identity.of(options.model, flip=options.flip))
         try:
             url = page.launch(options.host, options.port, names, options.root_path)
         except (OSError, OverflowError) as error:

@@ -125,7 +125,7 @@ def _server(options: argparse.Namespace) -> Any:
             "(--token-file).",
             aside=True,
         )
-    model = Identity.of(options.model)
+    model = Identity.of(options.model, flip=options.flip)
     jobs = Store(options.jobs) if options.jobs else None
     segmenter = Segmenter.load(options.model, device=options.device, flip=options.flip)
     # The first pass takes far longer than all others, which are predicted from those before them.

@@ -49,7 +49,7 @@ def deep_features(output: SegmentationOutput, index: int) -> NDArray[np.float32]
     return found
 
 
-def asked_of(
+def segment_texts(
     segment: Segment,
     images: EncodedImages,
     texts: Sequence[str],

@@ -16,7 +16,7 @@ from causalseg.errors import InputError
 from causalseg.inference.backends import ExportedModel, is_exported
 from causalseg.inference.default import HUB, MODEL_FILE, checkpoint_path
 from causalseg.inference.device import streams_of, usable_device
-from causalseg.inference.encoded import EncodedImages, asked_of, deep_features, probabilities
+from causalseg.inference.encoded import EncodedImages, deep_features, probabilities, segment_texts
 from causalseg.inference.image_input import ImageLike, as_picture
 from causalseg.inference.loading import ready_model
 from causalseg.inference.optimise import Precision, TextCache
@@ -70,7 +70,7 @@ class Segmenter:
         size = self.preprocessing.size
         return (
             f"Segmenter({type(self.model).__name__}, {size} x {size} px, "
-            f"threshold {self.threshold:g}, {self.device})"
+            f"threshold {self.threshold:g}, {self.device}{', flip' if self.flip else ''})"
         )
 
     @classmethod
@@ -263,7 +263,7 @@ class Segmenter:
             raise InputError(f"{images.count} images and {len(texts)} texts do not pair up.")
         if not self.model.reads_text:
             texts = [""] * len(texts)  # which can be mirrored
-        return asked_of(self._segment, images, texts, self.trust.presence, self.provenance)
+        return segment_texts(self._segment, images, texts, self.trust.presence, self.provenance)
 
     def _segment(self, features: Any, texts: Sequence[str]) -> SegmentationOutput:
         tokens = self.preprocessing.tokens(texts).to(self.device)
