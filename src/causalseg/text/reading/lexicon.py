@@ -167,7 +167,7 @@ def turning_words() -> frozenset[str]:
 def english_words() -> frozenset[str]:
     """English words spelled so nearly like a term that they would be taken for a typing error."""
     text = (files(__package__) / "near_words.txt").read_text(encoding="utf-8")
-    return frozenset(word for word in text.split() if not word.startswith("#"))
+    return frozenset(word for line in text.splitlines() if line[:1] != "#" for word in line.split())
 
 
 def known(word: str) -> bool:

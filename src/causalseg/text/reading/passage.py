@@ -35,6 +35,8 @@ class Passage:
     sentences: dict[int, list[Term]] = field(default_factory=dict)
     """The terms of each sentence, by its number."""
     clauses: dict[int, list[Clause]] = field(default_factory=dict)
+    phrases: dict[int, list[Term]] = field(default_factory=dict)
+    """What the lexicon has for the words of each sentence that was not skipped."""
     corrections: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
     """Words that were not understood, in sentences that name a finding, a place or the like."""

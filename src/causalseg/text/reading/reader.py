@@ -5,7 +5,9 @@
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import ZONES, LungFinding
@@ -20,6 +22,7 @@ from causalseg.text.reading.context import (
     question_all,
     without_quantifiers,
 )
+from causalseg.text.reading.crosscheck import disagreements
 from causalseg.text.reading.languages import other_language
 from causalseg.text.reading.mentions import assertions
 from causalseg.text.reading.normalise import Plain, Word, plain
@@ -28,7 +31,7 @@ from causalseg.text.reading.reading import Reading, Sides, ordered
 from causalseg.text.reading.spelling import mended
 from causalseg.text.reading.story import ASKS
 from causalseg.text.reading.summary import summary
-from causalseg.text.reading.tagger import compared_sides, numbered, spelled, tagged
+from causalseg.text.reading.tagger import compared_sides, numbered, phrases, spelled, tagged
 from causalseg.text.reading.terms import Kind, Term
 from causalseg.text.words import CaptionError
 
@@ -84,7 +87,8 @@ def read(text: str, sides: Sides | None = None) -> Reading:
             passage.story.note(f"the text is long: only its first {MAX_WORDS} words were read.")
             break
         _read_sentence(passage, number, sentence)
-    return summary(passage)
+    found = summary(passage)
+    return replace(found, notes=(*found.notes, *islice(disagreements(passage, found), 1)))
 
 
 def _caption(text: str, sides: Sides | None) -> Reading | None:
@@ -116,7 +120,8 @@ def _language(words: Plain) -> str | None:
 
 def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> None:
     words, corrected = spelled(sentence)
-    terms = numbered(compared_sides(tagged(words)), start=len(passage.terms))
+    found = phrases(words)
+    terms = numbered(compared_sides(tagged(found)), start=len(passage.terms))
     unknown = [term.text for term in terms if term.kind is Kind.UNKNOWN]
     decisive = sum(term.kind in _DECISIVE for term in terms)
     near = any(term.kind in _TELLING for term in terms)
@@ -137,6 +142,7 @@ def _read_sentence(passage: Passage, number: int, sentence: Sequence[Word]) -> N
     if _elsewhere(terms):
         passage.story.note("a sentence about another part of the body was skipped.")
         return
+    passage.phrases[number] = found
     terms = name_vague(without_quantifiers(terms), first=passage.story.last() is None)
     parts = clauses(terms)
     if passage.frame.mixed:

@@ -65,15 +65,20 @@ def spelled(sentence: Sequence[Word]) -> tuple[list[Word], dict[str, str]]:
     return found, corrections
 
 
-def tagged(sentence: Sequence[Word]) -> list[Term]:
-    """The terms of a sentence, in order, full stops left out."""
+def phrases(sentence: Sequence[Word]) -> list[Term]:
+    """The terms of a sentence as the lexicon has them, in order, full stops left out."""
     found: list[Term] = []
     position = 0
     while position < len(sentence):
         term, used = _longest(sentence, position)
         found.append(term)
         position += used
-    terms = [term for term in found if term.key not in (".", ";", "!")]
+    return [term for term in found if term.key not in (".", ";", "!")]
+
+
+def tagged(found: Sequence[Term]) -> list[Term]:
+    """The terms of a sentence, those told apart that stand for different things."""
+    terms = list(found)
     for number, (term, following) in enumerate(pairwise(terms)):
         if term.key == "non" and following.kind is Kind.FINDING:
             terms[number] = replace(term, kind=Kind.NOT)
