@@ -8,6 +8,7 @@ from causalseg.text.reading.attach import has_place
 from causalseg.text.reading.clauses import Clause
 from causalseg.text.reading.mentions import is_aim
 from causalseg.text.reading.passage import Passage
+from causalseg.text.reading.place_doubts import is_idle
 from causalseg.text.reading.places import region
 from causalseg.text.reading.story import Mention
 from causalseg.text.reading.terms import Kind, Term
@@ -25,6 +26,10 @@ _OTHER_CHANGES = frozenset(
 _DISEASES = frozenset(
     "pneumonia covid infection infections tb tuberculosis ards aspiration lrti pna coronavirus "
     "bronchopneumonia pneumonitis".split()
+)
+# Beside these a place in a sentence of its own is where the finding is.
+_GOES_ON = frozenset(
+    {Kind.AFFECTED, Kind.STILL, Kind.WORSE, Kind.MOSTLY, Kind.SPARED, Kind.NOT, Kind.EXCEPT}
 )
 _PAST = frozenset(("follow up", "followup", "history", "known", "treated", "background", "re"))
 
@@ -204,6 +209,8 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
             return
         if last.status == "absent":
             passage.story.note("a place in a sentence of its own was read as clear.")
+        if not kinds & _GOES_ON and any(is_idle(term) for term in terms):
+            passage.story.note("a place in a sentence of its own was read as the finding's.")
         _extend(last, alone)
     else:
         passage.story.alone = alone

@@ -45,6 +45,11 @@ def disagreements(passage: Passage, reading: Reading) -> Iterator[str]:
 
 def _not_all_denied(texts: list[list[Part]]) -> Iterator[str]:
     """What seems to be left where the text was read as saying that there is nothing."""
+    everything = [part for parts in texts for part in parts]
+    open_ones = [p for p in everything if p.role == "either" and p.has(*SEEN)]
+    if open_ones and not any(part.role in ("denied", "clear") for part in everything):
+        word = next(term.text for term in open_ones[0].terms if term.kind in SEEN)
+        yield f"please check: {word!r} was read as denied."
     for parts in texts:
         for number, part in enumerate(parts):
             finding = next((one for one in part.terms if one.kind is Kind.FINDING), None)
@@ -55,7 +60,7 @@ def _not_all_denied(texts: list[list[Part]]) -> Iterator[str]:
             contrast = part.opening == "but" and not part.has(*DENIES, *CONTENT)
             if part.places and denied and (goes_on or contrast or part.terms[-1].kind is Kind.NOT):
                 yield f"please check: {part.placed[0].text!r} was read as a place with nothing."
-        terms = [term for part in parts for term in part.terms]
+        terms = [term for part in parts if part.role != "other" for term in part.terms]
         says = sum(part.has(*DENIES, Kind.CLEAR, Kind.NORMAL) for part in parts)
         if any(part.has(*SEEN) for part in parts) and _groups(terms) > says:
             yield "please check: more places are named than are said to be clear."

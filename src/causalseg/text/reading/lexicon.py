@@ -16,13 +16,15 @@ _BOTH = (
     "right and left lungs"
 )
 _BASE = (
-    "lower, base, basis, basal, basally, basilar, inferior, inferiorly, infrahilar, costophrenic, "
+    "low down, lower down, down low, lower, base, basis, basal, basally, basilar, inferior, "
+    "inferiorly, infrahilar, costophrenic, "
     "costophrenic angle, costophrenic recess, costophrenic sulcus, cp angle, cardiophrenic, "
     "cardiophrenic angle, bottom, lowermost, posterobasal, lower third, lower half, lung base, "
     "lz, ll, lower lobe, lower zone, supradiaphragmatic"
 )
 _APEX = (
-    "upper, apex, apical, apically, superior, superiorly, suprahilar, top, uppermost, uz, ul, "
+    "high up, higher up, up high, upper, apex, apical, apically, superior, superiorly, "
+    "suprahilar, top, uppermost, uz, ul, "
     "infraclavicular, subclavicular, paratracheal, upper third, upper half, lung apex, "
     "upper lobe, upper zone"
 )

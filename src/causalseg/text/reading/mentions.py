@@ -22,6 +22,7 @@ CLEARING_OF = ("clearing of", "interval clearing of")
 """Of a finding it may be going on."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _AIMS = frozenset("to ensure document confirm until for check assess exclude demonstrate".split())
+_ENSURES = frozenset("ensure document confirm until".split())
 _REAL = frozenset("present seen there developing real evident visible forming exist".split())
 
 
@@ -209,7 +210,8 @@ def _real(terms: list[Term]) -> bool:
 
 def is_aim(before: list[Term]) -> bool:
     """Whether it is only aimed at: "repeat to ensure resolution" says nothing of now."""
-    return any(term.key in _AIMS for term in before[-3:])
+    ensures = any(term.key in _ENSURES for term in before)
+    return ensures or any(term.key in _AIMS for term in before[-3:])
 
 
 def was_new(term: Term, following: list[Term]) -> bool:

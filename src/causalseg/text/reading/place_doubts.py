@@ -28,6 +28,10 @@ _MODIFIERS = frozenset(
     "last week month day days weeks ago yesterday either both likely specific particular true "
     "established clearly".split()
 )
+# Words that say where, and name no zone.
+_ROUGHLY_WHERE = frozenset(
+    "low high down up below above beneath level halfway half third quarter rib interspace".split()
+) | {"one lung", "one side"}
 _OF_THE_PICTURE = frozenset(
     "picture image screen photo monitor viewer observer onlooker facing mirror mirrored flipped "
     "inverted looking display corner".split()
@@ -101,7 +105,7 @@ def _beside(passage: Passage, chosen: list[Mention]) -> Iterator[str]:
             for term in clause_of(passage, mention)
             if (term.place and not mention.places)
             or (term.kind is Kind.NOT_LUNG and term.at > mention.term.at)
-            or term.key in ("one lung", "one side")
+            or term.key in _ROUGHLY_WHERE
         ]
         if words:
             yield f"{' '.join(words)!r} was not read as a place of {mention.term.text!r}."

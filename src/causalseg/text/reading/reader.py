@@ -27,11 +27,12 @@ from causalseg.text.reading.languages import other_language
 from causalseg.text.reading.mentions import assertions
 from causalseg.text.reading.normalise import Plain, Word, plain
 from causalseg.text.reading.passage import Passage, frame_of
+from causalseg.text.reading.phrases import phrases, spelled
 from causalseg.text.reading.reading import Reading, Sides, ordered
 from causalseg.text.reading.spelling import mended
 from causalseg.text.reading.story import ASKS
 from causalseg.text.reading.summary import summary
-from causalseg.text.reading.tagger import compared_sides, numbered, phrases, spelled, tagged
+from causalseg.text.reading.tagger import compared_sides, numbered, tagged
 from causalseg.text.reading.terms import Kind, Term
 from causalseg.text.words import CaptionError
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.clauses import spares_next
+from causalseg.text.reading.mentions import is_aim
 from causalseg.text.reading.terms import Kind, Place, Term
 
 Zone = tuple[str, str]
@@ -136,6 +137,8 @@ def _role(part: Part, before: str, *, every: bool) -> str:
     if part.has(Kind.DOUBT, Kind.DOUBTED, Kind.LIMITED, Kind.RATHER):
         return "either"
     if part.has(*DENIES) and not _was_new(part):
+        if part.has(Kind.GONE, Kind.GONE_OF) and is_aim(part.terms):
+            return "either"
         going = part.has(Kind.GONE_OF) and (part.keys & _GOING or part.has(Kind.STILL))
         return "either" if going or part.has(Kind.KEPT) or part.keys & _TRENDS else "denied"
     if part.has(Kind.CLEAR, Kind.NORMAL) and not seen:

@@ -1,12 +1,9 @@
-"""Words to terms: the longest phrase of the lexicon at each place, typing errors mended."""
+"""Phrases that stand for something else than usual, told by their neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from causalseg.text.reading import lexicon
-from causalseg.text.reading.normalise import Word
-from causalseg.text.reading.spelling import mended, parted
 from causalseg.text.reading.terms import BOTH, CAUSE_WORDS, Kind, Place, Term
 
 _PREFERS = frozenset("favour favours favoured favor favors favored prefer preferred".split())
@@ -17,7 +14,6 @@ _LIKELY = frozenset(
 _JUDGE = frozenset(
     "judge assess interpret say tell exclude evaluate comment read diagnose see report".split()
 )
-_PAUSES = frozenset(",:()")
 # What is denied in "no response of the opacity" and "not much change in it": not the opacity.
 _TRENDS = frozenset(
     "change difference improvement progress progression regression resolution clearing response "
@@ -44,36 +40,10 @@ _ASKS = frozenset(
 )
 _NONE = frozenset("no not none neither".split())
 _FREE = frozenset(("free of", "free from", "clear of", "without", "devoid of"))
+_NEAR_A_SIDE = frozenset("a bit lot much slightly on at in to the side is are".split())
+_LEFT_OVER = frozenset("still nothing little anything something some none what".split())
+_ENDS_LEFT = frozenset(", over behind of now after with but and from : )".split())
 _TO_A_PLACE = frozenset("in on at the of involving affecting its".split())
-
-
-def spelled(sentence: Sequence[Word]) -> tuple[list[Word], dict[str, str]]:
-    """The words with typing errors mended, and what was mended into what."""
-    corrections: dict[str, str] = {}
-    found: list[Word] = []
-    for word in sentence:
-        two = parted(word.key)
-        if two:
-            corrections[word.text] = " ".join(two)
-            found += [Word(part, part) for part in two]
-            continue
-        better = mended(word.key)
-        if better is not None:
-            corrections[word.text] = better
-            word = replace(word, key=better)
-        found.append(word)
-    return found, corrections
-
-
-def phrases(sentence: Sequence[Word]) -> list[Term]:
-    """The terms of a sentence as the lexicon has them, in order, full stops left out."""
-    found: list[Term] = []
-    position = 0
-    while position < len(sentence):
-        term, used = _longest(sentence, position)
-        found.append(term)
-        position += used
-    return [term for term in found if term.key not in (".", ";", "!")]
 
 
 def tagged(found: Sequence[Term]) -> list[Term]:
@@ -89,6 +59,8 @@ def tagged(found: Sequence[Term]) -> list[Term]:
         # "on the left there is both": of what was named, not of the lungs
         terms[-1] = replace(terms[-1], kind=Kind.AFFECTED, place=None)
     for step in (
+        _left_over,
+        _compared_heights,
         _doubly,
         _directions,
         _slowly,
@@ -99,6 +71,17 @@ def tagged(found: Sequence[Term]) -> list[Term]:
         _too,
     ):
         terms = step(terms)
+    return terms
+
+
+def _left_over(terms: list[Term]) -> list[Term]:
+    """Tell "a little haze is left" from the left lung."""
+    for number, term in enumerate(terms):
+        before = {one.key for one in terms[max(0, number - 6) : number]}
+        ends = number + 1 == len(terms) or terms[number + 1].key in _ENDS_LEFT
+        is_left = number > 0 and terms[number - 1].key in ("is", "are", "was", "were", "still")
+        if term.key == "left" and is_left and ends and before & _LEFT_OVER:
+            terms[number] = replace(term, kind=Kind.STILL, place=None)
     return terms
 
 
@@ -199,55 +182,27 @@ def numbered(terms: Sequence[Term], start: int) -> list[Term]:
     return [replace(term, at=start + number) for number, term in enumerate(terms)]
 
 
-def _longest(sentence: Sequence[Word], start: int) -> tuple[Term, int]:
-    table = lexicon.terms()
-    best: tuple[Term, int] | None = None
-    keys: list[str] = []
-    position = start
-    # Fillers are passed over only inside a phrase, so the number of words looked at is bounded.
-    while position < len(sentence) and len(keys) < lexicon.longest():
-        word = sentence[position].key
-        position += 1
-        if keys and word in lexicon.FILLERS:
+def _compared_heights(terms: list[Term]) -> list[Term]:
+    """Take "lower greater than upper" for a comparison: both are affected."""
+    for number, term in enumerate(terms):
+        near = [*range(number - 1, max(-1, number - 5), -1)], [*range(number + 1, number + 4)]
+        if term.key != "than" or number + 1 == len(terms):
             continue
-        keys.append(word)
-        term = table.get(tuple(keys)) or _singular(table, keys)
-        if term is not None:
-            best = term, position - start
-    if best is None:
-        return _single(sentence[start], last=start + 1 == len(sentence)), 1
-    term, used = best
-    text = " ".join(word.text for word in sentence[start : start + used])
-    return replace(term, text=text), used
+        found = [_height(terms, numbers) for numbers in near]
+        for one in found if None not in found else ():
+            terms[one or 0] = replace(terms[one or 0], kind=Kind.PLAIN, place=None)
+    return terms
 
 
-def _singular(table: dict[tuple[str, ...], Term], keys: list[str]) -> Term | None:
-    last = keys[-1]
-    if not last.endswith("s") or len(last) < 4:
-        return None
-    term = table.get((*keys[:-1], last[:-1]))
-    if term is None:
-        return None
-    place = term.place
-    if place and place.heights and not place.sides and _noun(last):
-        term = replace(term, place=replace(place, both=True))
-    return replace(term, key=" ".join(keys))
-
-
-def _noun(word: str) -> bool:
-    return word in ("lobes", "zones", "bases")
-
-
-def _single(word: Word, *, last: bool) -> Term:
-    if word.key in _PAUSES:
-        return Term(Kind.PAUSE, word.text, key=word.key)
-    if word.key in ("+", "/", "&"):
-        return Term(Kind.JOIN, word.text, key=word.key)
-    if word.key == "?":
-        return Term(Kind.PLAIN if last else Kind.DOUBT, word.text, key="?")
-    if not word.key.isalpha() or len(word.key) == 1 or lexicon.idle(word.key):
-        return Term(Kind.PLAIN, word.text, key=word.key)
-    return Term(Kind.UNKNOWN, word.text, key=word.key)
+def _height(terms: list[Term], numbers: Sequence[int]) -> int | None:
+    """The first of some terms that names a height and no side; none behind a pause or a side."""
+    for number in numbers:
+        if number >= len(terms) or terms[number].kind in (Kind.PAUSE, Kind.FINDING, Kind.CLEAR):
+            return None
+        place = terms[number].place
+        if place:
+            return number if place.heights and not place.sides else None
+    return None
 
 
 def compared_sides(terms: Sequence[Term]) -> list[Term]:
@@ -266,7 +221,9 @@ def compared_sides(terms: Sequence[Term]) -> list[Term]:
                 continue
             # What stood before the first side ("more on the right") loses its own sense too.
             start = before
-            while start and found[start - 1].kind in (Kind.WORSE, Kind.PLAIN):
+            while start and (
+                found[start - 1].kind is Kind.WORSE or found[start - 1].key in _NEAR_A_SIDE
+            ):
                 start -= 1
             first, second = found[before], found[after]
             named = [first, Term(Kind.JOIN, "and", key="and"), second]
