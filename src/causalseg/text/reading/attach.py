@@ -12,6 +12,8 @@ from causalseg.text.reading.terms import BOTH, Kind, Place, Term
 _PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
 # Adjectives of height that go with what follows; a noun ("base") ends a place.
 _ADJECTIVES = frozenset("upper lower mid middle superior inferior".split())
+_EDGES = frozenset("margin margins edge edges outline limit limits boundary pole".split())
+_BETTER = frozenset("better clearer".split())
 _AFTER_BOTH = frozenset("are were have likely present possible unchanged stable".split())
 
 
@@ -70,6 +72,8 @@ def of_something_else(terms: list[Term], number: int) -> bool:
         (term.place.sides and not term.place.heights) or term.key in _ADJECTIVES
     ):
         return False
+    if following in _EDGES:
+        return True  # "with a sharp lower margin"
     for later in terms[number + 1 : number + 4]:
         if later.kind in (Kind.NOT_LUNG, Kind.ELSEWHERE):
             return True
@@ -121,7 +125,7 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             story.note("a place that is clearing was read as clear.")
             mine.append(clear_mention(clause.terms[0], [places], sentence, number))
         elif named and _only_changes(clause, previous):
-            word = clause.of(Kind.STILL)[0].text
+            word = next(t.text for t in clause.terms if t.kind is Kind.STILL or t.key in _BETTER)
             story.note(f"{word!r} was read as saying where it has changed, not where it is.")
         elif named and _goes_on_sparing(parts, number, places):
             spared = previous.spared if previous else story.excepted
@@ -172,7 +176,8 @@ def _only_changes(clause: Clause, previous: Mention | None) -> bool:
     both = previous and any(
         term.place and term.place.sides == BOTH for group in previous.places for term in group
     )
-    return bool(both) and clause.opening == "comma" and clause.has(Kind.STILL)
+    changes = clause.has(Kind.STILL) or bool(_BETTER & set(clause.keys))
+    return bool(both) and clause.opening in ("comma", "but") and changes
 
 
 def _has_own_place(parts: list[Clause], number: int) -> bool:

@@ -67,6 +67,8 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
             found.append(Clause("spare", [term]))
         elif term.kind is Kind.JOIN and _stands_for_finding(terms[number + 1 :]):
             found.append(Clause("comma"))
+        elif term.kind is Kind.JOIN and _nothing_there(current, terms[number + 1 :]):
+            found.append(Clause("but", [term]))
         elif term.kind is Kind.JOIN and _joins_findings(current, term, terms[number + 1 :]):
             found.append(Clause("with" if "with" in term.key.split() else "join", [term]))
         elif term.key == "without" and (
@@ -119,6 +121,14 @@ def _stands_for_finding(after: Sequence[Term]) -> bool:
     """Whether another of the kind follows: "... and that in the right lower lobe has cleared"."""
     keys = [term.key for term in after[:2]]
     return keys[:1] in (["that"], ["those"]) and keys[1:] in (["in"], ["at"], ["on"])
+
+
+def _nothing_there(before: Clause, after: Sequence[Term]) -> bool:
+    """Whether something is elsewhere: "nothing on the left and a little pneumonia on the right"."""
+    keys = {term.key for term in before.terms}
+    finds = [n for n, term in enumerate(after) if term.kind is Kind.FINDING]
+    none = {"nothing", "none", "nil"} & keys and any(term.place for term in before.terms)
+    return bool(none and finds) and any(term.place for term in after[finds[0] :])
 
 
 def _joins_findings(before: Clause, join: Term, after: Sequence[Term]) -> bool:

@@ -14,8 +14,8 @@ from causalseg.text.reading.story import Mention
 from causalseg.text.reading.terms import Kind, Term
 
 _VAGUE = frozenset(
-    "stuff spot spots blob blobs changes change shadows patch patches foci focus area areas "
-    "process white whitish whiter".split()
+    "solid something stuff spot spots blob blobs changes change shadows patch patches foci focus "
+    "area areas process white whitish whiter".split()
 )
 _TRENDS = frozenset(("worsening", "deterioration", "progression"))
 _ILL = frozenset(("affected", "involved", "diseased", "sick"))

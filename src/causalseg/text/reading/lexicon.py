@@ -29,6 +29,7 @@ _APEX = (
     "upper lobe, upper zone"
 )
 _MID = (
+    "half way up, halfway up, half way down, halfway down, "
     "mid, middle, midzone, midlung, mid lung, mid zone, middle zone, middle third, mid third, mz, "
     "perihilar, parahilar, peri hilar, para hilar, juxtahilar, hilar, paracardiac, para cardiac, "
     "midportion, mid portion, ml"
@@ -105,6 +106,9 @@ def _places() -> dict[str, Place]:
             add(f"{side} {border}", Place((side,), _MIDDLE, weak=True))
         for name in ("hemidiaphragm", "diaphragm", "hemi diaphragm"):
             add(f"{side} {name}", Place((side,), _LOWER, weak=True))
+    for zone, numbers in ((_UPPER, "123"), (_MIDDLE, "45"), (_LOWER, ("6", "7", "8", "9", "10"))):
+        for number in numbers:
+            add(f"s {number}", Place((), zone))
     add("bll, blz", Place(BOTH, _LOWER))
     add("bul", Place(BOTH, _UPPER))
     return found

@@ -52,6 +52,9 @@ def tagged(found: Sequence[Term]) -> list[Term]:
     for number, (term, following) in enumerate(pairwise(terms)):
         if term.key == "non" and following.kind is Kind.FINDING:
             terms[number] = replace(term, kind=Kind.NOT)
+        if following.kind is Kind.SPARED and term.place and term.place.weak:
+            terms[number] = replace(term, kind=Kind.NOT_LUNG, place=None)
+            terms[number + 1] = replace(following, kind=Kind.PLAIN)  # a border that is seen
         if term.kind is Kind.SPARED and following.key in ("neither", "no", "none"):
             terms[number] = replace(term, kind=Kind.AFFECTED)  # "spares neither lobe"
             terms[number + 1] = replace(following, kind=Kind.PLAIN)
