@@ -7,6 +7,7 @@ not, the answer has a note that says so. On texts that are read rightly that is 
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.passage import Passage
@@ -15,7 +16,18 @@ from causalseg.text.reading.rough import CONTENT, DENIES, OTHER, SEEN, Part, Zon
 from causalseg.text.reading.terms import CAUSE_WORDS, Kind, Term
 from causalseg.text.words import SIDES
 
+_ADJECTIVES = frozenset("upper lower mid middle superior inferior apical basal".split())
 _GLUE = frozenset("the a of in at on and or to its lung side".split())
+# What may stand behind a place that is one, or beside it in a piece of its own.
+_PLACED = frozenset(
+    "zone zones lobe lobes part parts lung lungs half halves portion portions region regions area "
+    "areas third thirds aspect segment segments in of on at the is are was were with to side sides "
+    "field fields a an by for lateral medial posterior anterior level again also now has have as "
+    "it there this that these one ones from be seen which predominant predominance distribution "
+    "peripheral only too well patchy hazy likely probably most more mainly about both between "
+    "than less lesser extent degree sided than demonstrates shows contains near new small little "
+    "those changes change markings round main noted note visible periph predom patient so".split()
+)
 # What the first reading may take for a finding where the text names no other.
 _VAGUE = frozenset(
     "white whitish whiter change changes stuff spot spots patch patches area areas foci focus "
@@ -41,6 +53,7 @@ def disagreements(passage: Passage, reading: Reading) -> Iterator[str]:
     everything = [part for parts in texts for part in parts]
     yield from _not_stated(everything)
     yield from _misplaced(texts, set(reading.zones))
+    yield from _strange_places(texts)
 
 
 def _not_all_denied(texts: list[list[Part]]) -> Iterator[str]:
@@ -94,6 +107,26 @@ def _not_stated(parts: list[Part]) -> Iterator[str]:
         if not infected and min(abs(a - b) for a in seen for b in other) > 1:
             words = f"{part.terms[seen[0]].text!r} and {part.terms[other[0]].text!r}"
             yield f"please check: {words} were read as two findings."
+
+
+def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
+    """A place before another noun ("a sharp lower margin"), or in a piece with words of its own."""
+    for part in [part for parts in texts for part in parts]:
+        said = part.opening in ("start", "colon") or part.has(Kind.AFFECTED, Kind.STILL)
+        for term, following in pairwise(part.terms):
+            place = term.place
+            adjective = place and (term.key in _ADJECTIVES or len(place.sides) == 1)
+            if adjective and not (place and place.sides and place.heights) and _strange(following):
+                yield f"please check: {term.text!r} before {following.text!r} was read as a place."
+        words = [term.text for term in part.terms if _strange(term)]
+        if part.alone and part.role == "seen" and not said and not part.loose and words:
+            yield f"please check: {part.placed[0].text!r} was read as a place, beside {words[0]!r}."
+
+
+def _strange(term: Term) -> bool:
+    """Whether a word decides nothing and is not one of those that stand beside places."""
+    plain = term.kind is Kind.PLAIN and term.key.isalpha() and len(term.key) > 1
+    return plain and term.key not in _PLACED | _VAGUE
 
 
 def _misplaced(texts: list[list[Part]], zones: set[Zone]) -> Iterator[str]:
