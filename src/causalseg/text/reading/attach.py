@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from causalseg.text.reading.clauses import Clause, spares_next
 from causalseg.text.reading.clear import clear_mention, said_clear
-from causalseg.text.reading.places import region
 from causalseg.text.reading.share import share
 from causalseg.text.reading.story import Mention, Story
 from causalseg.text.reading.terms import BOTH, Kind, Place, Term
@@ -109,6 +108,9 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             continue
         if clause.has(Kind.THERE) and not named and story.places:
             places, named = story.places[-1], has_place(story.places[-1])
+        if clause.has(Kind.REST) and clause.has(Kind.FINDING) and not named and story.excepted:
+            places = [term for term in story.excepted[-1] if term.place and term.place.sides]
+            named = bool(places)  # "on the right the apex is spared but the rest is consolidated"
         if here:
             excepted, story.excepted = story.excepted, []
             if excepted and here[-1].kind is Kind.CLEAR:
@@ -158,8 +160,8 @@ def _under_a_heading(parts: list[Clause], mine: list[Mention], story: Story) -> 
     if not any(place.sides for place in said) or any(place.heights for place in said):
         return
     for mention in mine:
-        own = region(mention.places)
-        if own.heights and not own.zones:
+        own = [term.place for group in mention.places for term in group if term.place]
+        if own and not any(place.sides for place in own):
             mention.places = [[*heading, *group] for group in mention.places]
 
 

@@ -14,8 +14,8 @@ from causalseg.text.reading.story import Mention
 from causalseg.text.reading.terms import Kind, Term
 
 _VAGUE = frozenset(
-    "solid something stuff spot spots blob blobs changes change shadows patch patches foci focus "
-    "area areas process white whitish whiter".split()
+    "dense solid something stuff spot spots blob blobs changes change shadows patch patches foci "
+    "focus area areas process white whitish whiter".split()
 )
 _TRENDS = frozenset(("worsening", "deterioration", "progression"))
 _ILL = frozenset(("affected", "involved", "diseased", "sick"))
@@ -164,7 +164,8 @@ def look_ahead(passage: Passage, mine: list[Mention], number: int) -> None:
         return
     if not any(mention.places for mention in mine):
         infections[0].places, passage.story.alone = passage.story.alone, []
-        passage.story.note("the place was taken from the sentence before.")
+        if infections[0].status != "absent":
+            passage.story.note("the place was taken from the sentence before.")
 
 
 def _height(mention: Mention) -> bool:
@@ -209,7 +210,8 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
             return
         if last.status == "absent":
             passage.story.note("a place in a sentence of its own was read as clear.")
-        if not kinds & _GOES_ON and any(is_idle(term) for term in terms):
+        heads = len(terms) > 1 and terms[1].key == ":"  # "Location: left base"
+        if not heads and not kinds & _GOES_ON and any(is_idle(term) for term in terms):
             passage.story.note("a place in a sentence of its own was read as the finding's.")
         _extend(last, alone)
     else:

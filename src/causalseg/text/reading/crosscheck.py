@@ -111,6 +111,7 @@ def _not_stated(parts: list[Part]) -> Iterator[str]:
 
 def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
     """A place before another noun ("a sharp lower margin"), or in a piece with words of its own."""
+    before: list[Part] = []
     for part in [part for parts in texts for part in parts]:
         said = part.opening in ("start", "colon") or part.has(Kind.AFFECTED, Kind.STILL)
         for term, following in pairwise(part.terms):
@@ -118,6 +119,14 @@ def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
             adjective = place and (term.key in _ADJECTIVES or len(place.sides) == 1)
             if adjective and not (place and place.sides and place.heights) and _strange(following):
                 yield f"please check: {term.text!r} before {following.text!r} was read as a place."
+        if (
+            "it" in part.keys
+            and "also" not in part.keys
+            and part.placed
+            and any(one.heights for one in before)
+        ):
+            yield f"please check: {part.placed[0].text!r} was read as a place too."
+        before += [part] if part.role == "seen" else []
         words = [term.text for term in part.terms if _strange(term)]
         if part.alone and part.role == "seen" and not said and not part.loose and words:
             yield f"please check: {part.placed[0].text!r} was read as a place, beside {words[0]!r}."

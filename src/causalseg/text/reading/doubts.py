@@ -29,6 +29,8 @@ _PUTS_DOWN = frozenset(
     "compatible represent represents representing possibly "
     "suggestive suggesting suggests indicating indicative".split()
 )
+# Abbreviations of something else as well (an apical cap, a septal defect).
+_MANY_SENSES = frozenset(("cap", "asd"))
 _OVER = frozenset("treated cured healed ago".split())
 _OF_THE_PATIENT = frozenset(
     "positive negative swab swabs pcr test tested tests antigen contact exposed exposure screen "
@@ -64,7 +66,7 @@ def doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Iterator[
             yield from _of_the_past(passage, mention)
             yield from _of_the_patient(passage, mention)
             yield from _other_cause(passage, mention)
-            if mention.term.value == "vague":
+            if mention.term.value == "vague" or mention.term.key in _MANY_SENSES:
                 yield f"{mention.term.text!r} was read as an opacity."
     yield from _exceptions(passage)
     yield from _contrasts(passage)
@@ -224,6 +226,8 @@ def _contrasts(passage: Passage) -> Iterator[str]:
         denied = [one.clause for one in mine if one.status == "absent"]
         for at, part in enumerate(parts):
             if part.opening not in ("but", "except") or not denied or at <= min(denied):
+                continue
+            if part.terms[0].key == "despite":
                 continue
             if not part.has(*OTHER_SUBJECTS) and all(one.clause != at for one in mine):
                 words = " ".join(term.text for term in part.terms)

@@ -5,6 +5,7 @@ governs what follows or precedes it up to the end of its clause, some look like 
 none ("no change in"), and a list carries the scope on.
 """
 
+import itertools
 import re
 
 from causalseg.text.reading.causes import deny_cause, deny_cause_later, put_down
@@ -22,6 +23,7 @@ CLEARING_OF = ("clearing of", "interval clearing of")
 """Of a finding it may be going on."""
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _AIMS = frozenset("to ensure document confirm until for check assess exclude demonstrate".split())
+_WITHIN = frozenset("within inside in of around overlying".split())
 _ENSURES = frozenset("ensure document confirm until".split())
 _REAL = frozenset("present seen there developing real evident visible forming exist".split())
 
@@ -41,7 +43,8 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
     denied_places = False
     doubt: Term | None = None
     for number, clause in enumerate(parts):
-        carried = _carries(parts, number, denied_places) if denied else False
+        carried = bool(denied) and _carries(parts, number, denied_places)
+        carried |= bool(denied) and clause.opening == "colon" and parts[number - 1].has(Kind.GONE)
         denied = denied if carried else None
         doubt = doubt if doubt and _doubt_carries(clause, doubt) else None
         places = any(term.place for term in clause.terms)
@@ -83,7 +86,9 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
                 targets = mine or _same_sentence(found)
                 if not mine and _own_place(parts, targets, clause):
                     continue  # "... but the left has cleared": a place of its own
-                if targets and doubt and doubt.key.endswith(("whether", "if")):
+                if not targets and _heads(parts, number):
+                    denied, denied_places = term, True  # "Resolved: right lower lobe opacity."
+                elif targets and doubt and doubt.key.endswith(("whether", "if")):
                     _doubt(targets, doubt)  # "unclear whether it has resolved"
                 elif targets:
                     open_ones = [one for one in targets if one.status != "absent"]
@@ -101,6 +106,8 @@ def assertions(parts: list[Clause], sentence: int, *, doubted_from: int) -> list
             elif term.kind is Kind.ABNORMAL and _of_another_part(clause):
                 continue  # "no acute bony abnormality"
             elif term.kind in _SIGHT:
+                if denied and mine and _is_known(clause.terms[:position]):
+                    denied = None
                 if _goes_on(mine, term, denied, doubt or (term if doubted else None)):
                     continue
                 mention = Mention(term.kind, term, "present", sentence, number)
@@ -171,6 +178,17 @@ def _neither_has_changed(parts: list[Clause]) -> bool:
             if sees and ends and ends[-1] > sees[0]:
                 return True
     return False
+
+
+def _heads(parts: list[Clause], number: int) -> bool:
+    return number + 1 < len(parts) and parts[number + 1].opening == "colon"
+
+
+def _is_known(before: list[Term]) -> bool:
+    """Whether a finding is spoken of as known: "no bronchogram within the left basal opacity"."""
+    near = [term for term in reversed(before[-6:])]
+    words = [term.key for term in itertools.takewhile(lambda term: term.kind not in _SIGHT, near)]
+    return bool({"the", "this", "that"} & set(words) and _WITHIN & set(words))
 
 
 def _of_another_part(clause: Clause) -> bool:

@@ -71,11 +71,8 @@ def region(groups: Sequence[Sequence[Term]]) -> Region:
         sides = set(piece.sides)
         if not sides and piece.default and not (anywhere and piece.both):
             sides = {piece.default}
-            notes.append(
-                "the middle lobe was taken as the right lung's."
-                if piece.default == "right"
-                else "behind the heart was taken as the left lung's base."
-            )
+            if piece.default == "left":  # the middle lobe can only be the right lung's
+                notes.append("behind the heart was taken as the left lung's base.")
         if not sides and (piece.both or piece.lungs or piece.whole):
             sides = set(BOTH)
         if not sides:

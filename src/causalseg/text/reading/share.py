@@ -57,7 +57,7 @@ def _trails(clause: Clause, mention: Mention) -> bool:
     """Whether the place stands behind the finding ("... and effusion at the left base")."""
     found = [number for number, term in enumerate(clause.terms) if term is mention.term]
     places = [number for number, term in enumerate(clause.terms) if term.place]
-    return bool(found and places) and min(places) > found[0]
+    return bool(found) and all(number > found[0] for number in places)
 
 
 def side_from_before(mention: Mention, mentions: list[Mention]) -> list[list[Term]]:
