@@ -13,7 +13,7 @@ from causalseg.cli.main import main
 from causalseg.inputs.tables import read_table
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import LungFinding
-from causalseg.text.reading import Reading, read
+from causalseg.text.reading import Reading, lexicon, read
 from causalseg.text.words import OTHER_SIDE
 
 SENTENCES = Path(__file__).with_name("sentences.txt")
@@ -344,7 +344,10 @@ WORDS = st.sampled_from(
 )
 
 
-@given(st.lists(WORDS, max_size=14))
+PHRASES = st.sampled_from(sorted(" ".join(phrase) for phrase in lexicon.terms()))
+
+
+@given(st.lists(st.one_of(WORDS, PHRASES), max_size=14))
 def test_any_order_of_words_gets_a_reading(words: list[str]) -> None:
     found = read(" ".join(words))
     assert set(found.zones) <= {(s, z) for s in SIDES.values() for z in HEIGHTS.values()}

@@ -128,7 +128,8 @@ def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int
             mine.append(clear_mention(clause.terms[0], [places], sentence, number))
         elif named and _only_changes(clause, previous):
             word = next(t.text for t in clause.terms if t.kind is Kind.STILL or t.key in _BETTER)
-            story.note(f"{word!r} was read as saying where it has changed, not where it is.")
+            if previous and previous.infection:
+                story.note(f"{word!r} was read as saying where it has changed, not where it is.")
         elif named and _goes_on_sparing(parts, number, places):
             spared = previous.spared if previous else story.excepted
             last = spared.pop() if spared else []

@@ -104,7 +104,7 @@ def _not_stated(parts: list[Part]) -> Iterator[str]:
         seen = [n for n, term in enumerate(part.terms) if term.kind in SEEN]
         other = [n for n, term in enumerate(part.terms) if term.kind in OTHER]
         infected = any(CAUSE_WORDS & set(part.terms[n].key.split()) for n in seen)
-        if not infected and min(abs(a - b) for a in seen for b in other) > 1:
+        if seen and other and not infected and min(abs(a - b) for a in seen for b in other) > 1:
             words = f"{part.terms[seen[0]].text!r} and {part.terms[other[0]].text!r}"
             yield f"please check: {words} were read as two findings."
 
@@ -128,7 +128,14 @@ def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
             yield f"please check: {part.placed[0].text!r} was read as a place too."
         before += [part] if part.role == "seen" else []
         words = [term.text for term in part.terms if _strange(term)]
-        if part.alone and part.role == "seen" and not said and not part.loose and words:
+        if (
+            part.placed
+            and part.alone
+            and part.role == "seen"
+            and not said
+            and not part.loose
+            and words
+        ):
             yield f"please check: {part.placed[0].text!r} was read as a place, beside {words[0]!r}."
 
 

@@ -53,7 +53,9 @@ class Passage:
     @property
     def same(self) -> Term | None:
         """The words by which the text only compares ("unchanged")."""
-        begins = ("unchanged", "no change", "stable")
+        begins: tuple[str, ...] = ("unchanged", "no change", "stable")
+        if not any(term.place for term in self.terms):
+            begins = (*begins, "worse", "improve", "deteriorat", "progress")
         return next(
             (t for t in self.terms if t.kind is Kind.SAME or t.key.startswith(begins)), None
         )

@@ -64,7 +64,8 @@ def place_doubts(passage: Passage, status: Status, chosen: list[Mention]) -> Ite
         yield from _compared(passage)
     if status in ("present", "uncertain"):
         yield from _shown(passage)
-    yield from _places_left(passage)
+    if status != "other":
+        yield from _places_left(passage)
 
 
 def clause_of(passage: Passage, mention: Mention) -> list[Term]:

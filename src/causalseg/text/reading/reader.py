@@ -204,8 +204,10 @@ def _elsewhere(terms: Sequence[Term]) -> bool:
     """Whether a sentence is about another part of the body."""
     if not any(term.kind is Kind.ELSEWHERE for term in terms):
         return False
-    if any(term.kind is Kind.LUNG for term in terms):
+    if any(term.kind is Kind.LUNG and term.key != "quadrant" for term in terms):
         return False
+    if any(term.key == "quadrant" for term in terms):
+        return True  # of the belly
     if any(term.kind is Kind.OTHER and term.value == "device" for term in terms):
         return False
     sees = any(term.kind is Kind.FINDING for term in terms)

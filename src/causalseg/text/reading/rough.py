@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.clauses import spares_next
@@ -111,6 +112,9 @@ def cut(terms: Sequence[Term]) -> list[Part]:
         part.role = _role(part, before, every=every)
         before = part.role or before
         every |= part.has(Kind.ALL) or bool(part.keys & _EVERY)
+    for part, following in pairwise(found):
+        if not part.role and following.opening == "colon" and part.has(Kind.CLEAR, Kind.NORMAL):
+            part.role = "clear"  # "Clear: the right lung"
     _give_roles_to_places(found)
     return found
 

@@ -72,7 +72,9 @@ def _found_at(passage: Passage) -> Mention:
     """An infection at the places of a text that names none."""
     passage.story.note(_ONLY_A_PLACE)
     groups, passage.story.alone = passage.story.alone, []
-    return Mention(Kind.ABNORMAL, groups[0][0], "present", 0, 0, list(groups))
+    found = Mention(Kind.ABNORMAL, groups[0][0], "present", 0, 0, list(groups))
+    passage.story.mentions.append(found)
+    return found
 
 
 def _rather(mention: Mention) -> bool:
@@ -185,7 +187,7 @@ def _is_place(passage: Passage, groups: list[list[Term]]) -> bool:
     if any(term.place and term.place.weak for term in passage.terms):
         return False
     keys = [term.key for term in passage.terms if term.place]
-    if any(keys.count(key) > 2 for key in keys):
+    if any(keys.count(key) > 2 for key in keys) or (len(keys) > 3 and len(set(keys)) < 3):
         return False
     named = [t for t in passage.terms if is_where(t) or t.kind in (Kind.JOIN, Kind.ASK)]
     passed = _SMALL if Kind.ASK in kinds else frozenset()  # "segment only the upper part of ..."
