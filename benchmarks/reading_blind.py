@@ -51,6 +51,11 @@ def batch(path: Path) -> list[Row]:
     return rows
 
 
+def _second(found: Reading) -> bool:
+    """Whether nothing but the second, cruder reading has made a note."""
+    return bool(found.notes) and all(note.startswith("please check") for note in found.notes)
+
+
 def _plain(found: Reading) -> dict[str, Any]:
     zones = " ".join(f"{side} {height}" for side, height in found.zones)
     return {"status": found.status, "zones": zones, "notes": list(found.notes)}
@@ -70,6 +75,8 @@ def score(rows: list[Row]) -> dict[str, Any]:
         "wrong without a note": sum(not one.notes for _, one in wrong),
         "right statements": len(stated),
         "right statements with a note": sum(bool(one.notes) for one in stated),
+        "right statements with a note of the second reading alone": sum(map(_second, stated)),
+        "wrong with a note of the second reading alone": sum(_second(one) for _, one in wrong),
         "wrong": [{"text": row.text, "read as": _plain(one)} for row, one in wrong],
     }
 

@@ -26,7 +26,8 @@ GROUPS = (
     (11, 14, "each in a register of its own"),
     (15, 16, "all registers, read since every place is accounted for"),
     (17, 21, "all registers, read since neighbours and causes of an opacity are told too"),
-    (22, 99, "passages, short texts and other languages, by more kinds of writers"),
+    (22, 27, "passages, short texts and other languages, by more kinds of writers"),
+    (28, 99, "all registers, read since a second, cruder reading is compared"),
 )
 """Batches whose figures are told together: first, last, and what they have in common."""
 
@@ -112,7 +113,32 @@ def blind() -> str:
         group = [b for name, b in batches.items() if first <= int(name) <= last]
         end = min(last, max(map(int, batches)))
         told.append(f"Batches {first} to {end}, {what}: {_shares(group)}.")
+    told.append(_second())
     return "\n\n".join([table, *told])
+
+
+def _second() -> str:
+    """What the second, cruder reading tells alone."""
+    batches = _read("reading", "blind.json")
+    wrong = [
+        row["read as"]["notes"]
+        for name, batch in batches.items()
+        if int(name) >= GROUPS[-1][0]
+        for row in batch["first reading"]["wrong"]
+    ]
+    alone = sum(bool(notes) and all(map(_checks, notes)) for notes in wrong)
+    now = [batch["now"] for batch in batches.values()]
+    noted = sum(one["right statements with a note of the second reading alone"] for one in now)
+    right = sum(one["right statements"] for one in now)
+    return (
+        f"Of the {len(wrong)} that were read wrongly since it is compared, {alone} have a note of "
+        f"the second reading alone; so have {noted} of the {right} statements of all batches that "
+        "are read rightly now."
+    )
+
+
+def _checks(note: str) -> bool:
+    return bool(note.startswith("please check"))
 
 
 def _shares(batches: Iterable[Mapping[str, Any]]) -> str:
