@@ -11,8 +11,9 @@ from itertools import pairwise
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.passage import Passage
+from causalseg.text.reading.places import Zone
 from causalseg.text.reading.reading import Reading
-from causalseg.text.reading.rough import CONTENT, DENIES, OTHER, SEEN, Part, Zone, cut
+from causalseg.text.reading.rough import CONTENT, DENIES, OTHER, SEEN, Part, cut
 from causalseg.text.reading.terms import CAUSE_WORDS, Kind, Term
 from causalseg.text.words import SIDES
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.clauses import spares_next
 from causalseg.text.reading.mentions import is_aim
+from causalseg.text.reading.places import Zone
 from causalseg.text.reading.terms import Kind, Place, Term
 
-Zone = tuple[str, str]
 SEEN = (Kind.FINDING, Kind.CAUSE, Kind.ABNORMAL)
 DENIES = (Kind.NOT, Kind.GONE, Kind.GONE_OF)
 OTHER = (Kind.OTHER, Kind.ARTEFACT)
