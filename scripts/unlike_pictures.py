@@ -19,9 +19,7 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.files import sha256_of, write_json
 from causalseg.inference.default import DEFAULT, checkpoint_path
-from causalseg.inference.encoded import deep_features
 from causalseg.inference.segmenter import Segmenter
-from causalseg.text.words import UNLOCATED
 
 Picture = NDArray[np.uint8]
 
@@ -75,10 +73,9 @@ def main() -> None:
     for name, pictures in kinds(args.data, args.count):
         distances = []
         for picture in pictures:
-            images = segmenter.encode([np.ascontiguousarray(picture)])
-            deep = deep_features(segmenter.answer(images, [UNLOCATED]), 0)
+            deep = segmenter.encode([np.ascontiguousarray(picture)]).deep
             assert deep is not None
-            distances.append(check.distance(deep.mean((1, 2))))
+            distances.append(check.distance(deep[0].mean((1, 2)).numpy()))
         warned = sum(distance > 1 for distance in distances)
         rows.append({"kind": name, "pictures": len(distances), "warned": warned,
                      "median_distance": round(float(np.median(distances)), 2)})  # fmt: skip

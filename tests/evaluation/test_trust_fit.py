@@ -142,21 +142,26 @@ def test_a_model_without_features_of_the_image_alone_is_refused(tmp_path: Path) 
         calibrate(segmenter, train, val)
 
 
-def test_the_head_learns_where_features_show_a_finding() -> None:
+def test_the_head_learns_where_features_show_a_finding_in_a_mirrored_image_too() -> None:
     rng = np.random.default_rng(0)
     masks = np.zeros((240, 40, 40), np.uint8)
     for mask, lungs_ill in zip(masks, rng.integers(0, 2, (240, 2)), strict=True):
         for side in np.flatnonzero(lungs_ill):
             row, column = rng.integers(0, 26), 20 * side + rng.integers(0, 6)
             mask[row : row + 14, column : column + 14] = 1
-    # One channel of eight shows the mask, far from the standard scale; the others are noise.
-    deep = rng.normal(size=(240, 8, 10, 10)).astype(np.float32)
-    deep[:, 3] = 40 + 5 * masks.reshape(240, 10, 4, 10, 4).mean((2, 4)) + deep[:, 3]
+    # Of eight channels one shows the mask, far from the standard scale, and another one shows it in
+    # the mirrored image, as a tower that has seen no mirrored chest may; the others are noise.
+    deep = rng.normal(size=(240, 2, 8, 10, 10)).astype(np.float32)
+    cells = masks.reshape(240, 10, 4, 10, 4).mean((2, 4))
+    deep[:, :, 3] += 40
+    deep[:, 0, 3] += 5 * cells
+    deep[:, 1, 5] += 5 * cells[:, :, ::-1]
     shares = np.stack([coarse(mask) for mask in masks])
     np.testing.assert_allclose(shares, masks.reshape(240, 20, 2, 20, 2).mean((2, 4)))
-    head = train_head(np.tile(deep[:180], (3, 1, 1, 1)).astype(np.float16),
+    head = train_head(np.tile(deep[:180], (3, 1, 1, 1, 1)).astype(np.float16),
                       np.tile(shares[:180], (3, 1, 1)))  # fmt: skip
-    with torch.no_grad():
-        found = evidence(head(torch.from_numpy(deep[180:]))).numpy().ravel()
     present = np.stack([masks[180:, :, :20].any((1, 2)), masks[180:, :, 20:].any((1, 2))], 1)
-    assert auroc(found[present.ravel()], found[~present.ravel()]) > 0.9
+    for features, sides in ((deep[180:, 0], present), (deep[180:, 1], present[:, ::-1])):
+        with torch.no_grad():
+            found = evidence(head(torch.from_numpy(features))).numpy()
+        assert auroc(found[sides], found[~sides]) > 0.9

@@ -28,10 +28,12 @@ def train_head(
     """Train a head on the deepest features of training images, the model staying as it is.
 
     The loss is binary cross-entropy and Dice of the coarse map, plus binary cross-entropy of each
-    lung's evidence, so that what training sorts is what the check looks at.
+    lung's evidence, so that what training sorts is what the check looks at. Every image comes with
+    its mirror image: the tower sees a mirrored chest otherwise, and a head that knows only one of
+    the two judges the same lung by its side.
 
     Args:
-        deep: (N, C, h, w).
+        deep: (N, 2, C, h, w), of images and of their mirror images.
         masks: (N, G, G): share of each cell of the head's grid that the true mask covers.
         seed: of initial weights, dropout and order.
         tick: called after each epoch.
@@ -40,12 +42,12 @@ def train_head(
         The head in evaluation mode; its first layer takes features as they are.
 
     """
-    mean, scale = _statistics(deep)
+    mean, scale = _statistics(deep[:, 0])
     present = torch.from_numpy((_halves(masks) > 0).astype(np.float32))
     target = torch.from_numpy(masks.astype(np.float32))
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        head = FindingHead(deep.shape[1], HEAD_WIDTH, HEAD_DROPOUT).train()
+        head = FindingHead(deep.shape[2], HEAD_WIDTH, HEAD_DROPOUT).train()
         batch = min(HEAD_BATCH, len(deep))
         steps = len(deep) // batch
         optimizer = torch.optim.AdamW(head.parameters(), lr=HEAD_RATE, weight_decay=0.01)
@@ -57,7 +59,9 @@ def train_head(
             for rows in np.split(order[: steps * batch], steps):
                 here = np.sort(rows)  # of one order with the file's: faster to gather
                 features = (torch.from_numpy(deep[here]).float() - mean) / scale
-                loss = _loss(head(features), target[here], present[here])
+                plain, mirrored = head(features.transpose(0, 1).flatten(0, 1)).chunk(2)
+                loss = _loss(plain, target[here], present[here])
+                loss = (loss + _loss(mirrored.flip(2), target[here], present[here])) / 2
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()

@@ -34,6 +34,11 @@ class EncodedImages:
     mirrored: Any = None
     """The same of the mirrored images, where answers are averaged over both."""
 
+    @property
+    def deep(self) -> Tensor | None:
+        """The deepest features (B, C, h, w); None where the model gives none before a text."""
+        return getattr(self.features, "deep", None)
+
 
 def probabilities(output: SegmentationOutput) -> NDArray[np.float32]:
     """The foreground probability of each text, (T, S, S) float32."""
