@@ -76,12 +76,14 @@ def look(
     assert deep is not None
     alone = presence.evidence(deep)
     found = []
-    for side in SIDES:
+    for i, side in enumerate(SIDES):
         ill = bool(truth[half_of(truth.shape[1], side)].any())
         if side in named and ill:
-            found.append((features(unlocated, maps[0], side) | {"alone": alone[side]}, True))
+            found.append((features(unlocated, maps[0], side) | {"alone": float(alone[i, 0])}, True))
         elif mirrored and side not in named and not ill:
-            found.append((features(unlocated, maps[1], side) | {"alone": alone[side]}, False))
+            found.append(
+                (features(unlocated, maps[1], side) | {"alone": float(alone[i, 0])}, False)
+            )
     return found
 
 

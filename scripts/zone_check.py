@@ -1,4 +1,4 @@
-"""Choose the bands of `causalseg.inference.zones`, and measure how often its warning is right.
+"""Choose `causalseg.models.checks.BANDS`, and measure how often its warning is right.
 
     python scripts/zone_check.py DATA/QaTa-COV19 --out docs/results/trust/zones.json
 
@@ -24,7 +24,8 @@ from causalseg.files import sha256_of, write_json
 from causalseg.inference.default import DEFAULT, checkpoint_path
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.segmenter import Segmenter
-from causalseg.inference.zones import BANDS, MOST, Bands, outside
+from causalseg.inference.zones import MOST, outside
+from causalseg.models.checks import BANDS, Bands
 from causalseg.progress import progress
 from causalseg.text.captions import parse
 from causalseg.text.grammar_lung import ZONES, LungFinding, lung_finding

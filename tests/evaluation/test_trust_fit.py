@@ -15,13 +15,12 @@ from causalseg.data.phantom import make_phantoms
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.errors import InputError
 from causalseg.evaluation.presence_fit import coarse, train_head
+from causalseg.evaluation.seen import Half, Seen, SeenZone
 from causalseg.evaluation.trust import calibrate, steps
 from causalseg.evaluation.trust_fit import (
     GRID,
     MOST_LOST,
     TEMPERATURES,
-    Half,
-    Seen,
     auroc,
     lungs,
     report,
@@ -89,6 +88,33 @@ def test_the_presence_threshold_empties_as_much_as_the_dice_allows() -> None:
     nobody_healthy = [replace(one, halves=(one.halves[0],) * 2) for one in CASES]
     with pytest.raises(InputError, match="name one lung"):
         set_presence(nobody_healthy, HEAD)
+
+
+def test_one_in_twenty_of_the_zones_with_a_finding_is_doubted() -> None:
+    rng = np.random.default_rng(3)
+    cases = []
+    for one in CASES:
+        upper = SeenZone(float(rng.uniform(0, 0.5)), named=False, clear=True)
+        lower = SeenZone(float(rng.uniform(0.3, 1)), named=True, clear=False)
+        middle = replace(lower, named=False)  # neither named nor clear: tells nothing
+        ill = replace(one.halves[0], zones=(upper, middle, lower))
+        cases.append(replace(one, halves=(ill, one.halves[1])))
+    check = set_presence(cases, HEAD)
+    named = np.array([one.halves[0].zones[2].evidence for one in cases])
+    clear = np.array([one.halves[0].zones[0].evidence for one in cases])
+    assert check.zone_doubted == pytest.approx(0.05, abs=0.005)
+    assert check.zone_doubted == np.mean(named < check.zone)
+    assert check.zone_healthy == np.mean(clear < check.zone)
+    lungs_doubted = np.array([one.halves[0].evidence < check.doubt for one in cases])
+    found = report(cases, check)
+    assert found.zones == len(cases)
+    assert found.zones_told_by_lung == lungs_doubted.mean()
+    assert found.zones_told == np.mean(lungs_doubted | (clear < check.zone))
+    assert found.wrongly_doubted == np.mean(lungs_doubted | (named < check.zone))
+    # A caption that names the whole lung asks for no zone.
+    whole = replace(cases[0].halves[0], zones=(replace(lower, evidence=0.0),) * 3)
+    assert whole.asked is None
+    assert set_presence(CASES, HEAD).zone == 0
 
 
 def test_expected_dice_is_right_on_the_whole_and_its_bounds_hold() -> None:
@@ -164,4 +190,4 @@ def test_the_head_learns_where_features_show_a_finding_in_a_mirrored_image_too()
     for features, sides in ((deep[180:, 0], present), (deep[180:, 1], present[:, ::-1])):
         with torch.no_grad():
             found = evidence(head(torch.from_numpy(features))).numpy()
-        assert auroc(found[sides], found[~sides]) > 0.9
+        assert auroc(found[sides].tolist(), found[~sides].tolist()) > 0.9

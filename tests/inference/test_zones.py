@@ -14,8 +14,9 @@ from causalseg.cli.main import main
 from causalseg.data.preprocessing import Preprocessing
 from causalseg.inference.formats import read_study
 from causalseg.inference.segmenter import Segmenter
-from causalseg.inference.zones import BANDS, misplaced, outside
+from causalseg.inference.zones import misplaced, outside
 from causalseg.models.checkpoint import save_checkpoint
+from causalseg.models.checks import BANDS
 
 LEFT_UPPER = (("left", "upper"),)
 TOLD = "lies outside the place that the text names"

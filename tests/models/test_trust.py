@@ -13,15 +13,18 @@ from causalseg.errors import InputError
 from causalseg.inference.segmenter import Segmenter
 from causalseg.models.checkpoint import add_trust, load_checkpoint
 from causalseg.models.checks import (
+    BANDS,
     ImageCheck,
     OverlapEstimate,
     PlaceCheck,
     expected_overlap,
 )
 from causalseg.models.presence import FindingHead, PresenceCheck, Shown, evidence
-from causalseg.models.trust import NO_FEATURES, OLD_CHECKS, OLD_EXPORT, Trust
+from causalseg.models.trust import NO_FEATURES, OLD_CHECKS, OLD_EXPORT, ZONES_NOT_CHECKED, Trust
+from causalseg.text.words import SIDES
 
 RNG = np.random.default_rng(0)
+WHOLE = {side: {(side, height) for height in BANDS} for side in SIDES}
 TEXT = "unilateral pulmonary infection, one infected area, lower left lung."
 
 
@@ -36,10 +39,10 @@ def image_check(threshold: float = 1.0, size: int = 6) -> ImageCheck:
     )
 
 
-def presence_check(channels: int, empty: float, doubt: float) -> PresenceCheck:
+def presence_check(channels: int, empty: float, doubt: float, zone: float = 0.0) -> PresenceCheck:
     torch.manual_seed(0)
     weights = FindingHead(channels, 4).vector()
-    return PresenceCheck(weights, channels, 4, empty, doubt, 0.05, 0.1, 0.7)
+    return PresenceCheck(weights, channels, 4, empty, doubt, 0.05, 0.1, 0.7, zone, 0.05, 0.88)
 
 
 def trust_of(presence: float = 0.5, size: int = 6) -> Trust:
@@ -101,16 +104,17 @@ def test_a_named_lung_is_left_empty_doubted_or_believed() -> None:
     found = presence_check(6, 0.0, 0.0).evidence(deep)
     head = presence_check(6, 0.0, 0.0).head
     with torch.no_grad():
-        want = evidence(head(torch.from_numpy(deep)[None])).sigmoid()[0]
-    assert found == pytest.approx({"left": float(want[0]), "right": float(want[1])})
-    low, high = sorted(found, key=lambda side: found[side])
-    assert found[low] < found[high]
-    middle = (found[low] + found[high]) / 2
-    both = {"left", "right"}
+        logits = head(torch.from_numpy(deep)[None])
+    np.testing.assert_allclose(found[:, 0], evidence(logits).sigmoid()[0], rtol=1e-5)
+    lower = evidence(logits[:, 8:]).sigmoid()[0]  # the lower 60 % of 20 rows
+    np.testing.assert_allclose(found[:, 3], lower, rtol=1e-5)
+    low, high = sorted(SIDES, key=lambda side: found[SIDES.index(side), 0])
+    middle = float(found[:, 0].mean())
+    both = WHOLE["left"] | WHOLE["right"]
     assert presence_check(6, middle, middle).shown(found, both) == Shown((low,), ())
     assert presence_check(6, middle, 1.0).shown(found, both) == Shown((low,), (high,))
     assert presence_check(6, 0.0, middle).shown(found, both) == Shown((), (low,))
-    assert presence_check(6, 0.0, middle).shown(found, {high}) == Shown()
+    assert presence_check(6, 0.0, middle).shown(found, WHOLE[high]) == Shown()
     # A text without a place is doubted only where the image shows little in both lungs.
     assert presence_check(6, 0.0, middle).shown_anywhere(found) == Shown()
     assert presence_check(6, middle, 1.0).shown_anywhere(found) == Shown((), ("left", "right"))
@@ -122,6 +126,23 @@ def test_a_named_lung_is_left_empty_doubted_or_believed() -> None:
     assert "5.0 % of true findings" in empty
     assert "the lung on the right of the picture (the patient's left)" in doubted
     assert "70 % of healthy lungs show no more, and 10 % of lungs with a finding" in doubted
+
+
+def test_zones_asked_for_are_doubted_in_a_lung_that_shows_more_elsewhere() -> None:
+    check = presence_check(6, 0.2, 0.4, zone=0.5)
+    #                 whole, upper, middle, lower
+    found = np.array([[0.90, 0.10, 0.30, 0.90], [0.30, 0.10, 0.10, 0.30]], np.float32)
+    upper, middle = ("left", "upper"), ("left", "middle")
+    assert check.shown(found, {upper}) == Shown(zones=(upper,))
+    assert check.shown(found, {upper, middle}) == Shown(zones=(upper, middle))
+    # One of the zones asked for shows enough, or the whole lung is asked for.
+    assert check.shown(found, {middle, ("left", "lower")}) == Shown()
+    assert check.shown(found, WHOLE["left"]) == Shown()
+    # A lung that is doubted as a whole is told of once.
+    assert check.shown(found, {("right", "upper")}) == Shown(little=("right",))
+    (told,) = check.warnings(Shown(zones=(upper,)))
+    assert "little in the upper zone of the lung on the left of the picture" in told
+    assert "88 % of zones without a finding show no more, and 5 % of zones with one" in told
 
 
 def test_a_mask_outside_the_places_is_told() -> None:
@@ -180,6 +201,15 @@ def test_a_file_of_an_earlier_version_says_what_is_not_checked() -> None:
     assert checkpoint.presence is None
     assert [OLD_CHECKS in note for note in checkpoint.warnings(None, mask, Shown())] == [True]
     assert Trust.unpack(Trust().to_json(), {}, "file").warnings(None, mask, Shown()) == ()
+    lungs = Trust(presence=presence_check(6, 0.0, 0.5)).to_json()
+    for entry in ("zone", "zone_doubted", "zone_healthy"):
+        del lungs["presence"][entry]
+    deep = RNG.normal(size=(6, 5, 5)).astype(np.float32)
+    trust = Trust.unpack(lungs, {}, "file")
+    assert trust.presence is not None
+    assert trust.presence.doubt == 0.5
+    assert trust.warnings(deep, mask, Shown()) == (ZONES_NOT_CHECKED,)
+    assert trust.presence.shown(trust.presence.evidence(deep), {("left", "upper")}).zones == ()
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ What a check needs of ordinary images comes from training images; every threshol
 from validation images, and no test image is looked at.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import torch
@@ -14,11 +14,10 @@ from causalseg.data.images import read_image, read_mask
 from causalseg.data.manifest import Manifest, Record
 from causalseg.errors import InputError
 from causalseg.evaluation.presence_fit import HEAD_EPOCHS, coarse, train_head
+from causalseg.evaluation.seen import Half, Seen, SeenZone
 from causalseg.evaluation.trust_fit import (
     GRID,
     TEMPERATURES,
-    Half,
-    Seen,
     TrustReport,
     report,
     set_image,
@@ -29,9 +28,9 @@ from causalseg.evaluation.trust_fit import (
 from causalseg.inference.encoded import EncodedImages, probabilities
 from causalseg.inference.maps import foreground, resize_map
 from causalseg.inference.segmenter import Segmenter
-from causalseg.inference.sentences import named_halves
-from causalseg.models.checks import expected_overlap, half_of, touched
-from causalseg.models.presence import FindingHead, evidence
+from causalseg.inference.sentences import picture_zones
+from causalseg.models.checks import BANDS, expected_overlap, half_of, touched
+from causalseg.models.presence import FindingHead, evidence_by_zone
 from causalseg.models.trust import Trust
 from causalseg.text.captions import mirror_caption
 from causalseg.text.words import SIDES
@@ -48,22 +47,20 @@ def look(segmenter: Segmenter, head: FindingHead, record: Record) -> Seen:
     """
     truth = read_mask(record.mask)
     encoded = segmenter.encode([read_image(record.image)])
-    named = named_halves(record.caption, segmenter.provenance)
-    mirrored = mirror_caption(record.caption) if len(named) == 1 else None
+    named = picture_zones(record.caption, segmenter.provenance)
+    sides = {side for side, _ in named}
+    mirrored = mirror_caption(record.caption) if len(sides) == 1 else None
     texts = [record.caption, *([mirrored] if mirrored else [])]
     output = segmenter.answer(encoded, texts)
     maps = [resize_map(p, truth.shape) for p in probabilities(output)]
     mask = foreground(maps[0], segmenter.threshold)
     deep = _deep(encoded)[0]
     with torch.inference_mode():
-        shown = evidence(head(torch.from_numpy(deep)[None])).sigmoid()[0].tolist()
-    halves = []
-    for side, found in zip(SIDES, shown, strict=True):
-        half = half_of(truth.shape[1], side)
-        both = int((truth[half] & mask[half]).sum())
-        halves.append(
-            Half(found, side in named, int(truth[half].sum()), int(mask[half].sum()), both)
-        )
+        shown = evidence_by_zone(head(torch.from_numpy(deep)[None])).sigmoid()[0].tolist()
+    halves = [
+        _half(truth, mask, side, found, {height for one, height in named if one == side})
+        for side, found in zip(SIDES, shown, strict=True)
+    ]
     other_empty = None
     if mirrored and not any(h.truth for h in halves if not h.named):
         other_empty = not foreground(maps[1], segmenter.threshold).any()
@@ -75,6 +72,24 @@ def look(segmenter: Segmenter, head: FindingHead, record: Record) -> Seen:
         deep.mean((1, 2)),
         touched(mask, GRID),
     )
+
+
+def _half(
+    truth: NDArray[np.bool_],
+    mask: NDArray[np.bool_],
+    side: str,
+    evidence: list[float],
+    named: Collection[str],
+) -> Half:
+    """A half of the picture: its evidence as a whole and by zone (4), and the heights named."""
+    half = half_of(truth.shape[1], side)
+    true, found, rows = truth[half], mask[half], len(truth)
+    zones = tuple(
+        SeenZone(p, height in named, not true[round(first * rows) : round(last * rows)].any())
+        for p, (height, (first, last)) in zip(evidence[1:], BANDS.items(), strict=True)
+    )
+    both = int((true & found).sum())
+    return Half(evidence[0], bool(named), int(true.sum()), int(found.sum()), both, zones)
 
 
 def calibrate(

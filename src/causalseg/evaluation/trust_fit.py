@@ -9,8 +9,8 @@ from scipy.optimize import isotonic_regression
 from scipy.stats import rankdata, spearmanr
 
 from causalseg.errors import InputError
-from causalseg.evaluation.metrics import dice_from_counts
 from causalseg.evaluation.risk import risk_coverage
+from causalseg.evaluation.seen import Seen
 from causalseg.models.checks import ImageCheck, OverlapEstimate, PlaceCheck
 from causalseg.models.presence import FindingHead, PresenceCheck
 
@@ -21,56 +21,12 @@ MOST_LOST = 0.005
 """Largest mean Dice that leaving healthy lungs empty may cost on validation."""
 MOST_DOUBTED = 0.15
 """Share of validation lungs with a finding that are left empty or whose mask is doubted."""
+MOST_ZONES_DOUBTED = 0.05
+"""Share of the zones with a finding that validation captions name whose mask is doubted."""
 COVERAGE = 0.8
 GRID = 32
 RARE = 3
 """A cell that fewer training masks touch counts as outside the lungs."""
-
-
-@dataclass(frozen=True)
-class Half:
-    """One half of a picture under the image's own caption."""
-
-    evidence: float
-    named: bool
-    truth: int
-    """Pixels of the true mask."""
-    found: int
-    """Pixels of the model's mask."""
-    common: int
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What a validation image says."""
-
-    subject: str
-    halves: tuple[Half, Half]
-    scores: tuple[float, ...]
-    """Expected overlap at each of `TEMPERATURES`; nan where the mask is empty."""
-    other_empty: bool | None
-    """Where only one lung has a finding: whether the healthy lung's mask was empty; else None."""
-    summary: NDArray[np.float32] | None
-    cells: NDArray[np.bool_]
-    """(GRID, GRID): cells that the mask touches."""
-
-    def dice(self, threshold: float = 0.0) -> float:
-        """Dice of the mask without the named halves whose evidence is below the threshold."""
-        kept = [not (h.named and h.evidence < threshold) for h in self.halves]
-        common = sum(h.common for h, keep in zip(self.halves, kept, strict=True) if keep)
-        found = sum(h.found for h, keep in zip(self.halves, kept, strict=True) if keep)
-        truth = sum(h.truth for h in self.halves)
-        return float(dice_from_counts(common, found - common, truth - common))
-
-    def doubted(self, threshold: float) -> bool:
-        """Whether a named half with a finding has evidence below the threshold."""
-        return any(h.named and h.truth and h.evidence < threshold for h in self.halves)
-
-    @property
-    def healthy(self) -> Half | None:
-        """The half without a finding, where just one lung has one and the caption says so."""
-        empty = [h for h in self.halves if not h.named and h.truth == 0]
-        return empty[0] if len(empty) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -83,12 +39,19 @@ class TrustReport:
     null_accuracy: float
     told: float
     """Share of those healthy lungs whose mask is empty or doubted."""
+    zones: int
+    """Zones without a finding, in a lung of which the caption names others."""
+    zones_told_by_lung: float
+    """Share of those that are empty or doubted, when they are named, for their lung's evidence."""
+    zones_told: float
+    """The same for their own evidence too."""
     auroc: float
     """AUROC of the evidence: named lungs with a finding against healthy ones."""
     wrongly_empty: float
     """Share of named lungs with a finding that are left empty."""
     wrongly_doubted: float
-    """Share of named lungs with a finding that are left empty or doubted."""
+    """Share of named lungs with a finding that are left empty, or doubted for their own evidence
+    or that of the zones named."""
     dice_before: float
     dice: float
     dice_doubted: float | None
@@ -129,6 +92,10 @@ def set_presence(seen: Sequence[Seen], head: FindingHead) -> PresenceCheck:
         if before - np.mean([one.dice(float(threshold)) for one in seen]) <= MOST_LOST:
             empty = float(threshold)
     doubt = max(empty, float(np.quantile(ill, MOST_DOUBTED)))
+    named = [h for one in seen for h in one.halves if h.named and h.truth]
+    asked = np.array([h.asked for h in named if h.asked is not None])
+    others = np.array([p for h in named for p in h.others])
+    zone = float(np.quantile(asked, MOST_ZONES_DOUBTED)) if len(asked) else 0.0
     return PresenceCheck(
         head.vector(),
         head.reduce.in_channels,
@@ -138,6 +105,9 @@ def set_presence(seen: Sequence[Seen], head: FindingHead) -> PresenceCheck:
         missed=float(np.mean(ill < empty)),
         doubted=float(np.mean(ill < doubt)),
         healthy=float(np.mean(healthy < doubt)),
+        zone=zone,
+        zone_doubted=_share(asked < zone),
+        zone_healthy=_share(others < zone),
     )
 
 
@@ -184,7 +154,10 @@ def report(seen: Sequence[Seen], presence: PresenceCheck) -> TrustReport:
         for one, empty in zip(asked, emptied, strict=True)
     ]
     dice = np.array([one.dice(threshold) for one in seen])
-    doubted = np.array([one.doubted(presence.doubt) for one in seen])
+    doubted = np.array([one.doubted(presence) for one in seen])
+    named = [h for one in seen for h in one.halves if h.named and h.truth]
+    by_lung = np.array([h.evidence < presence.doubt for h in named for _ in h.others], bool)
+    by_zone = np.array([p < presence.zone for h in named for p in h.others], bool)
     expected, low, high = _by_the_other_half(seen, threshold)
     drawn = ~np.isnan(expected)
     curve = risk_coverage(np.where(drawn, expected, 0.0), 1 - dice)
@@ -193,9 +166,12 @@ def report(seen: Sequence[Seen], presence: PresenceCheck) -> TrustReport:
         null_accuracy_before=float(np.mean([bool(one.other_empty) for one in asked])),
         null_accuracy=float(np.mean(emptied)),
         told=float(np.mean(told)),
+        zones=len(by_zone),
+        zones_told_by_lung=_share(by_lung),
+        zones_told=_share(by_lung | by_zone),
         auroc=auroc(ill, healthy),
         wrongly_empty=float(np.mean(np.array(ill) < threshold)),
-        wrongly_doubted=float(np.mean(np.array(ill) < presence.doubt)),
+        wrongly_doubted=_share(np.array([h.doubted(presence) for h in named])),
         dice_before=float(np.mean([one.dice() for one in seen])),
         dice=float(dice.mean()),
         dice_doubted=_mean(dice[doubted]),
@@ -212,6 +188,10 @@ def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
     """Probability that a positive ranks above a negative, ties counted half."""
     ranks = rankdata([*positive, *negative])[: len(positive)]
     return float((ranks.mean() - (len(positive) + 1) / 2) / len(negative))
+
+
+def _share(found: NDArray[np.bool_]) -> float:
+    return float(found.mean()) if len(found) else 0.0
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from causalseg.inference.sentences import named_halves
+from causalseg.inference.sentences import picture_zones
 from causalseg.models.checks import half_of
 from causalseg.models.output import SegmentationOutput
 from causalseg.models.presence import PresenceCheck, Shown
 from causalseg.text.captions import mirror_caption
-from causalseg.text.words import OTHER_SIDE, UNLOCATED
+from causalseg.text.words import UNLOCATED
 
 NO_FINDING = -20.0
 """Logit of a place that is known to hold nothing."""
@@ -109,18 +109,16 @@ def _shown(
         return [Shown()] * len(texts)
     evidence = [presence.evidence(deep) for deep in looks[0]]
     if len(looks) > 1:
-        mirrors = [presence.evidence(deep) for deep in looks[1]]
-        evidence = [
-            {side: (one[side] + mirror[OTHER_SIDE[side]]) / 2 for side in one}
-            for one, mirror in zip(evidence, mirrors, strict=True)
-        ]
+        mirrors = [presence.evidence(deep)[::-1] for deep in looks[1]]
+        pairs = zip(evidence, mirrors, strict=True)
+        evidence = [(one + other) / np.float32(2) for one, other in pairs]
     found = []
     for i, text in enumerate(texts):
         mine = evidence[min(i, len(evidence) - 1)]
         if text == UNLOCATED:
             found.append(presence.shown_anywhere(mine))
         else:
-            found.append(presence.shown(mine, named_halves(text, provenance)))
+            found.append(presence.shown(mine, picture_zones(text, provenance)))
     return found
 
 

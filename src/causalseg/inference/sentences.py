@@ -208,8 +208,8 @@ def read_for(
     )
 
 
-def named_halves(given: str, provenance: Mapping[str, Any]) -> frozenset[str]:
-    """Halves of the picture ("left", "right") whose lung a caption for the model names."""
+def picture_zones(given: str, provenance: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """Zones that a caption for the model names: half of the picture ("left", "right"), height."""
     kind = caption_kind(provenance)
     try:
         finding = parse(given)
@@ -217,8 +217,14 @@ def named_halves(given: str, provenance: Mapping[str, Any]) -> frozenset[str]:
         return frozenset()
     if kind is None or not isinstance(finding, LungFinding):
         return frozenset()
-    named = {side for side, _ in finding.zones}
-    return frozenset(named if kind.sides == "viewer" else (OTHER_SIDE[side] for side in named))
+    if kind.sides == "viewer":
+        return finding.zones
+    return frozenset((OTHER_SIDE[side], height) for side, height in finding.zones)
+
+
+def named_halves(given: str, provenance: Mapping[str, Any]) -> frozenset[str]:
+    """Halves of the picture whose lung a caption for the model names."""
+    return frozenset(side for side, _ in picture_zones(given, provenance))
 
 
 def unread_sentence(text: "str | Sentence", *, strict: bool = False) -> Sentence:

@@ -1,8 +1,7 @@
 """The zones that a sentence names: in words, and whether a mask lies in them.
 
 The check is a warning, never a correction. Zones are bands of the picture's rows in its left and
-right half, as the captions of QaTa-COV19 use their names: "lower" is said of all that lies in the
-lower 60 %, so the bands overlap, and a mask in the overlap fits both names.
+right half (`BANDS`), which overlap, and a mask in the overlap fits both names.
 """
 
 from collections.abc import Iterable
@@ -10,22 +9,17 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from causalseg.models.checks import half_of
+from causalseg.models.checks import BANDS, Bands, half_of
 from causalseg.text.reading import Reading
-from causalseg.text.words import OTHER_SIDE, SIDES
+from causalseg.text.words import SIDES, in_words
 
-_Zones = Iterable[tuple[str, str]]
-Bands = dict[str, tuple[float, float]]
-
-BANDS: Bands = {"upper": (0.0, 0.46), "middle": (0.28, 0.68), "lower": (0.40, 1.0)}
-"""First and last row of each zone, as shares of the picture's height. Chosen by
-`scripts/zone_check.py`: of the bands that at most 2 % of the validation images' true masks leave
-with most of their area, those that tell most masks drawn in another zone than asked."""
 MOST = 0.5
 """Share of a mask outside the zones named from which an answer says so."""
 
 
-def outside(mask: NDArray[np.uint8], zones: _Zones, bands: Bands = BANDS) -> float:
+def outside(
+    mask: NDArray[np.uint8], zones: Iterable[tuple[str, str]], bands: Bands = BANDS
+) -> float:
     """Share of a mask's pixels outside some zones; 0 for an empty mask.
 
     Args:
@@ -52,22 +46,6 @@ def misplaced(mask: NDArray[np.uint8], zones: tuple[tuple[str, str], ...]) -> st
         f"{100 * share:.0f} % of the mask lies outside the place that the text names "
         f"({in_words(zones)}): what was drawn may not be what was asked for."
     )
-
-
-def in_words(zones: _Zones) -> str:
-    """Zones in the picture's sides, in words: by the picture and by the patient."""
-    named = list(zones)
-    parts = []
-    for side in SIDES:
-        heights = [height for one, height in named if one == side]
-        if heights:
-            zone = "zone" if len(heights) == 1 else "zones"
-            place = "all" if len(heights) == 3 else f"the {' and '.join(heights)} {zone}"
-            parts.append(
-                f"{place} of the lung on the {side} of the picture, the patient's "
-                f"{OTHER_SIDE[side]}"
-            )
-    return "; ".join(parts)
 
 
 def meaning(found: Reading) -> str:

@@ -6,7 +6,7 @@ touched, and says where the image shows a finding. `causalseg calibrate` trains 
 images, the model itself being left as it is.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from causalseg.layers.resize import resize
-from causalseg.models.checks import Float32Array
-from causalseg.text.words import OTHER_SIDE, SIDES
+from causalseg.models.checks import BANDS, Float32Array
+from causalseg.text.words import OTHER_SIDE, SIDES, in_words
 
 STRONGEST = 0.05
 """Share of a half's cells whose mean logit is the evidence for it."""
@@ -65,6 +65,14 @@ def evidence(logits: Tensor) -> Tensor:
     return torch.stack([part.topk(count).values.mean(1) for part in parts], 1)
 
 
+def evidence_by_zone(logits: Tensor) -> Tensor:
+    """Evidence of maps (B, G, G) for each half and for each zone of `BANDS` in it, (B, 2, 4)."""
+    rows = logits.shape[1]
+    bands = [(0.0, 1.0), *BANDS.values()]
+    parts = [logits[:, round(first * rows) : round(last * rows)] for first, last in bands]
+    return torch.stack([evidence(part) for part in parts], -1)
+
+
 @dataclass(frozen=True)
 class Shown:
     """Lungs that a sentence asks about and in which the image shows nothing, or little."""
@@ -73,6 +81,9 @@ class Shown:
     """Sides of the picture that are left empty."""
     little: tuple[str, ...] = ()
     """Sides of the picture whose mask is drawn and doubted."""
+    zones: tuple[tuple[str, str], ...] = ()
+    """Side and height of the zones asked for in which the image shows little, in a lung in which
+    it shows more elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,14 @@ class PresenceCheck:
     """Share of validation lungs with a finding whose evidence is below `doubt`."""
     healthy: float
     """Share of healthy validation lungs whose evidence is below `doubt`."""
+    zone: float = -1.0
+    """Evidence below which the zones asked for are doubted; -1 in a file that was calibrated before
+    zones were looked at."""
+    zone_doubted: float = 0.0
+    """Share of the zones with a finding that validation captions name, less than a lung together,
+    whose evidence is below `zone`."""
+    zone_healthy: float = 0.0
+    """The same share of zones without a finding, in a lung that has one elsewhere."""
 
     def __post_init__(self) -> None:
         if self._size() != self.weights.shape:
@@ -110,40 +129,52 @@ class PresenceCheck:
         vector_to_parameters(torch.tensor(self.weights), head.parameters())
         return head
 
-    def evidence(self, deep: NDArray[Any]) -> dict[str, float]:
-        """How much an image shows in each half of the picture, 0 to 1.
+    def evidence(self, deep: NDArray[Any]) -> Float32Array:
+        """How much an image shows, 0 to 1.
 
         Args:
             deep: (C, h, w), the image's deepest features.
 
+        Returns:
+            (2, 4): in the left and right half of the picture as a whole, and in each of `BANDS`.
+
         """
         with torch.inference_mode():
-            found = evidence(self.head(torch.tensor(deep, dtype=torch.float32)[None])).sigmoid()
-        return dict(zip(SIDES, found[0].tolist(), strict=True))
+            logits = self.head(torch.tensor(deep, dtype=torch.float32)[None])
+            found: Float32Array = evidence_by_zone(logits).sigmoid()[0].numpy()
+        return found
 
-    def shown(self, evidence: Mapping[str, float], named: Collection[str]) -> Shown:
-        """Which of the named sides (of the picture) the image says nothing or little of.
+    def shown(self, evidence: Float32Array, zones: Collection[tuple[str, str]]) -> Shown:
+        """Which of the lungs and zones asked for the image says nothing or little of.
 
         Args:
-            evidence: of the image.
-            named: sides.
+            evidence: of the image, (2, 4).
+            zones: side of the picture and height of each zone that the text names. A lung of which
+                all are named is asked for as a whole.
 
         """
-        found = {side: p for side, p in evidence.items() if side in named}
-        return Shown(
-            tuple(side for side, p in found.items() if p < self.empty),
-            tuple(side for side, p in found.items() if self.empty <= p < self.doubt),
-        )
+        nothing, little, places = [], [], []
+        for side, (lung, *bands) in zip(SIDES, evidence.tolist(), strict=True):
+            found = {
+                height: p for height, p in zip(BANDS, bands, strict=True) if (side, height) in zones
+            }
+            if found and lung < self.empty:
+                nothing.append(side)
+            elif found and lung < self.doubt:
+                little.append(side)
+            elif found and len(found) < len(BANDS) and max(found.values()) < self.zone:
+                places += [(side, height) for height in found]
+        return Shown(tuple(nothing), tuple(little), tuple(places))
 
-    def shown_anywhere(self, evidence: Mapping[str, float]) -> Shown:
+    def shown_anywhere(self, evidence: Float32Array) -> Shown:
         """Both lungs, doubted, where the image says little of either; for a text without a place.
 
         A mask that asks for no place holds all that the model sees, so nothing is left empty.
         """
-        return Shown(little=SIDES) if max(evidence.values()) < self.doubt else Shown()
+        return Shown(little=SIDES) if evidence[:, 0].max() < self.doubt else Shown()
 
     def warnings(self, shown: Shown) -> tuple[str, ...]:
-        """What to tell of lungs that were left empty, and of lungs that are doubted."""
+        """What to tell of lungs that were left empty, and of lungs and zones that are doubted."""
         notes = []
         if shown.nothing:
             notes.append(
@@ -158,6 +189,12 @@ class PresenceCheck:
                 f"{100 * self.healthy:.0f} % of healthy lungs show no more, and "
                 f"{100 * self.doubted:.0f} % of lungs with a finding. The mask there may follow "
                 "the text and not the image."
+            )
+        if shown.zones:
+            notes.append(
+                f"the image by itself shows little in {in_words(shown.zones)}, and more elsewhere "
+                f"in that lung: {100 * self.zone_healthy:.0f} % of zones without a finding show no "
+                f"more, and {100 * self.zone_doubted:.0f} % of zones with one."
             )
         return tuple(notes)
 

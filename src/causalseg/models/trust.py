@@ -4,7 +4,8 @@
 questions, each answered from what the forward pass has computed anyway:
 
 - Is this an image of the right kind? (`ImageCheck`)
-- Does the image show anything in the lung that the sentence names? (`PresenceCheck`)
+- Does the image show anything in the lung and the zones that the sentence names?
+  (`PresenceCheck`)
 - How well will the mask overlap with a reader's? (`OverlapEstimate`)
 - Does the mask lie where masks can lie? (`PlaceCheck`)
 
@@ -15,7 +16,7 @@ import binascii
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -32,6 +33,12 @@ NOT_CHECKED = (
 OLD_EXPORT = "the file was exported by an earlier version; export it again"
 NO_FEATURES = "the model gives no features of the image; use the .safetensors checkpoint"
 OLD_CHECKS = "the file was calibrated by an earlier version; run causalseg calibrate on it again"
+
+
+ZONES_NOT_CHECKED = (
+    "whether the picture shows anything in the zones that the text names was not checked: "
+    f"{OLD_CHECKS}."
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Trust:
             NOT_CHECKED.format(reason=missing) if missing else None,
             self.image.warning(deep.mean((1, 2))) if self.image and deep is not None else None,
             *(self.presence.warnings(shown) if self.presence else ()),
+            ZONES_NOT_CHECKED if self.presence and self.presence.zone < 0 else None,
             self.place.warning(mask) if self.place else None,
         ]
         return tuple(note for note in notes if note)
@@ -111,9 +119,9 @@ class Trust:
             values = {**header[part], **own} if isinstance(header[part], dict) else {}
             values = {key: _as_array(value) for key, value in values.items()}
             damaged = InputError(f"{name} is damaged: what it holds to check answers by ({part}).")
-            if values.keys() != {entry.name for entry in fields(check)} or not all(
-                map(_sound, values.values())
-            ):
+            known = {entry.name for entry in fields(check)}
+            needed = {entry.name for entry in fields(check) if entry.default is MISSING}
+            if not needed <= values.keys() <= known or not all(map(_sound, values.values())):
                 raise damaged
             try:
                 found[part] = check(**values)

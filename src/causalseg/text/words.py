@@ -1,6 +1,7 @@
 """What the caption grammars share: number words, a cursor over a caption's words, the error."""
 
 import re
+from collections.abc import Iterable
 
 from causalseg.errors import InputError
 
@@ -98,3 +99,19 @@ def number_word(value: int) -> str:
     if not 0 <= value < len(NUMBERS):
         raise InputError(f"a caption can count from 0 to {len(NUMBERS) - 1}, not {value}.")
     return NUMBERS[value]
+
+
+def in_words(zones: Iterable[tuple[str, str]]) -> str:
+    """Zones in the picture's sides, in words: by the picture and by the patient."""
+    named = list(zones)
+    parts = []
+    for side in SIDES:
+        heights = [height for one, height in named if one == side]
+        if heights:
+            zone = "zone" if len(heights) == 1 else "zones"
+            place = "all" if len(heights) == 3 else f"the {' and '.join(heights)} {zone}"
+            parts.append(
+                f"{place} of the lung on the {side} of the picture, the patient's "
+                f"{OTHER_SIDE[side]}"
+            )
+    return "; ".join(parts)
