@@ -198,8 +198,16 @@ def calibration() -> str:
         ("healthy lungs left empty when named, with the check", found["null_accuracy"]),
         ("the same without the check", found["null_accuracy_before"]),
         ("healthy lungs left empty, or drawn with a warning that doubts them", found["told"]),
+        (
+            f"{found['zones']} healthy zones beside a finding, doubted when named",
+            found["zones_told"],
+        ),
+        ("the same by the lung's evidence alone", found["zones_told_by_lung"]),
         ("lungs with a finding left empty by the check", found["wrongly_empty"]),
-        ("lungs with a finding left empty, or drawn with that warning", found["wrongly_doubted"]),
+        (
+            "lungs with a finding left empty, or doubted as a whole or in the zones named",
+            found["wrongly_doubted"],
+        ),
         ("macro Dice without the check", found["dice_before"]),
         ("the same with the check", found["dice"]),
         ("the same of images with such a lung", found["dice_doubted"]),

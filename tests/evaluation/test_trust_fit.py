@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from causalseg.data.images import read_image
 from causalseg.data.lvit import read_lvit
 from causalseg.data.phantom import make_phantoms
 from causalseg.data.preprocessing import Preprocessing
@@ -93,7 +94,7 @@ def test_the_presence_threshold_empties_as_much_as_the_dice_allows() -> None:
 def test_one_in_twenty_of_the_zones_with_a_finding_is_doubted() -> None:
     rng = np.random.default_rng(3)
     cases = []
-    for one in CASES:
+    for one in CASES[:100]:
         upper = SeenZone(float(rng.uniform(0, 0.5)), named=False, clear=True)
         lower = SeenZone(float(rng.uniform(0.3, 1)), named=True, clear=False)
         middle = replace(lower, named=False)  # neither named nor clear: tells nothing
@@ -102,7 +103,7 @@ def test_one_in_twenty_of_the_zones_with_a_finding_is_doubted() -> None:
     check = set_presence(cases, HEAD)
     named = np.array([one.halves[0].zones[2].evidence for one in cases])
     clear = np.array([one.halves[0].zones[0].evidence for one in cases])
-    assert check.zone_doubted == pytest.approx(0.05, abs=0.005)
+    assert check.zone_doubted == pytest.approx(0.05)
     assert check.zone_doubted == np.mean(named < check.zone)
     assert check.zone_healthy == np.mean(clear < check.zone)
     lungs_doubted = np.array([one.halves[0].evidence < check.doubt for one in cases])
@@ -114,7 +115,7 @@ def test_one_in_twenty_of_the_zones_with_a_finding_is_doubted() -> None:
     # A caption that names the whole lung asks for no zone.
     whole = replace(cases[0].halves[0], zones=(replace(lower, evidence=0.0),) * 3)
     assert whole.asked is None
-    assert set_presence(CASES, HEAD).zone == 0
+    assert set_presence(CASES[:20], HEAD).zone == 0
 
 
 def test_expected_dice_is_right_on_the_whole_and_its_bounds_hold() -> None:
@@ -170,24 +171,41 @@ def test_a_model_without_features_of_the_image_alone_is_refused(tmp_path: Path) 
 
 def test_the_head_learns_where_features_show_a_finding_in_a_mirrored_image_too() -> None:
     rng = np.random.default_rng(0)
-    masks = np.zeros((240, 40, 40), np.uint8)
-    for mask, lungs_ill in zip(masks, rng.integers(0, 2, (240, 2)), strict=True):
+    masks = np.zeros((200, 40, 40), np.uint8)
+    for mask, lungs_ill in zip(masks, rng.integers(0, 2, (200, 2)), strict=True):
         for side in np.flatnonzero(lungs_ill):
             row, column = rng.integers(0, 26), 20 * side + rng.integers(0, 6)
             mask[row : row + 14, column : column + 14] = 1
     # Of eight channels one shows the mask, far from the standard scale, and another one shows it in
     # the mirrored image, as a tower that has seen no mirrored chest may; the others are noise.
-    deep = rng.normal(size=(240, 2, 8, 10, 10)).astype(np.float32)
-    cells = masks.reshape(240, 10, 4, 10, 4).mean((2, 4))
+    deep = rng.normal(size=(200, 2, 8, 10, 10)).astype(np.float32)
+    cells = masks.reshape(200, 10, 4, 10, 4).mean((2, 4))
     deep[:, :, 3] += 40
     deep[:, 0, 3] += 5 * cells
     deep[:, 1, 5] += 5 * cells[:, :, ::-1]
     shares = np.stack([coarse(mask) for mask in masks])
-    np.testing.assert_allclose(shares, masks.reshape(240, 20, 2, 20, 2).mean((2, 4)))
-    head = train_head(np.tile(deep[:180], (3, 1, 1, 1, 1)).astype(np.float16),
-                      np.tile(shares[:180], (3, 1, 1)))  # fmt: skip
-    present = np.stack([masks[180:, :, :20].any((1, 2)), masks[180:, :, 20:].any((1, 2))], 1)
-    for features, sides in ((deep[180:, 0], present), (deep[180:, 1], present[:, ::-1])):
+    np.testing.assert_allclose(shares, masks.reshape(200, 20, 2, 20, 2).mean((2, 4)))
+    head = train_head(np.tile(deep[:140], (2, 1, 1, 1, 1)).astype(np.float16),
+                      np.tile(shares[:140], (2, 1, 1)))  # fmt: skip
+    present = np.stack([masks[140:, :, :20].any((1, 2)), masks[140:, :, 20:].any((1, 2))], 1)
+    for features, sides in ((deep[140:, 0], present), (deep[140:, 1], present[:, ::-1])):
         with torch.no_grad():
             found = evidence(head(torch.from_numpy(features))).numpy()
         assert auroc(found[sides].tolist(), found[~sides].tolist()) > 0.9
+
+
+def test_the_packaged_head_judges_a_lung_alike_in_the_mirrored_image(qata_root: Path) -> None:
+    segmenter = Segmenter.load("default")
+    check = segmenter.trust.presence
+    assert check is not None
+    found = []
+    for record in read_lvit(qata_root, "val").records[:480:40]:
+        image = read_image(record.image)
+        deep = segmenter.encode([image, np.fliplr(image)]).deep
+        assert deep is not None
+        plain, mirrored = (check.evidence(one.numpy()) for one in deep)
+        found.append((plain, mirrored[::-1]))
+    plain, mirrored = np.array(found).swapaxes(0, 1)
+    # A head trained without mirrored images: 0.12 and 0.64.
+    assert np.abs(plain - mirrored)[..., 0].mean() < 0.1
+    assert np.corrcoef(plain[..., 0].ravel(), mirrored[..., 0].ravel())[0, 1] > 0.8

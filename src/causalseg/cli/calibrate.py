@@ -13,8 +13,8 @@ def main(argv: list[str]) -> int:
     parser = Parser(
         prog="causalseg calibrate",
         description="Teach a chest model its limits: whether a picture is of the kind that it "
-        "was trained on, whether the image shows anything in a lung that a sentence names (a small "
-        "head learns it, the model is left as it is), which "
+        "was trained on, whether the image shows anything in the lungs and zones that a sentence "
+        "names (a small head learns it, the model is left as it is), which "
         "Dice a mask can be expected to have, and where masks can lie. They are measured on "
         "training and validation images, kept in the checkpoint, and reported with every answer. "
         "Test images are not "
@@ -67,6 +67,7 @@ def main(argv: list[str]) -> int:
         "validation": {"fingerprint": val.fingerprint(), "records": len(val)},
         "presence_empty": trust.presence.empty if trust.presence else None,
         "presence_doubt": trust.presence.doubt if trust.presence else None,
+        "presence_zone": trust.presence.zone if trust.presence else None,
         "temperature": trust.overlap.temperature if trust.overlap else None,
         "sample": args.sample,
         "seed": args.seed,
@@ -76,7 +77,8 @@ def main(argv: list[str]) -> int:
         f"{args.out}: a healthy lung that is named is left empty in {report.null_accuracy:.3f} of "
         f"cases (before: {report.null_accuracy_before:.3f}) and left empty or doubted in "
         f"{report.told:.3f}, a lung with a finding in {report.wrongly_empty:.3f} and "
-        f"{report.wrongly_doubted:.3f}; AUROC {report.auroc:.3f}; macro Dice {report.dice:.4f} "
+        f"{report.wrongly_doubted:.3f}, a zone without a finding beside one is doubted in "
+        f"{report.zones_told:.3f}; AUROC {report.auroc:.3f}; macro Dice {report.dice:.4f} "
         f"(before: {report.dice_before:.4f}). Expected Dice: Spearman {report.spearman:.2f}, mean "
         f"error {report.expected_error:.3f}, {100 * report.covered:.0f} % inside the interval."
     )
