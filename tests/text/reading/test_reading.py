@@ -144,6 +144,21 @@ def test_a_part_of_one_lung_is_not_where_it_is_worse() -> None:
     assert {side for side, _ in found.zones} == {"left"}
 
 
+@pytest.mark.parametrize(
+    ("text", "zones"),
+    [
+        ("Opacities in both mid zones extending into the left base.", "LM LD RM"),
+        ("Right-sided opacity extending to the apex.", "RU RM RD"),
+        ("Opacity at the left base reaching the mid zone.", "LM LD"),
+        ("Left lung consolidation extending from the mid zone to the base.", "LM LD"),
+        ("Bilateral opacities, right predominant.", "LU LM LD RU RM RD"),
+        ("Left predominant bilateral lower zone opacities.", "LD RD"),
+    ],
+)
+def test_a_place_that_a_finding_reaches_has_a_side_of_its_own(text: str, zones: str) -> None:
+    assert set(read(text).zones) == {(SIDES[c[0]], HEIGHTS[c[1]]) for c in zones.split()}
+
+
 def test_two_denials_are_none() -> None:
     for text in ("The left lung is not free of opacities.", "All but the right lung is opacified.",
                  "Every zone apart from the right ones shows opacities."):  # fmt: skip
@@ -180,6 +195,8 @@ def test_a_caption_reads_as_its_grammar_does() -> None:
         ("Consolodation at the left base.", "'Consolodation' was read as 'consolidation'."),
         ("Upper lobe consolidation.", "no side is given"),
         ("Retrocardiac opacity.", "behind the heart was"),
+        ("Opacities in both lungs with basal predominance.", "more of it was read as the place"),
+        ("Left lung zone 3 opacity.", "'lung zone 3' was not read as a place"),
         ("LLL", "only a place is named"),
         ("Left effusion and consolidation.", "were given one place"),
         ("Is there pneumonia?", "the text is a question"),

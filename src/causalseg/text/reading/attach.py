@@ -1,86 +1,13 @@
 """Which finding a place belongs to, clause by clause and from sentence to sentence."""
 
-from dataclasses import replace
-
+from causalseg.text.reading.clause_places import has_place, place_terms
 from causalseg.text.reading.clauses import Clause, spares_next
 from causalseg.text.reading.clear import clear_mention, said_clear
 from causalseg.text.reading.share import share
 from causalseg.text.reading.story import Mention, Story
-from causalseg.text.reading.terms import BOTH, Kind, Place, Term
+from causalseg.text.reading.terms import BOTH, Kind, Term
 
-_PLACE_KINDS = (Kind.PLACE, Kind.ALL, Kind.LUNG, Kind.JOIN, Kind.SEGMENT)
-# Adjectives of height that go with what follows; a noun ("base") ends a place.
-_ADJECTIVES = frozenset("upper lower mid middle superior inferior".split())
-_EDGES = frozenset("margin margins edge edges outline limit limits boundary pole".split())
 _BETTER = frozenset("better clearer".split())
-_AFTER_BOTH = frozenset("are were have likely present possible unchanged stable".split())
-
-
-def has_place(terms: list[Term]) -> bool:
-    """Whether terms name a place at all."""
-    return any(
-        term.place or term.kind is Kind.ALL or term.key in ("lungs", "lung fields")
-        for term in terms
-    )
-
-
-def place_terms(clause: Clause, story: Story) -> list[Term]:
-    """The terms of a clause that say where, without those that belong to something else."""
-    kept: list[Term] = []
-    weak: list[Term] = []
-    terms = clause.terms
-    worse: Term | None = None
-    for number, term in enumerate(terms):
-        if term.kind is Kind.NO_PLACE:
-            break
-        if term.kind is Kind.WORSE:
-            worse = term
-        if term.kind not in _PLACE_KINDS or of_something_else(terms, number):
-            continue
-        if term.place and term.place.weak:
-            weak.append(term)
-        elif worse and term.kind in (Kind.PLACE, Kind.LUNG):
-            weak.append(replace(term, kind=Kind.PLACE) if term.place else term)
-        else:
-            kept.append(term)
-    if has_place(kept):
-        sided = any(term.place and term.place.sides for term in kept)
-        border = [term for term in weak if term.place and term.place.weak and term.place.sides]
-        if border and not sided:  # "the left hemidiaphragm is obscured by basal consolidation"
-            side = Place(border[0].place.sides) if border[0].place else None
-            return [replace(border[0], place=side), *kept]
-        return kept
-    if worse and has_place(weak) and clause.opening != "comma":
-        # "worse on the right" with no other place: the other side has it too.
-        if not any(term.place and term.place.heights for term in weak):
-            story.note("a side where it is worse was read as both sides having it.")
-            return [Term(Kind.ALL, term.text, key=term.key) for term in weak]
-        return weak
-    if worse and has_place(weak):
-        story.note(f"{worse.text!r} was read as saying only where there is more of it.")
-    return [] if worse else weak
-
-
-def of_something_else(terms: list[Term], number: int) -> bool:
-    """Whether a place goes with another part of the body: the left heart, the right sixth rib."""
-    term = terms[number]
-    following = terms[number + 1].key if number + 1 < len(terms) else ""
-    if term.key == "both" and (following.endswith("ly") or following in _AFTER_BOTH):
-        return True  # two findings, not two lungs
-    if not term.place or not (
-        (term.place.sides and not term.place.heights) or term.key in _ADJECTIVES
-    ):
-        return False
-    if following in _EDGES:
-        return True  # "with a sharp lower margin"
-    for later in terms[number + 1 : number + 4]:
-        if later.kind in (Kind.NOT_LUNG, Kind.ELSEWHERE):
-            return True
-        if later.kind is Kind.PLACE and later.key in _ADJECTIVES:
-            continue
-        if later.kind not in (Kind.PLAIN, Kind.UNKNOWN) or later.key in ("the", "in", "at", "of"):
-            return False
-    return False
 
 
 def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int) -> None:

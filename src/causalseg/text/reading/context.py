@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from causalseg.text.grammar_lung import ZONES
-from causalseg.text.reading.attach import has_place
+from causalseg.text.reading.clause_places import has_place
 from causalseg.text.reading.clauses import Clause
 from causalseg.text.reading.mentions import is_aim
 from causalseg.text.reading.passage import Passage

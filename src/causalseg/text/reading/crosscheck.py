@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.passage import Passage
-from causalseg.text.reading.places import Zone
+from causalseg.text.reading.places import EXTENDS, REACHES, Zone
 from causalseg.text.reading.reading import Reading
 from causalseg.text.reading.rough import CONTENT, DENIES, OTHER, SEEN, Part, cut
 from causalseg.text.reading.terms import CAUSE_WORDS, Kind, Term
@@ -29,6 +29,8 @@ _PLACED = frozenset(
     "than less lesser extent degree sided than demonstrates shows contains near new small little "
     "those changes change markings round main noted note visible periph predom patient so".split()
 )
+_NUMBERED = frozenset("zone zones segment segments region regions area areas field fields".split())
+_UNITS = frozenset("mm cm cms day days week weeks month months hours x of".split())
 # What the first reading may take for a finding where the text names no other.
 _VAGUE = frozenset(
     "white whitish whiter change changes stuff spot spots patch patches area areas foci focus "
@@ -55,6 +57,7 @@ def disagreements(passage: Passage, reading: Reading) -> Iterator[str]:
     yield from _not_stated(everything)
     yield from _misplaced(texts, set(reading.zones))
     yield from _strange_places(texts)
+    yield from _numbered_places(everything)
 
 
 def _not_all_denied(texts: list[list[Part]]) -> Iterator[str]:
@@ -140,6 +143,17 @@ def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
             yield f"please check: {part.placed[0].text!r} was read as a place, beside {words[0]!r}."
 
 
+def _numbered_places(parts: list[Part]) -> Iterator[str]:
+    """A zone or segment given by its number, beside no place that has a name."""
+    for part in parts:
+        keys = [*(term.key for term in part.terms), ""]
+        for number, term in enumerate(part.terms[:-1]):
+            named = keys[number].split()[-1] in _NUMBERED and not part.heights
+            if named and keys[number + 1].isdigit() and keys[number + 2] not in _UNITS:
+                words = f"{term.text} {part.terms[number + 1].text}"
+                yield f"please check: {words!r} was not read as a place."
+
+
 def _strange(term: Term) -> bool:
     """Whether a word decides nothing and is not one of those that stand beside places."""
     plain = term.kind is Kind.PLAIN and term.key.isalpha() and len(term.key) > 1
@@ -195,7 +209,8 @@ def _allowed(parts: list[Part], everything: list[Part]) -> set[Zone]:
         bare = sum(bool(p.sides) and not p.heights for p in part.places)
         more_sides = bare > sum(bool(place.heights) for place in part.places)
         lung = part.has(Kind.ALL, Kind.LUNG) and (more_sides or not (part.heights or alone))
-        if lung or part.loose:
+        reaches = bare and part.keys & (EXTENDS | REACHES)  # "right-sided, extending to the apex"
+        if lung or reaches or part.loose:
             heights = set(ZONES)
         last = part.heights or last
         found |= {(side, height) for side in sides for height in heights}

@@ -6,7 +6,7 @@ accounted for: it is the finding's, or another's, or it is named in a note.
 
 from collections.abc import Iterator
 
-from causalseg.text.reading.attach import of_something_else
+from causalseg.text.reading.clause_places import of_something_else
 from causalseg.text.reading.clear import NOT_AIR
 from causalseg.text.reading.passage import Passage
 from causalseg.text.reading.places import region

@@ -17,6 +17,10 @@ from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.terms import BOTH, Kind, Term, heights
 
 Zone = tuple[str, str]
+EXTENDING = "extending"
+"""Key of the join between a place and one that a finding reaches from there."""
+EXTENDS = frozenset("extend extends extending extended spread spreads spreading tracking".split())
+REACHES = frozenset("reach reaches reaching reached".split())
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ def _pieces(terms: Sequence[Term]) -> list[_Piece]:
     for term in _without_segments(terms):
         current = pieces[-1]
         if term.kind is Kind.JOIN:
+            if term.key == EXTENDING and current.sides and not current.heights:
+                current.heights = set(ZONES)  # "right-sided opacity extending to the apex"
             pieces.append(_Piece())
             continue
         if term.kind is Kind.ALL:
