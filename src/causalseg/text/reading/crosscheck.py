@@ -52,12 +52,18 @@ def disagreements(passage: Passage, reading: Reading) -> Iterator[str]:
     texts = [cut(terms) for terms in passage.phrases.values()]
     if reading.status == "absent":
         yield from _not_all_denied(texts)
+        yield from _turned(texts)
         return
     everything = [part for parts in texts for part in parts]
     yield from _not_stated(everything)
     yield from _misplaced(texts, set(reading.zones))
     yield from _strange_places(texts)
     yield from _numbered_places(everything)
+    yield from _turned(texts)
+    for parts in texts:
+        shadow = next((t for part in parts for t in part.terms if t.kind is Kind.ARTEFACT), None)
+        if shadow and any(part.has(*SEEN) for part in parts):
+            yield f"please check: {shadow.text!r} was read as nothing to do with the finding."
 
 
 def _not_all_denied(texts: list[list[Part]]) -> Iterator[str]:
@@ -111,6 +117,18 @@ def _not_stated(parts: list[Part]) -> Iterator[str]:
         if seen and other and not infected and min(abs(a - b) for a in seen for b in other) > 1:
             words = f"{part.terms[seen[0]].text!r} and {part.terms[other[0]].text!r}"
             yield f"please check: {words} were read as two findings."
+
+
+def _turned(texts: list[list[Part]]) -> Iterator[str]:
+    """A bare "not", and a place behind a contrast: which the rules take wrongly most often."""
+    for parts in texts:
+        for number, part in enumerate(parts):
+            about = part.places or part.has(*SEEN, Kind.LUNG)
+            if about and any(term.kind is Kind.NOT and term.key == "not" for term in part.terms):
+                yield "please check what 'not' was taken to deny."
+            placed = any(one.places for one in parts[:number])
+            if part.opening == "but" and part.places and (placed or not part.has(*CONTENT)):
+                yield f"please check: {part.placed[0].text!r} stands behind a contrast."
 
 
 def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
@@ -198,6 +216,7 @@ def _allowed(parts: list[Part], everything: list[Part]) -> set[Zone]:
     alls = {side for part in everything for side in part.sides}
     alone = {height for part in parts if part.alone for height in part.heights}
     last: set[str] = set()
+    mostly = {h for part in parts if part.has(Kind.MOSTLY) for h in part.heights}
     for part in parts:
         if part.role not in ("seen", "mixed", "either"):
             continue
@@ -210,6 +229,10 @@ def _allowed(parts: list[Part], everything: list[Part]) -> set[Zone]:
         more_sides = bare > sum(bool(place.heights) for place in part.places)
         lung = part.has(Kind.ALL, Kind.LUNG) and (more_sides or not (part.heights or alone))
         reaches = bare and part.keys & (EXTENDS | REACHES)  # "right-sided, extending to the apex"
+        if part.has(Kind.ALL) and not part.places and found:
+            continue  # "..., in keeping with multifocal infection" adds no place
+        if mostly and not part.heights:
+            continue
         if lung or reaches or part.loose:
             heights = set(ZONES)
         last = part.heights or last
