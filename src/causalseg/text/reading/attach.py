@@ -8,6 +8,8 @@ from causalseg.text.reading.story import Mention, Story
 from causalseg.text.reading.terms import BOTH, Kind, Term
 
 _BETTER = frozenset("better clearer".split())
+_NEW = frozenset("new fresh another second appeared developed".split())
+_ONE = frozenset("one area patch focus".split())
 
 
 def attach(parts: list[Clause], mine: list[Mention], story: Story, sentence: int) -> None:
@@ -107,7 +109,8 @@ def _only_changes(clause: Clause, previous: Mention | None) -> bool:
         term.place and term.place.sides == BOTH for group in previous.places for term in group
     )
     changes = clause.has(Kind.STILL) or bool(_BETTER & set(clause.keys))
-    return bool(both) and clause.opening in ("comma", "but") and changes
+    gone = previous is not None and previous.status == "absent"
+    return bool(both) and not gone and clause.opening in ("comma", "but") and changes
 
 
 def _has_own_place(parts: list[Clause], number: int) -> bool:
@@ -166,7 +169,9 @@ def _place_alone(
         not clause.has(Kind.NOT) and (clause.has(Kind.AFFECTED) or "one" in clause.keys)
     )
     gone_not = clause.terms[-1].kind is Kind.NOT and denied and target and _went(target)
-    says = clause.terms[-1].key == "yes" or (clause.opening == "but" and does)
+    stays = clause.opening == "but" and clause.has(Kind.STILL) and not clause.has(Kind.NOT)
+    new = bool(_NEW & set(clause.keys)) and bool(_ONE & set(clause.keys))
+    says = clause.terms[-1].key == "yes" or (clause.opening == "but" and does) or stays or new
     if target and denied and (clause.opening == "except" or says):
         # "No opacity other than at the left base"; "... but the left lower lobe does"; "left yes"
         return Mention(Kind.FINDING, target.term, "present", *position, [places])

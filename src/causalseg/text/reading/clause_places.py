@@ -69,8 +69,6 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
             story.note("a side where it is worse was read as both sides having it.")
             return [Term(Kind.ALL, term.text, key=term.key) for term in weak]
         return weak
-    if worse and has_place(weak):
-        story.note(f"{worse.text!r} was read as saying only where there is more of it.")
     return [] if worse else weak
 
 

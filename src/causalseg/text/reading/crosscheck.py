@@ -139,7 +139,8 @@ def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
         for term, following in pairwise(part.terms):
             place = term.place
             adjective = place and (term.key in _ADJECTIVES or len(place.sides) == 1)
-            if adjective and not (place and place.sides and place.heights) and _strange(following):
+            strange = _strange(following) or following.key.isdecimal()
+            if adjective and not (place and place.sides and place.heights) and strange:
                 yield f"please check: {term.text!r} before {following.text!r} was read as a place."
         if (
             "it" in part.keys

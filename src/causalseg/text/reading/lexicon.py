@@ -19,13 +19,15 @@ _BASE = (
     "low down, lower down, down low, lower, base, basis, basal, basally, basilar, inferior, "
     "inferiorly, infrahilar, costophrenic, "
     "costophrenic angle, costophrenic recess, costophrenic sulcus, cp angle, cardiophrenic, "
-    "cardiophrenic angle, bottom, lowermost, posterobasal, lower third, lower half, lung base, "
+    "cardiophrenic angle, bottom, lowermost, posterobasal, lower third, lower half, lower halves, "
+    "low zone, low lobe, low field, lung base, "
     "lz, ll, lower lobe, lower zone, supradiaphragmatic"
 )
 _APEX = (
     "high up, higher up, up high, upper, apex, apical, apically, superior, superiorly, "
     "suprahilar, top, uppermost, uz, ul, "
-    "infraclavicular, subclavicular, paratracheal, upper third, upper half, lung apex, "
+    "infraclavicular, subclavicular, paratracheal, upper third, upper half, "
+    "upper halves, lung apex, "
     "upper lobe, upper zone"
 )
 _MID = (
@@ -51,6 +53,12 @@ FILLERS = frozenset(
     "yet significantly substantially appreciably materially really quite very been be safely "
     "currently convincingly".split()
 )
+
+# What lies over the lungs and is not in them.
+_SHADOWS = (
+    "breast tissue, breast shadow, soft tissue, nipple, nipple shadow, skin fold, skin crease"
+)
+_CAUSED_BY = "due to, attributable to, attributed to, caused by, because of, secondary to, from"
 
 
 def _split(text: str) -> list[str]:
@@ -133,6 +141,9 @@ def terms() -> dict[tuple[str, ...], Term]:
             for noun in ("hemidiaphragm", "hilum"):
                 for side in BOTH if phrase.endswith(f" {noun}") else ():
                     add(phrase.replace(noun, f"{side} {noun}"), Kind.OTHER, value)
+    for cause in _split(_CAUSED_BY):
+        for shadow in _split(_SHADOWS):
+            add(f"{cause} {shadow}", Kind.OTHER, "artefact")
     for name, text in tables.items():
         for phrase in _split(text):
             kind = Kind(name.replace("_", " "))
