@@ -139,7 +139,7 @@ def _strange_places(texts: list[list[Part]]) -> Iterator[str]:
         for term, following in pairwise(part.terms):
             place = term.place
             adjective = place and (term.key in _ADJECTIVES or len(place.sides) == 1)
-            strange = _strange(following) or following.key.isdecimal()
+            strange = _strange(following) or (place and place.sides and following.key.isdecimal())
             if adjective and not (place and place.sides and place.heights) and strange:
                 yield f"please check: {term.text!r} before {following.text!r} was read as a place."
         if (
@@ -234,7 +234,7 @@ def _allowed(parts: list[Part], everything: list[Part]) -> set[Zone]:
             continue  # "..., in keeping with multifocal infection" adds no place
         if mostly and not part.heights:
             continue
-        if lung or reaches or part.loose:
+        if lung or reaches or part.loose or part.has(Kind.WORSE):
             heights = set(ZONES)
         last = part.heights or last
         found |= {(side, height) for side in sides for height in heights}

@@ -42,7 +42,8 @@ _BEHIND_HEART = (
 )
 
 _AT_HILUM = (
-    "from, to, towards, behind, involving, over, overlies, overlying, overlie, projected over, at, "
+    "from, to, towards, round, "
+    "behind, involving, over, overlies, overlying, overlie, projected over, at, "
     "near, around, about, beside, adjacent to, next to, in, abutting, lateral to, inseparable from"
 )
 
@@ -109,6 +110,7 @@ def _places() -> dict[str, Place]:
                 add(f"{letter}{code}, {letter}{code}s", Place((side,), zone))
             add(f"{letter}{codes[0]} zone", Place((side,), zone))
         for near in _split(_AT_HILUM):
+            add(f"{near} both hila, {near} the hila", Place(BOTH, _MIDDLE))
             add(f"{near} {side} hilum, {near} the {side} hilum", Place((side,), _MIDDLE))
         for border in ("heart border", "cardiac border", "heart margin"):
             add(f"{side} {border}", Place((side,), _MIDDLE, weak=True))

@@ -47,12 +47,14 @@ _SHORT_FORMS = tuple(
         (r"\bx\s?-?\s?rays?\b", "xray"),
         (r"\bcxrs?\b", "xray"),
         (r"\((l|r|lt|rt|left|right)\)", r" \1 "),
+        (r"(?:^|(?<=[a-z.,;]\s))(lt|rt|l|r)\)(?=\s)", r" . \1:"),
+        (r"(?:^|(?<=[.;:]\s))(left|right|lt|rt|l|r)\s+-\s", r"\1: "),
         (r"(?<!\w)#(?=\s|$)", " fracture "),
         (r"\b(i|e)\.\s?(e|g)\.", "such as"),
         (r"\b(lt|rt|l|r)\.(?=\s+(?!(?:lt|rt|l|r|left|right|both)\b)\S)", r"\1"),
         (
             r"\b(bilat|vs|dr|approx|poss|prob|susp|consol|opac|infil|eff|post|ant|lat)\."
-            r"(?=\s+\S)",
+            r"(?=\s+\S)(?!\s+(?:l|r|lt|rt|left|right)\s*[-:)])",
             r"\1",
         ),
     )

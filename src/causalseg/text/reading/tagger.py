@@ -82,8 +82,12 @@ def _left_over(terms: list[Term]) -> list[Term]:
     for number, term in enumerate(terms):
         before = {one.key for one in terms[max(0, number - 6) : number]}
         ends = number + 1 == len(terms) or terms[number + 1].key in _ENDS_LEFT
-        is_left = number > 0 and terms[number - 1].key in ("is", "are", "was", "were", "still")
-        if term.key == "left" and is_left and ends and before & _LEFT_OVER:
+        any_left = number + 1 < len(terms) and terms[number + 1].key in ("in", "?")
+        any_left &= "any" in before
+        is_left = any_left or (
+            number > 0 and terms[number - 1].key in ("is", "are", "was", "were", "still")
+        )
+        if term.key == "left" and is_left and (any_left or (ends and before & _LEFT_OVER)):
             terms[number] = replace(term, kind=Kind.STILL, place=None)
     return terms
 
@@ -151,7 +155,9 @@ def _of_a_place(terms: list[Term]) -> list[Term]:
         if term.key not in ("not", "none") or not said or any(b.kind is Kind.NOT for b in before):
             continue
         rest = [one for one in terms[number + 1 :] if one.key not in _TO_A_PLACE]
-        if rest and rest[0].place and not any(one.kind is Kind.FINDING for one in rest):
+        between = len(rest) > 1 and rest[1].kind is Kind.PAUSE  # "RUL, not RML, consolidation"
+        finds = any(one.kind is Kind.FINDING for one in rest) and not between
+        if rest and rest[0].place and not finds:
             terms[number] = replace(term, kind=Kind.SPARED, key="not of")
     return terms
 
