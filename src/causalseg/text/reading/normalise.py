@@ -19,6 +19,7 @@ _APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u00b4`]")
 _SHORT_FORMS = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
+        (r"(?:^|(?<=[a-z.,;]\s))(lt|rt|l|r)\)(?=\s)", r" . \1:"),
         (r"(?<![\w/])b\s?/\s?l\b", "bilateral"),
         (r"\bw\s?/\s?o\b", "without"),
         (r"\bc\s?/\s?w\b|\bi\s?/\s?k\s?/\s?w\b", "consistent with"),
@@ -47,7 +48,6 @@ _SHORT_FORMS = tuple(
         (r"\bx\s?-?\s?rays?\b", "xray"),
         (r"\bcxrs?\b", "xray"),
         (r"\((l|r|lt|rt|left|right)\)", r" \1 "),
-        (r"(?:^|(?<=[a-z.,;]\s))(lt|rt|l|r)\)(?=\s)", r" . \1:"),
         (r"(?:^|(?<=[.;:]\s))(left|right|lt|rt|l|r)\s+-\s", r"\1: "),
         (r"(?<!\w)#(?=\s|$)", " fracture "),
         (r"\b(i|e)\.\s?(e|g)\.", "such as"),
