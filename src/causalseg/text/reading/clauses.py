@@ -11,6 +11,7 @@ _CONTENT = frozenset(
 )
 _LINKS = ("is", "are", "was", "were")
 _VERBS = (*_LINKS, *"contains contain shows show has have demonstrates demonstrate".split())
+_SAID = (Kind.FINDING, Kind.CLEAR, Kind.NORMAL)
 _OPENS = {
     Kind.BUT: "but",
     Kind.EXCEPT: "except",
@@ -79,7 +80,7 @@ def clauses(terms: Sequence[Term]) -> list[Clause]:
             _resumes(current)
             and (
                 term.kind is Kind.AFFECTED
-                or (term.kind in (Kind.FINDING, Kind.CLEAR) and current.terms[-1].key in _LINKS)
+                or (term.kind in _SAID and current.terms[-1].key in _LINKS)
             )
         ):
             found.append(Clause("again", [term]))
@@ -171,7 +172,8 @@ def _only_place(terms: Sequence[Term]) -> bool:
 
 
 def _resumes(current: Clause) -> bool:
-    return current.opening in ("spare", "except") and any(term.place for term in current.terms)
+    named = current.has(Kind.OTHER) or any(term.place for term in current.terms)
+    return current.opening in ("spare", "except") and named
 
 
 def _awaited(found: list[Clause]) -> bool:

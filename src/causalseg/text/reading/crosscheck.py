@@ -76,7 +76,8 @@ def _not_all_denied(texts: list[list[Part]]) -> Iterator[str]:
     for parts in texts:
         for number, part in enumerate(parts):
             finding = next((one for one in part.terms if one.kind is Kind.FINDING), None)
-            if finding and part.role == "seen" and not part.has(Kind.KEPT):
+            covid = finding is not None and finding.key.startswith("covid") and not part.places
+            if finding and not covid and part.role == "seen" and not part.has(Kind.KEPT):
                 yield f"please check: {finding.text!r} was read as denied."
             denied = any(one.role == "denied" for one in parts[:number])
             goes_on = part.has(Kind.STILL, Kind.KEPT) and not part.has(*DENIES)
@@ -120,14 +121,14 @@ def _not_stated(parts: list[Part]) -> Iterator[str]:
 
 
 def _turned(texts: list[list[Part]]) -> Iterator[str]:
-    """A bare "not", and a place behind a contrast: which the rules take wrongly most often."""
+    """A bare "not", and a place alone behind a contrast: often taken wrongly."""
     for parts in texts:
-        for number, part in enumerate(parts):
+        for part in parts:
             about = part.places or part.has(*SEEN, Kind.LUNG)
             if about and any(term.kind is Kind.NOT and term.key == "not" for term in part.terms):
                 yield "please check what 'not' was taken to deny."
-            placed = any(one.places for one in parts[:number])
-            if part.opening == "but" and part.places and (placed or not part.has(*CONTENT)):
+            whole = part.has(*SEEN, Kind.CLEAR, Kind.NORMAL)
+            if part.opening == "but" and part.places and not whole:
                 yield f"please check: {part.placed[0].text!r} stands behind a contrast."
 
 

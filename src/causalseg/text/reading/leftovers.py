@@ -83,7 +83,7 @@ def _turning(clause: Clause, *, doubtful: bool) -> Iterator[Term]:
         ):
             continue
         idle = term.kind is Kind.PLAIN and term.key in lexicon.turning_words()
-        if term.kind in _TURNING or idle:
+        if term.kind in _TURNING or idle or term.key in ("<", ">"):
             yield term
 
 

@@ -15,6 +15,7 @@ _LOOK_ALIKES = str.maketrans(
 )
 _DASHES = re.compile("[\u2010-\u2015\u2212\u00ad\u2043\ufe58\ufe63\uff0d]")
 _APOSTROPHES = re.compile("[\u2018\u2019\u02bc\u00b4`]")
+_HEIGHT = "upper|lower|middle|mid|bases|apices|apex|base|uz|mz|lz"
 # Written short forms that the splitting into words would take apart.
 _SHORT_FORMS = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
@@ -34,6 +35,7 @@ _SHORT_FORMS = tuple(
         (r"\+\s?/\s?-|±", " possible "),
         (r"(?<!\w)-\s?ve\b", "negative"),
         (r"\+\s?ve\b", " positive"),
+        (rf"\b({_HEIGHT})\s*>{{1,2}}\s*({_HEIGHT})\b", r"\1 greater than \2"),
         (r"\b(left|right|lt|rt|l|r)\s*>{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 greater than \2"),
         (r"\b(left|right|lt|rt|l|r)\s*<{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 less than \2"),
         (r"\bcan'?t\b", "cannot"),

@@ -35,6 +35,8 @@ def share(parts: list[Clause], mine: list[Mention], story: Story) -> None:
             )
             if joined and _trails(clause, after):
                 mention.places = list(after.places)
+                if clause.opening == "join":
+                    continue  # "collapse and consolidation at the base" is of both
         if mention.places and mention.status != "absent":
             story.note("findings named together were given one place.")
 
@@ -76,6 +78,8 @@ def side_from_before(mention: Mention, mentions: list[Mention]) -> list[list[Ter
                 for term in group
                 if term.place and term.place.sides
             ]
+            if sides and mention.adjacent and not found.heights:
+                return before.places  # "Left basal effusion. Underlying pneumonia is possible."
             if sides:
                 return [[*sides[-1:], *(term for group in mention.places for term in group)]]
     return mention.places

@@ -192,14 +192,16 @@ def numbered(terms: Sequence[Term], start: int) -> list[Term]:
 
 
 def _compared_heights(terms: list[Term]) -> list[Term]:
-    """Take "lower greater than upper" for a comparison: both are affected."""
+    """Take "lower greater than upper" for both."""
     for number, term in enumerate(terms):
         near = [*range(number - 1, max(-1, number - 5), -1)], [*range(number + 1, number + 4)]
         if term.key != "than" or number + 1 == len(terms):
             continue
         found = [_height(terms, numbers) for numbers in near]
-        for one in found if None not in found else ():
-            terms[one or 0] = replace(terms[one or 0], kind=Kind.PLAIN, place=None)
+        if None not in found:
+            terms[number] = Term(Kind.JOIN, term.text, key="and")
+            for one in range((found[0] or 0) + 1, number):
+                terms[one] = replace(terms[one], kind=Kind.PLAIN)
     return terms
 
 
