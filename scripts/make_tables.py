@@ -27,8 +27,8 @@ GROUPS = (
     (15, 16, "all registers, read since every place is accounted for"),
     (17, 21, "all registers, read since neighbours and causes of an opacity are told too"),
     (22, 27, "passages, short texts and other languages, by more kinds of writers"),
-    (28, 31, "all registers, read since a second, cruder reading is compared"),
-    (32, 99, "all registers, read since that looks at more constructions"),
+    (28, 32, "all registers, read since a second, cruder reading is compared"),
+    (33, 99, "all registers, read since that looks at more constructions"),
 )
 """Batches whose figures are told together: first, last, and what they have in common."""
 
