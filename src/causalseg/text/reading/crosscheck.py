@@ -47,7 +47,7 @@ def disagreements(passage: Passage, reading: Reading) -> Iterator[str]:
         reading: what the first reading came to.
 
     """
-    if reading.status not in ("present", "absent"):
+    if reading.status not in ("present", "absent", "other"):
         return
     texts = [cut(terms) for terms in passage.phrases.values()]
     if reading.status == "absent":
@@ -55,6 +55,11 @@ def disagreements(passage: Passage, reading: Reading) -> Iterator[str]:
         yield from _turned(texts)
         return
     everything = [part for parts in texts for part in parts]
+    if reading.status == "other":
+        roles = {part.role for part in everything}
+        if "clear" in roles or ("seen" in roles and not roles & {"denied", "either"}):
+            yield "please check: the text says more of the lungs than the other finding."
+        return
     yield from _not_stated(everything)
     yield from _misplaced(texts, set(reading.zones))
     yield from _strange_places(texts)
