@@ -63,7 +63,7 @@ def place_terms(clause: Clause, story: Story) -> list[Term]:
             side = Place(border[0].place.sides) if border[0].place else None
             return [replace(border[0], place=side), *kept]
         return kept
-    if worse and has_place(weak) and clause.opening != "comma":
+    if worse and has_place(weak) and clause.opening not in ("comma", "but"):
         # "worse on the right" with no other place: the other side has it too.
         if not any(term.place and term.place.heights for term in weak):
             story.note("a side where it is worse was read as both sides having it.")

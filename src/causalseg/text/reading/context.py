@@ -1,7 +1,6 @@
 """What a sentence takes from those around it: places, what "it" is, what is long past."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 from causalseg.text.grammar_lung import ZONES
 from causalseg.text.reading.clause_places import has_place
@@ -47,9 +46,11 @@ def name_vague(terms: list[Term], *, first: bool) -> list[Term]:
         return terms
     if not has_place(terms) and not any(term.kind is Kind.GONE for term in terms):
         return terms
+    named = any(term.key in _VAGUE for term in terms)
     return [
         replace(term, kind=Kind.FINDING, value="" if term.key.startswith("white") else "vague")
         if (term.key in _VAGUE and term.kind is Kind.PLAIN)
+        or (term.key == "patchy" and not named)
         or (term.key in _TRENDS and first and has_place(terms))
         or (first and term.key in _ILL)
         else term
@@ -203,7 +204,7 @@ def look_back(passage: Passage, terms: list[Term], mine: list[Mention], number: 
             last.status = "uncertain"
             last.why.append(doubted)
     elif alone and not mine and Kind.OTHER not in kinds and Kind.NOT_LUNG not in kinds:
-        new = any("new one" in f"{a.key} {b.key}" for a, b in pairwise(terms))
+        new = any(term.key == "new" for term in terms)
         if last.status == "absent" and (new or kinds & {Kind.STILL, Kind.AFFECTED, Kind.WORSE}):
             # "It has resolved on the left; on the right it persists", "... there is a new one"
             mine.append(Mention(Kind.FINDING, last.term, "present", number, 0, alone))

@@ -26,8 +26,8 @@ _PLACED = frozenset(
     "field fields a an by for lateral medial posterior anterior level again also now has have as "
     "it there this that these one ones from be seen which predominant predominance distribution "
     "peripheral only too well patchy hazy likely probably most more mainly about both between "
-    "than less lesser extent degree sided than demonstrates shows contains near new small little "
-    "those changes change markings round main noted note visible periph predom patient so".split()
+    "than less lesser extent degree sided demonstrates shows contains near new small little so "
+    "those changes change markings round main noted note visible periph predom patient my".split()
 )
 _NUMBERED = frozenset("zone zones segment segments region regions area areas field fields".split())
 _UNITS = frozenset("mm cm cms day days week weeks month months hours x of".split())
@@ -227,7 +227,8 @@ def _allowed(parts: list[Part], everything: list[Part]) -> set[Zone]:
     for part in parts:
         if part.role not in ("seen", "mixed", "either"):
             continue
-        sides = part.sides or here or alls or set(SIDES)
+        usual = {place.default for place in part.places if place.default}
+        sides = part.sides | usual or here or alls or set(SIDES)
         if part.has(Kind.WORSE) or (part.has(Kind.ALL) and not part.sides):
             sides = set(SIDES)
         continues = last if not part.has(Kind.LUNG, *SEEN) else alone

@@ -20,7 +20,7 @@ _BASE = (
     "inferiorly, infrahilar, costophrenic, "
     "costophrenic angle, costophrenic recess, costophrenic sulcus, cp angle, cardiophrenic, "
     "cardiophrenic angle, bottom, lowermost, posterobasal, lower third, lower half, lower halves, "
-    "low zone, low lobe, low field, lung base, "
+    "low zone, low lobe, low field, cpa, lung base, "
     "lz, ll, lower lobe, lower zone, supradiaphragmatic"
 )
 _APEX = (

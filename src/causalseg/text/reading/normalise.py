@@ -41,6 +41,8 @@ _SHORT_FORMS = tuple(
         (r"\bcan'?t\b", "cannot"),
         (r"\bwon't\b", "will not"),
         (r"n't\b", " not"),
+        (r"\bcant\b", "cannot"),
+        (r"\b(could|did|does|do|is|are|was|were|has|have|had|would|should)nt\b", r"\1 not"),
         (r"\bcan not\b", "cannot"),
         (r"\b(?:full stop|(?:new|next) paragraph)\b", " . "),
         (r"\bcomma\b", ","),

@@ -141,7 +141,12 @@ def _rest(passage: Passage, limited: list[Mention]) -> Reading:
         mention.spared = passage.story.excepted
         passage.story.mentions.append(mention)
         return result(passage, "uncertain" if asks else "present", [mention], [])
-    if [term.key for term in passage.terms] in (["nothing"], ["none"], ["nil"]):
+    if [term.key for term in passage.terms] in (
+        ["nothing"],
+        ["none"],
+        ["nil"],
+        ["findings", ":", "none"],
+    ):
         passage.story.note("the text says nothing but that there is nothing.")
         evidence = {"status": [passage.terms[0].text]}
         return assembled(passage, "absent", set(), set(), evidence, [])

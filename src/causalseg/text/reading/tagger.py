@@ -41,6 +41,7 @@ _ASKS = frozenset(
 _NONE = frozenset("no not none neither".split())
 _FREE = frozenset(("free of", "free from", "clear of", "without", "devoid of"))
 _NEAR_A_SIDE = frozenset("a bit lot much slightly on at in to the side is are".split())
+_CHANCES = frozenset("suspicion probability likelihood chance".split())
 _LEFT_OVER = frozenset("still nothing little anything something some none what".split())
 _ENDS_LEFT = frozenset(", over behind of now after with but and from : )".split())
 _TO_A_PLACE = frozenset("in on at the of involving affecting its".split())
@@ -108,6 +109,8 @@ def _whether(terms: list[Term]) -> list[Term]:
     """Read "check if the lung is clear" as a question."""
     for number, term in enumerate(terms):
         before = {word for one in terms[max(0, number - 2) : number] for word in one.key.split()}
+        if term.key == "low" and number and {t.key for t in terms[:number]} & _CHANCES:
+            terms[number] = replace(term, kind=Kind.DOUBTED)  # "suspicion of pneumonia is low"
         if term.key == "if" and (before & _ASKS or number == 0):
             terms[number] = replace(term, kind=Kind.DOUBT, key="whether")
     return terms
