@@ -22,7 +22,7 @@ from causalseg.data.plants import PLANTS, draw_plant
 from causalseg.data.twins import twin_cases
 from causalseg.evaluation.files import read_result, read_result_rows
 from causalseg.evaluation.plots import PREDICTION_COLOUR
-from causalseg.experiments.confound_report import confound_markdown
+from causalseg.experiments.confound_report import READING, confound_tables
 from causalseg.experiments.confound_table import PER_IMAGE, RESULT, ConfoundTable, tabulate_confound
 from causalseg.files import write_bytes, write_csv, write_json
 from causalseg.inference.pictures import overlay
@@ -96,7 +96,8 @@ def main() -> None:
     text = PAGE.read_text()
     for path in sorted(DATA.glob("*.json")):
         table = ConfoundTable.from_dict(read_result(path))
-        text = filled(text, path.stem, confound_markdown(table))
+        text = filled(text, path.stem, confound_tables(table))
+    text = filled(text, "reading", "\n\n".join(READING))
     write_bytes(PAGE, text.encode())
 
 

@@ -8,7 +8,7 @@ import pytest
 from make_confound import DATA, PAGE
 
 from causalseg.evaluation.files import read_result_rows
-from causalseg.experiments.confound_report import confound_markdown
+from causalseg.experiments.confound_report import READING, confound_tables
 from causalseg.experiments.confound_table import ConfoundTable
 
 GRIDS = sorted(DATA.glob("*.json"))
@@ -19,7 +19,8 @@ def test_the_page_has_the_table_of_every_grid() -> None:
     text = PAGE.read_text()
     for path in GRIDS:
         table = ConfoundTable.from_dict(json.loads(path.read_text()))
-        assert confound_markdown(table).strip() in text
+        assert confound_tables(table).strip() in text
+    assert all(text.count(note) == 1 for note in READING)
 
 
 @pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)

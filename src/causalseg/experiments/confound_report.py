@@ -58,26 +58,35 @@ def measure_rows(cells: Sequence[ConfoundCell]) -> list[list[str]]:
     return rows
 
 
-def _notes(table: ConfoundTable) -> list[str]:
-    """What a reader must know to read the tables."""
-    return [
+READING = (
+    "Macro Dice at the model's size. Each test image is scored with its plant in agreement, "
+    "removed and in conflict; same, independent and reversed weigh agreement and conflict with "
+    "p and 1 - p, one half each, 1 - p and p. The drop is same minus reversed.",
+    "Means over training runs; brackets are Student's t intervals over them, which say what "
+    "other runs would give. p is of a sign-flip test over subjects, with Holm's correction "
+    "over all rows and strengths; better is said only where both leave out 0.",
+    "Mask that moves: 1 - Dice between the masks of one image with the plant here and there. "
+    "Lift: the share of the mass of 1 - M that lies on the plant, over the plant's share of "
+    "the area; 1 is a map that does not know the plant. It must not be read alone: a map may "
+    "lie on the plant and the answer still follow it.",
+)
+"""What a reader must know to read the tables."""
+
+
+def _planted(table: ConfoundTable) -> str:
+    return (
         f"Plant: {table.plant}, which tells the {table.predicts}. {table.runs} of "
-        f"{table.runs_planned} runs are finished; {table.images} test images for each data seed.",
-        "Macro Dice at the model's size. Each test image is scored with its plant in agreement, "
-        "removed and in conflict; same, independent and reversed weigh agreement and conflict with "
-        "p and 1 - p, one half each, 1 - p and p. The drop is same minus reversed.",
-        "Means over training runs; brackets are Student's t intervals over them, which say what "
-        "other runs would give. p is of a sign-flip test over subjects, with Holm's correction "
-        "over all rows and strengths; better is said only where both leave out 0.",
-        "Mask that moves: 1 - Dice between the masks of one image with the plant here and there. "
-        "Lift: the share of the mass of 1 - M that lies on the plant, over the plant's share of "
-        "the area; 1 is a map that does not know the plant. It must not be read alone: a map may "
-        "lie on the plant and the answer still follow it.",
-    ]
+        f"{table.runs_planned} runs are finished; {table.images} test images for each data seed."
+    )
 
 
 def confound_markdown(table: ConfoundTable) -> str:
-    """The tables of every strength, the claims and the notes."""
+    """The tables of every strength, the claims and how they are read."""
+    return "\n\n".join([confound_tables(table), *READING]) + "\n"
+
+
+def confound_tables(table: ConfoundTable) -> str:
+    """The tables of every strength and the claims, without `READING`."""
     lines: list[str] = []
     for strength, cells in by_strength(table).items():
         lines += [
@@ -88,9 +97,7 @@ def confound_markdown(table: ConfoundTable) -> str:
         lines += ["", markdown_table(MEASURE_HEADER, measure_rows(cells)), ""]
         lines += [f"- {c.row}: {c.repair.claim}" for c in cells if c.repair]
         lines.append("")
-    for note in _notes(table):
-        lines += [note, ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, _planted(table)])
 
 
 def by_strength(table: ConfoundTable) -> dict[float, list[ConfoundCell]]:
@@ -126,7 +133,7 @@ def _report(table: ConfoundTable, sheets: Mapping[str, Path]) -> Report:
         f"the plant's meaning is turned{': ' if better else ''}"
         f"{', '.join(cell.name for cell in better)}.",
     )
-    for note in _notes(table):
+    for note in (_planted(table), *READING):
         report.paragraph(note)
     for strength, cells in by_strength(table).items():
         report.heading(f"Strength p = {strength:g}")
