@@ -1,8 +1,4 @@
-"""What bf16, a joint flip and other sizes change in Dice: `python scripts/dice_cost.py ROOT`.
-
-The joint flip averages the probabilities of the image under its caption with those of the mirrored
-image under the caption with left and right exchanged, mirrored back.
-"""
+"""What bf16, a joint flip and other sizes change in Dice: `python scripts/dice_cost.py ROOT`."""
 
 from __future__ import annotations
 
@@ -13,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from causalseg.data.images import read_image, read_mask
+from causalseg.data.images import read_mask
 from causalseg.data.lvit import read_lvit
 from causalseg.data.manifest import Record
 from causalseg.evaluation.metrics import FloatArray, dice
 from causalseg.evaluation.statistics import cluster_bootstrap, cluster_codes
 from causalseg.inference.segmenter import Segmenter
-from causalseg.text.captions import mirror_caption
 
 Form = Callable[[Record], FloatArray]
 """A record's probabilities (H, W) at its own size."""
@@ -30,26 +25,13 @@ def plain(segmenter: Segmenter) -> Form:
     return lambda record: segmenter(record.image, record.caption).probability
 
 
-def jointly_flipped(segmenter: Segmenter) -> Form:
-    """The mean of both sides; a caption whose sides cannot be exchanged safely is kept."""
-
-    def both(record: Record) -> FloatArray:
-        image = read_image(record.image)
-        mirrored = np.ascontiguousarray(image[:, ::-1])
-        text = mirror_caption(record.caption) or record.caption
-        one, other = segmenter(image, record.caption), segmenter(mirrored, text)
-        return (one.probability + other.probability[:, ::-1]) / 2
-
-    return both
-
-
 def forms(checkpoint: str, sizes: Sequence[int]) -> tuple[dict[str, Form], float]:
     """What is compared, the first as the reference, and the checkpoint's threshold."""
     own = Segmenter.load(checkpoint)
     found = {
         f"fp32, {own.preprocessing.size} px": plain(own),
         "bf16": plain(Segmenter.load(checkpoint, precision="bf16")),
-        "joint flip": jointly_flipped(own),
+        "joint flip": plain(Segmenter.load(checkpoint, flip=True)),
     }
     for size in sizes:
         resized = Segmenter(own.model, replace(own.preprocessing, size=size), own.threshold)
