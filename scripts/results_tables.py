@@ -64,6 +64,7 @@ def _origin(name: str, entry: Json, m: Json, size: int) -> str:
     command += ["--data", data["root"], "--split", data["split"], "--out", "DIR"]
     command += ["--resamples", str(options["resamples"]), "--seed", str(options["seed"])]
     command += ["--limit", str(run["limit"])] if run.get("limit") else []
+    command += ["--flip"] if run.get("flip") else []
     # Runs from before the option took the data as it is.
     command += ["--leaks", leaks] if (leaks := run.get("leaks", "keep")) != "refuse" else []
     lines = [f"`{' '.join(command)}`"]
@@ -115,7 +116,8 @@ def faithfulness(found: Sequence[tuple[Json, Json]]) -> list[str]:
         parts += [
             f"**Does the mask follow the text?** {entry['name']} on {data['title']}: "
             f"{content['images']} images{mark}. `causalseg faithfulness --model {content['model']} "
-            f"--seed {content['seed']} --resamples {content['resamples']}`",
+            f"--seed {content['seed']} --resamples {content['resamples']}"
+            f"{' --flip' if content.get('flip') else ''}`",
             markdown_table(
                 ("test", "measure", "result", "perfect", "text ignored", "images", ""), rows
             ),
