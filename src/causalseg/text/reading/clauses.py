@@ -137,11 +137,13 @@ def _joins_findings(before: Clause, join: Term, after: Sequence[Term]) -> bool:
     if not before.has(*_CONTENT, Kind.GONE_OF) and not placed:
         return _begins_anew(before, after)
     placed = False
-    for term in after:
+    for number, term in enumerate(after):
         if term.kind is Kind.PAUSE or term.kind in _OPENS or (placed and term.kind is Kind.DOUBT):
             return False
         if placed and (term.kind is Kind.JOIN or term.key == "without"):
             return False  # that one joins them: "upper and lower lobes with no effusion"
+        if term.kind is Kind.GONE_OF and _only_place(after[number + 1 :]):
+            return True  # "... with clearing of the right base"
         if term.kind in _CONTENT:
             return not (placed and term.kind is Kind.CAUSE)  # "... lower zones, likely infective"
         placed |= bool(term.place)

@@ -127,7 +127,7 @@ def _content_ahead(terms: Sequence[Term]) -> bool:
     for term in terms:
         if term.kind is Kind.PAUSE or term.kind in _OPENS:
             return False
-        if term.kind in CONTENT:
+        if term.kind in (*CONTENT, Kind.GONE_OF):
             return True
     return False
 
