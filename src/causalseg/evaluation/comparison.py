@@ -256,17 +256,17 @@ def what_may_be_claimed(
     better, worse = (a, b) if (over_subjects.estimate > 0) != lower_is_better else (b, a)
     if over_seeds is None:
         return False, (
-            f"On these runs {better} is better than {worse} on this test set; one seed per side "
+            f"On these runs {better} is better than {worse} on these images; one seed per side "
             "says nothing about the methods."
         )
     if over_seeds.low <= 0 <= over_seeds.high:
         return False, (
-            f"On these runs {better} is better than {worse} on this test set, but another training "
+            f"On these runs {better} is better than {worse} on these images, but another training "
             f"run may turn it: over the seeds anything from {over_seeds.low:+.3f} to "
             f"{over_seeds.high:+.3f} fits."
         )
     return True, (
-        f"{better} is better than {worse} on this test set, for other patients and for other "
+        f"{better} is better than {worse} on these images, for other patients and for other "
         "training runs alike."
     )
 
