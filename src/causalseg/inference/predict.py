@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from causalseg.errors import InputError
 from causalseg.files import remove_leftovers, replacing_folder, sha256_of, write_json
@@ -36,18 +36,11 @@ def request_digest(item: Item, options: PredictOptions) -> str:
     request = [
         item.image,
         [asdict(prompt) for prompt in item.prompts],
-        _settings(options),
+        options.settings(),
         [[stat.st_size, stat.st_mtime_ns] for stat in map(os.stat, _source_files(item))],
         __version__,
     ]
     return hashlib.sha256(json.dumps(request).encode()).hexdigest()
-
-
-def _settings(options: PredictOptions) -> dict[str, Any]:
-    """What decides the results, as it was asked for."""
-    settings = asdict(options)
-    del settings["resume"]
-    return settings
 
 
 def _source_files(item: Item) -> list[Path]:
@@ -177,7 +170,7 @@ def _predict(segmenter: "Segmenter", item: Item, out: Path, options: PredictOpti
             "image": item.source,
             "row": item.row,
             "request": digest,
-            "options": _settings(options),
+            "options": options.settings(),
             "model": options.model,
             **({} if item.is_picture else {"files": [sha256_of(f) for f in _source_files(item)]}),
             **written,

@@ -60,9 +60,8 @@ def open_job(
     if rows == 0:
         raise InputError(f"{manifest} has no rows.")
     digest = sha256_of(manifest)
-    settings = {**asdict(options), "resume": None}
     job = json.loads(
-        json.dumps({"manifest": digest, "shard_rows": shard_rows, "options": settings})
+        json.dumps({"manifest": digest, "shard_rows": shard_rows, "options": options.settings()})
     )
     make_folder(out)
     path = out / JOB

@@ -1,8 +1,8 @@
 """What is asked of one image, and the model's answer to it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,12 @@ class PredictOptions:
     """"mask": leave out probabilities and pictures."""
     resume: bool = False
     """Leave results alone that the same request has made already."""
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the results; whether to resume does not."""
+        found = asdict(self)
+        del found["resume"]
+        return found
 
 
 @dataclass(frozen=True)

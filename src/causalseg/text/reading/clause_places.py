@@ -83,10 +83,10 @@ def _predominant_side(terms: list[Term], number: int) -> bool:
     """Whether a side is only where there is more: "left predominant bilateral opacities"."""
     place = terms[number].place
     following = terms[number + 1].key if number + 1 < len(terms) else ""
+    if following not in _PREDOMINANT or not place or len(place.sides) != 1 or place.heights:
+        return False
     others = [term.place for term in terms if term.place and term.place is not place]
-    both = not others or any(set(other.sides) == set(BOTH) for other in others)
-    alone = place and len(place.sides) == 1 and not place.heights
-    return bool(alone and both and following in _PREDOMINANT)
+    return not others or any(set(other.sides) == set(BOTH) for other in others)
 
 
 def of_something_else(terms: list[Term], number: int) -> bool:

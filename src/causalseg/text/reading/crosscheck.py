@@ -2,8 +2,8 @@
 
 It knows no grammar: a sentence is cut at marks and at words of contrast, each piece has one role by
 the words in it (stated, denied, clear, left out, another finding's), and a place counts where it
-stands. Where both readings agree, the rules of the first can hardly have gone astray; where they do
-not, the answer has a note that says so. On texts that are read rightly that is one in a hundred.
+stands. Where the two do not agree, the answer has a note that says so; where they do, both may
+still be wrong in the same way. What that finds and what it costs: docs/results/reading.md.
 """
 
 from collections.abc import Iterator, Sequence

@@ -186,8 +186,8 @@ def _heads(parts: list[Clause], number: int) -> bool:
 
 def _is_known(before: list[Term]) -> bool:
     """Whether a finding is spoken of as known: "no bronchogram within the left basal opacity"."""
-    near = [term for term in reversed(before[-6:])]
-    words = [term.key for term in itertools.takewhile(lambda term: term.kind not in _SIGHT, near)]
+    near = itertools.takewhile(lambda term: term.kind not in _SIGHT, reversed(before[-6:]))
+    words = [term.key for term in near]
     return bool({"the", "this", "that"} & set(words) and _WITHIN & set(words))
 
 

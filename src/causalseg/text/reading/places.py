@@ -20,7 +20,9 @@ Zone = tuple[str, str]
 EXTENDING = "extending"
 """Key of the join between a place and one that a finding reaches from there."""
 EXTENDS = frozenset("extend extends extending extended spread spreads spreading tracking".split())
+"""Words that lead to another place where "into" or the like follows."""
 REACHES = frozenset("reach reaches reaching reached".split())
+"""Words that lead to another place by themselves."""
 
 
 @dataclass(frozen=True)
