@@ -38,6 +38,7 @@ _SHORT_FORMS = tuple(
         (rf"\b({_HEIGHT})\s*>{{1,2}}\s*({_HEIGHT})\b", r"\1 greater than \2"),
         (r"\b(left|right|lt|rt|l|r)\s*>{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 greater than \2"),
         (r"\b(left|right|lt|rt|l|r)\s*<{1,2}\s*(left|right|lt|rt|l|r)\b", r"\1 less than \2"),
+        (r"\bno (?:more|greater|larger|worse|denser)\b(?=[^.;:]*\bthan\b)", "no change in"),
         (r"\bcan'?t\b", "cannot"),
         (r"\bwon't\b", "will not"),
         (r"n't\b", " not"),
